@@ -1,0 +1,513 @@
+// The C boundary: checks arguments, turns exceptions into codes, and hands on to the classes behind.
+#include "agent.h"
+#include "backends.h"
+#include "error.h"
+#include "log.h"
+#include "model.h"
+#include "run.h"
+#include "text.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstring>
+
+using namespace luup;
+
+struct luup_model {
+    std::shared_ptr<Model> model;
+};
+
+struct luup_agent {
+    std::shared_ptr<Agent> agent;
+};
+
+struct luup_run {
+    std::shared_ptr<Run> run;
+};
+
+namespace {
+
+using json = nlohmann::ordered_json;
+
+// Runs `body`; what it throws becomes the return value and the thread's last error.
+template <typename Body> int guard(Body && body) noexcept {
+    try {
+        body();
+        return LUUP_SUCCESS;
+    } catch (...) {
+        const Failure failure = current_failure();
+        return set_last_error(failure.code, failure.message);
+    }
+}
+
+void check_pointer(const char * name, const void * pointer) {
+    if (!pointer) {
+        fail(LUUP_ERROR_INVALID_PARAM, "%s is NULL", name);
+    }
+}
+
+std::string checked_text(const char * name, const char * text) {
+    check_pointer(name, text);
+    const size_t bad = utf8_find_invalid(text);
+    if (bad != std::string_view::npos) {
+        fail(LUUP_ERROR_INVALID_PARAM, "%s is not valid UTF-8 at byte %zu", name, bad);
+    }
+    return text;
+}
+
+std::optional<std::string> optional_text(const char * name, const char * text) {
+    return text ? std::optional<std::string>(checked_text(name, text)) : std::nullopt;
+}
+
+// An input structure of this or an older version: fields that the caller does not know keep their defaults.
+template <typename T> T read_params(const char * name, const T * params, void (*defaults)(T *)) {
+    T result;
+    defaults(&result);
+    if (params) {
+        if (params->size < sizeof(size_t) || params->size > 65536) {
+            fail(LUUP_ERROR_INVALID_PARAM, "%s->size is %zu: fill the structure with its default function first", name, params->size);
+        }
+        std::memcpy(&result, params, std::min(params->size, sizeof(T)));
+    }
+    return result;
+}
+
+// An output structure of this or an older version: only the fields that the caller knows are written.
+template <typename T> void write_result(const char * name, T * to, T result) {
+    check_pointer(name, to);
+    const size_t size = to->size;
+    if (size < sizeof(size_t) || size > 65536) {
+        fail(LUUP_ERROR_INVALID_PARAM, "%s->size is %zu: set it to sizeof(*%s) first", name, size, name);
+    }
+    result.size = size;
+    std::memcpy(to, &result, std::min(size, sizeof(T)));
+}
+
+Sampling read_sampling(const luup_sampling_params * params) {
+    const luup_sampling_params p = read_params("sampling", params, luup_sampling_default_params);
+    Sampling                   s;
+    s.temperature    = p.temperature;
+    s.top_p          = p.top_p;
+    s.min_p          = p.min_p;
+    s.top_k          = p.top_k;
+    s.repeat_penalty = p.repeat_penalty;
+    s.repeat_last_n  = p.repeat_last_n;
+    s.seed           = p.seed;
+    s.max_tokens     = p.max_tokens;
+    if (p.n_stop > 0) {
+        check_pointer("sampling->stop", p.stop);
+    }
+    for (size_t i = 0; i < std::min<size_t>(p.n_stop, 65); i++) {
+        s.stop.push_back(checked_text(("stop[" + std::to_string(i) + "]").c_str(), p.stop[i]));
+    }
+    s.check();
+    return s;
+}
+
+char * new_string(const std::string & text) {
+    char * copy = static_cast<char *>(std::malloc(text.size() + 1));
+    if (!copy) {
+        throw std::bad_alloc();
+    }
+    std::memcpy(copy, text.c_str(), text.size() + 1);
+    return copy;
+}
+
+void write_tokens(const std::vector<llama_token> & from, int32_t * tokens, size_t capacity, size_t * n_tokens) {
+    check_pointer("n_tokens", n_tokens);
+    if (capacity > 0) {
+        check_pointer("tokens", tokens);
+        std::copy_n(from.begin(), std::min(capacity, from.size()), tokens);
+    }
+    *n_tokens = from.size();
+}
+
+json to_json(const Message & message) {
+    json j = { { "role", message.role }, { "content", message.content } };
+    if (!message.reasoning.empty()) {
+        j["reasoning_content"] = message.reasoning;
+    }
+    return j;
+}
+
+std::string text_field(const json & j, const char * field, const std::string & where) {
+    if (!j.contains(field)) {
+        return "";
+    }
+    if (!j[field].is_string()) {
+        fail(LUUP_ERROR_INVALID_PARAM, "%s.%s is not a string", where.c_str(), field);
+    }
+    return checked_text((where + "." + field).c_str(), j[field].get<std::string>().c_str());
+}
+
+std::vector<Message> parse_history(const std::string & text) {
+    json list;
+    try {
+        list = json::parse(text);
+    } catch (const json::exception & e) {
+        fail(LUUP_ERROR_JSON_PARSE_FAILED, "the history is not valid JSON: %s", e.what());
+    }
+    if (!list.is_array()) {
+        fail(LUUP_ERROR_INVALID_PARAM, "the history is not a JSON array");
+    }
+    std::vector<Message> messages;
+    for (size_t i = 0; i < list.size(); i++) {
+        const std::string where = "history[" + std::to_string(i) + "]";
+        if (!list[i].is_object()) {
+            fail(LUUP_ERROR_INVALID_PARAM, "%s is not a JSON object", where.c_str());
+        }
+        Message m = { text_field(list[i], "role", where), text_field(list[i], "content", where), text_field(list[i], "reasoning_content", where) };
+        check_role(m.role);
+        messages.push_back(std::move(m));
+    }
+    return messages;
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Versions and devices
+// ---------------------------------------------------------------------------------------------------------------------
+
+const char * luup_version(void) {
+    return LUUP_VERSION;
+}
+
+const char * luup_llama_version(void) {
+    static const std::string version = std::string(llama_version()) + " (" LUUP_LLAMA_COMMIT ")";
+    return version.c_str();
+}
+
+int luup_backends_load(void) {
+    return guard([] { load_backends(); });
+}
+
+size_t luup_device_count(void) {
+    return luup_backends_load() == LUUP_SUCCESS ? ggml_backend_dev_count() : 0;
+}
+
+int luup_device_get(size_t index, luup_device_info * info) {
+    return guard([&] {
+        load_backends();
+        if (index >= ggml_backend_dev_count()) {
+            fail(LUUP_ERROR_INVALID_PARAM, "index is %zu; there are %zu devices", index, ggml_backend_dev_count());
+        }
+        const ggml_backend_dev_t device = ggml_backend_dev_get(index);
+        size_t                   free = 0, total = 0;
+        ggml_backend_dev_memory(device, &free, &total);
+        luup_device_info result = {};
+        result.name             = ggml_backend_dev_name(device);
+        result.description      = ggml_backend_dev_description(device);
+        result.backend          = ggml_backend_reg_name(ggml_backend_dev_backend_reg(device));
+        result.memory_free      = free;
+        result.memory_total     = total;
+        switch (ggml_backend_dev_type(device)) {
+            case GGML_BACKEND_DEVICE_TYPE_CPU: result.type = LUUP_DEVICE_CPU; break;
+            case GGML_BACKEND_DEVICE_TYPE_GPU: result.type = LUUP_DEVICE_GPU; break;
+            case GGML_BACKEND_DEVICE_TYPE_IGPU: result.type = LUUP_DEVICE_IGPU; break;
+            default: result.type = LUUP_DEVICE_ACCELERATOR; break;
+        }
+        write_result("info", info, result);
+    });
+}
+
+int luup_cpu_variant_get(luup_cpu_variant * variant) {
+    return guard([&] {
+        const CpuVariant & chosen = load_backends();
+        luup_cpu_variant   result = {};
+        result.name               = chosen.name.c_str();
+        result.path               = chosen.path.c_str();
+        result.reason             = chosen.reason.c_str();
+        write_result("variant", variant, result);
+    });
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Models
+// ---------------------------------------------------------------------------------------------------------------------
+
+void luup_model_default_params(luup_model_params * params) {
+    if (params) {
+        *params               = {};
+        params->size          = sizeof(*params);
+        params->gpu_layers    = -1;
+        params->context_size  = LUUP_CONTEXT_SIZE_DEFAULT;
+        params->batch_size    = 512;
+        params->max_sequences = 64;
+        params->use_mmap      = true;
+    }
+}
+
+int luup_model_load(const char * path, const luup_model_params * params, luup_model ** model) {
+    return guard([&] {
+        check_pointer("model", model);
+        const std::string       file = checked_text("path", path);
+        const luup_model_params p    = read_params("params", params, luup_model_default_params);
+        optional_text("chat_template", p.chat_template);
+        *model = new luup_model{ Model::load(file, p) };
+    });
+}
+
+int luup_model_get_info(const luup_model * model, luup_model_info * info) {
+    return guard([&] {
+        check_pointer("model", model);
+        model->model->check_process();
+        write_result("info", info, model->model->info());
+    });
+}
+
+int luup_model_get_stats(const luup_model * model, luup_model_stats * stats) {
+    return guard([&] {
+        check_pointer("model", model);
+        model->model->check_process();
+        write_result("stats", stats, model->model->engine().stats());
+    });
+}
+
+int luup_model_warmup(luup_model * model) {
+    return guard([&] {
+        check_pointer("model", model);
+        const auto in_use = model->model->use();
+        model->model->engine().warmup();
+    });
+}
+
+int luup_model_tokenize(const luup_model * model, const char * text, bool parse_special, int32_t * tokens, size_t capacity, size_t * n_tokens) {
+    return guard([&] {
+        check_pointer("model", model);
+        const std::string input  = checked_text("text", text);
+        const auto        in_use = model->model->use();
+        write_tokens(tokenize_text(model->model->vocab(), input, false, parse_special), tokens, capacity, n_tokens);
+    });
+}
+
+int luup_model_detokenize(const luup_model * model, const int32_t * tokens, size_t n_tokens, char ** text) {
+    return guard([&] {
+        check_pointer("model", model);
+        check_pointer("text", text);
+        if (n_tokens > 0) {
+            check_pointer("tokens", tokens);
+        }
+        const auto        in_use = model->model->use();
+        const auto *      vocab  = model->model->vocab();
+        std::string       bytes;
+        for (size_t i = 0; i < n_tokens; i++) {
+            if (tokens[i] < 0 || tokens[i] >= llama_vocab_n_tokens(vocab)) {
+                fail(LUUP_ERROR_INVALID_PARAM, "tokens[%zu] is %d; the vocabulary has %d tokens", i, tokens[i], llama_vocab_n_tokens(vocab));
+            }
+            bytes += token_bytes(vocab, tokens[i], true);
+        }
+        *text = new_string(utf8_sanitize(bytes));
+    });
+}
+
+int luup_model_close(luup_model * model) {
+    return guard([&] {
+        check_pointer("model", model);
+        model->model->close();
+    });
+}
+
+void luup_model_destroy(luup_model * model) {
+    if (model) {
+        guard([&] {
+            if (!model->model->forked()) {
+                model->model->close();
+            }
+        });
+        delete model;
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Agents
+// ---------------------------------------------------------------------------------------------------------------------
+
+void luup_sampling_default_params(luup_sampling_params * params) {
+    if (params) {
+        const Sampling s;
+        *params                = {};
+        params->size           = sizeof(*params);
+        params->temperature    = s.temperature;
+        params->top_p          = s.top_p;
+        params->min_p          = s.min_p;
+        params->top_k          = s.top_k;
+        params->repeat_penalty = s.repeat_penalty;
+        params->repeat_last_n  = s.repeat_last_n;
+        params->seed           = s.seed;
+        params->max_tokens     = s.max_tokens;
+    }
+}
+
+void luup_agent_default_params(luup_agent_params * params) {
+    if (params) {
+        *params                = {};
+        params->size           = sizeof(*params);
+        params->enable_history = true;
+    }
+}
+
+int luup_agent_create(luup_model * model, const luup_agent_params * params, luup_agent ** agent) {
+    return guard([&] {
+        check_pointer("model", model);
+        check_pointer("agent", agent);
+        const luup_agent_params p             = read_params("params", params, luup_agent_default_params);
+        const std::string       system_prompt = optional_text("system_prompt", p.system_prompt).value_or("");
+        const Sampling          sampling      = read_sampling(p.sampling);
+        const auto              in_use        = model->model->use();
+        *agent = new luup_agent{ std::make_shared<Agent>(model->model, system_prompt, sampling, p.enable_history) };
+    });
+}
+
+void luup_agent_destroy(luup_agent * agent) {
+    delete agent;
+}
+
+int luup_agent_add_message(luup_agent * agent, const char * role, const char * content) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        const std::string r = checked_text("role", role), c = checked_text("content", content);
+        const auto        in_use = agent->agent->model().use();
+        agent->agent->add_message(r, c);
+    });
+}
+
+int luup_agent_clear_history(luup_agent * agent) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        const auto in_use = agent->agent->model().use();
+        agent->agent->set_history({});
+    });
+}
+
+int luup_agent_get_history(const luup_agent * agent, char ** text) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        check_pointer("json", text);
+        agent->agent->model().check_process();
+        json list = json::array();
+        for (const Message & message : agent->agent->history()) {
+            list.push_back(to_json(message));
+        }
+        *text = new_string(list.dump());
+    });
+}
+
+int luup_agent_set_history(luup_agent * agent, const char * text) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        auto       messages = parse_history(checked_text("json", text));
+        const auto in_use   = agent->agent->model().use();
+        agent->agent->set_history(std::move(messages));
+    });
+}
+
+int luup_agent_get_context(const luup_agent * agent, luup_context_usage * usage) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        write_result("usage", usage, agent->agent->context());
+    });
+}
+
+int luup_agent_get_prompt(const luup_agent * agent, const char * message, int32_t * tokens, size_t capacity, size_t * n_tokens) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        write_tokens(agent->agent->prompt_tokens(optional_text("message", message)), tokens, capacity, n_tokens);
+    });
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Runs
+// ---------------------------------------------------------------------------------------------------------------------
+
+void luup_run_default_params(luup_run_params * params) {
+    if (params) {
+        *params            = {};
+        params->size       = sizeof(*params);
+        params->timeout_ms = -1;
+    }
+}
+
+int luup_run_start(luup_agent * agent, const char * message, const luup_run_params * params, luup_run ** run) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        check_pointer("run", run);
+        const luup_run_params   p    = read_params("params", params, luup_run_default_params);
+        const auto              text = optional_text("message", message);
+        std::optional<Sampling> sampling;
+        if (p.sampling) {
+            sampling = read_sampling(p.sampling);
+        }
+        *run = new luup_run{ agent->agent->start(text, sampling, p.timeout_ms) };
+    });
+}
+
+int luup_run_next(luup_run * run, int32_t timeout_ms, luup_event * event) {
+    return guard([&] {
+        check_pointer("run", run);
+        check_pointer("event", event);
+        run->run->agent().model().check_process();
+        run->run->next(timeout_ms, event);
+        if (event->type == LUUP_EVENT_ERROR) {
+            set_last_error(static_cast<luup_error>(event->error), event->text);
+        }
+    });
+}
+
+int luup_run_set_wakeup_fd(luup_run * run, intptr_t fd) {
+    return guard([&] {
+        check_pointer("run", run);
+        run->run->agent().model().check_process();
+        run->run->set_wakeup_fd(fd);
+    });
+}
+
+void luup_run_cancel(luup_run * run) {
+    if (run && !run->run->agent().model().forked()) {
+        guard([&] { run->run->cancel(); });
+    }
+}
+
+void luup_run_destroy(luup_run * run) {
+    luup_run_cancel(run);
+    delete run;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Conveniences
+// ---------------------------------------------------------------------------------------------------------------------
+
+int luup_agent_generate_stream(luup_agent * agent, const char * message, const luup_run_params * params, luup_text_callback callback, void * user_data) {
+    luup_run * run  = nullptr;
+    int        code = luup_run_start(agent, message, params, &run);
+    luup_event event = {};
+    while (code == LUUP_SUCCESS && event.type < LUUP_EVENT_DONE) {
+        code = luup_run_next(run, -1, &event);
+        if (code == LUUP_SUCCESS && event.type == LUUP_EVENT_TEXT && callback && !callback(event.text, event.text_length, user_data)) {
+            luup_run_cancel(run);
+        }
+    }
+    luup_run_destroy(run);
+    return code == LUUP_SUCCESS ? event.error : code;
+}
+
+int luup_agent_generate(luup_agent * agent, const char * message, const luup_run_params * params, char ** text) {
+    std::string whole;
+    const auto  append = [](const char * piece, size_t length, void * data) {
+        static_cast<std::string *>(data)->append(piece, length);
+        return true;
+    };
+    return guard([&] {
+        check_pointer("text", text);
+        const int code = luup_agent_generate_stream(agent, message, params, append, &whole);
+        if (code != LUUP_SUCCESS) {
+            throw Error(static_cast<luup_error>(code), luup_last_error_message());
+        }
+        *text = new_string(whole);
+    });
+}
+
+void luup_string_free(char * text) {
+    std::free(text);
+}

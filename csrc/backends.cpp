@@ -1,0 +1,296 @@
+#include "backends.h"
+
+#include "amx.h"
+#include "error.h"
+#include "log.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <set>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#if defined(_WIN32)
+#    define WIN32_LEAN_AND_MEAN
+#    include <windows.h>
+#else
+#    include <dlfcn.h>
+#    include <unistd.h>
+#endif
+#if defined(__linux__)
+#    include <sched.h>
+#endif
+#if defined(__x86_64__) && defined(__GNUC__)
+#    include <cpuid.h>
+#endif
+
+namespace fs = std::filesystem;
+
+namespace luup {
+
+namespace {
+
+#if defined(_WIN32)
+const char module_prefix[] = "ggml-";
+const char module_suffix[] = ".dll";
+#else
+const char module_prefix[] = "libggml-";
+const char module_suffix[] = ".so";  // MODULE libraries of CMake end in .so on macOS too
+#endif
+
+// The folder of this library: the modules lie beside it. Neither the current directory nor the executable's folder is ever searched.
+fs::path library_folder() {
+#if defined(_WIN32)
+    HMODULE handle = nullptr;
+    GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
+                       reinterpret_cast<LPCWSTR>(&luup_backends_load), &handle);
+    std::vector<wchar_t> buffer(32768);
+    const DWORD          length = GetModuleFileNameW(handle, buffer.data(), static_cast<DWORD>(buffer.size()));
+    return fs::path(std::wstring(buffer.data(), length)).parent_path();
+#else
+    Dl_info info;
+    if (dladdr(reinterpret_cast<const void *>(&luup_backends_load), &info) == 0 || !info.dli_fname) {
+        fail(LUUP_ERROR_BACKEND_INIT_FAILED, "the folder of the luup-agent library can't be found");
+    }
+    std::error_code ec;
+    const fs::path  path = fs::canonical(info.dli_fname, ec);
+    return (ec ? fs::path(info.dli_fname) : path).parent_path();
+#endif
+}
+
+// What a module says of this CPU: more is better, 0 = can't run; -1 if the file can't be loaded.
+int module_score(const fs::path & path) {
+    using score_function = int (*)();
+#if defined(_WIN32)
+    HMODULE handle = LoadLibraryW(path.c_str());
+    if (!handle) {
+        return -1;
+    }
+    auto      score  = reinterpret_cast<score_function>(GetProcAddress(handle, "ggml_backend_score"));
+    const int result = score ? score() : 1;
+    FreeLibrary(handle);
+#else
+    void * handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!handle) {
+        const char * reason = dlerror();
+        log_write(LUUP_LOG_WARN, "backends: " + path.string() + ": " + (reason ? reason : "can't be loaded"));
+        return -1;
+    }
+    auto      score  = reinterpret_cast<score_function>(dlsym(handle, "ggml_backend_score"));
+    const int result = score ? score() : 1;
+    dlclose(handle);
+#endif
+    return result;
+}
+
+// Wide registers need the operating system's help, which the modules' own scores don't ask for. Empty if `variant` has it.
+std::string registers_missing(const std::string & variant) {
+#if defined(__x86_64__) && defined(__GNUC__)
+    const std::set<std::string> plain  = { "x64", "sse42" };
+    const std::set<std::string> avx    = { "sandybridge", "ivybridge", "piledriver", "haswell", "alderlake" };
+    const std::set<std::string> avx512 = { "skylakex", "cannonlake", "cascadelake", "icelake", "cooperlake", "zen4", "sapphirerapids" };
+    const uint64_t              needed = avx512.count(variant) ? 0xE6 : avx.count(variant) ? 0x06 : 0;
+    if (needed == 0 || plain.count(variant)) {
+        return "";
+    }
+    uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
+    __get_cpuid(1, &eax, &ebx, &ecx, &edx);
+    uint32_t low = 0, high = 0;
+    if (ecx & (1u << 27)) {
+        __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    }
+    return (low & needed) == needed ? "" : "the operating system does not save its registers";
+#else
+    (void) variant;
+    return "";
+#endif
+}
+
+struct Candidate {
+    std::string name;
+    fs::path    path;
+    int         score;
+    std::string refused;  // why it can't be used; empty if it can
+};
+
+Candidate judge(const std::string & name, const fs::path & path) {
+    Candidate c = { name, path, module_score(path), "" };
+    if (c.score < 0) {
+        c.refused = "its file can't be loaded";
+    } else if (c.score == 0) {
+        c.refused = "this CPU lacks its instructions";
+    } else {
+        c.refused = registers_missing(name);
+    }
+    if (c.refused.empty() && name == "sapphirerapids") {
+        c.refused = amx_missing();
+    }
+    return c;
+}
+
+std::vector<fs::path> list_modules(const fs::path & folder) {
+    std::vector<fs::path> paths;
+    std::error_code       ec;
+    for (fs::directory_iterator it(folder, fs::directory_options::skip_permission_denied, ec), end; !ec && it != end; it.increment(ec)) {
+        const std::string name = it->path().filename().string();
+        if (name.rfind(module_prefix, 0) == 0 && it->path().extension() == module_suffix) {
+            paths.push_back(it->path());
+        }
+    }
+    std::sort(paths.begin(), paths.end());
+    return paths;
+}
+
+// "zen4" of libggml-cpu-zen4.so, "native" of libggml-cpu.so, "" of another backend's module.
+std::string cpu_variant_name(const fs::path & path) {
+    const std::string stem   = path.stem().string();
+    const std::string prefix = std::string(module_prefix) + "cpu";
+    if (stem == prefix) {
+        return "native";
+    }
+    return stem.rfind(prefix + "-", 0) == 0 ? stem.substr(prefix.size() + 1) : "";
+}
+
+CpuVariant choose_cpu_variant(const std::vector<fs::path> & modules) {
+    std::vector<Candidate> candidates;
+    for (const fs::path & path : modules) {
+        const std::string name = cpu_variant_name(path);
+        if (!name.empty()) {
+            candidates.push_back(judge(name, path));
+        }
+    }
+    const char * wanted = std::getenv("LUUP_CPU_VARIANT");
+    if (wanted && *wanted) {
+        std::string names;
+        for (const Candidate & c : candidates) {
+            if (c.name == wanted) {
+                if (!c.refused.empty()) {
+                    fail(LUUP_ERROR_BACKEND_INIT_FAILED, "LUUP_CPU_VARIANT=%s can't be used: %s", wanted, c.refused.c_str());
+                }
+                return { c.name, c.path.string(), "named by LUUP_CPU_VARIANT" };
+            }
+            names += (names.empty() ? "" : ", ") + c.name;
+        }
+        fail(LUUP_ERROR_BACKEND_INIT_FAILED, "LUUP_CPU_VARIANT=%s is not one of: %s", wanted, names.c_str());
+    }
+    const Candidate * best    = nullptr;
+    const Candidate * refused = nullptr;  // the best of those that score, and are refused for another reason
+    size_t            usable  = 0;
+    for (const Candidate & c : candidates) {
+        if (c.refused.empty()) {
+            usable++;
+            best = !best || c.score > best->score ? &c : best;
+        } else if (c.score > 0) {
+            refused = !refused || c.score > refused->score ? &c : refused;
+        }
+    }
+    if (!best) {
+        fail(LUUP_ERROR_BACKEND_INIT_FAILED, "none of the %zu CPU variants beside the library runs on this machine", candidates.size());
+    }
+    std::ostringstream reason;
+    reason << "the best of " << usable << " that run here, out of " << candidates.size();
+    if (refused && refused->score > best->score) {
+        reason << "; " << refused->name << " was refused: " << refused->refused;
+    }
+    return { best->name, best->path.string(), reason.str() };
+}
+
+CpuVariant load() {
+    log_install();
+    const fs::path   folder  = library_folder();
+    const auto       modules = list_modules(folder);
+    const CpuVariant variant = choose_cpu_variant(modules);
+    // GPUs first: llama.cpp offers work to the devices in the order of their registration.
+    for (const fs::path & path : modules) {
+        if (cpu_variant_name(path).empty() && !ggml_backend_load(path.string().c_str())) {
+            log_write(LUUP_LOG_WARN, "backends: " + path.string() + " was not loaded");
+        }
+    }
+    if (!ggml_backend_load(variant.path.c_str())) {
+        fail(LUUP_ERROR_BACKEND_INIT_FAILED, "the CPU variant %s could not be loaded from %s", variant.name.c_str(), variant.path.c_str());
+    }
+    log_write(LUUP_LOG_INFO, "backends: CPU variant " + variant.name + ": " + variant.reason);
+    return variant;
+}
+
+// The share of processors that a cgroup grants, rounded up; 0 = no limit.
+int cgroup_limit() {
+#if defined(__linux__)
+    std::ifstream v2("/sys/fs/cgroup/cpu.max");
+    std::string   quota;
+    double        period = 0;
+    if (v2 >> quota >> period && quota != "max" && period > 0) {
+        return std::max(1, static_cast<int>(std::strtod(quota.c_str(), nullptr) / period + 0.99));
+    }
+    std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+    std::ifstream v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+    double        us = 0;
+    if (v1_quota >> us && us > 0 && v1_period >> period && period > 0) {
+        return std::max(1, static_cast<int>(us / period + 0.99));
+    }
+#endif
+    return 0;
+}
+
+}  // namespace
+
+const CpuVariant & load_backends() {
+    static std::mutex mutex;
+    static CpuVariant variant;
+    static Failure    failure;
+    static bool       done = false;
+
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!done) {
+        try {
+            variant = load();
+        } catch (...) {
+            failure = current_failure();
+        }
+        done = true;
+    }
+    if (failure.code != LUUP_SUCCESS) {
+        throw Error(failure.code, failure.message);
+    }
+    return variant;
+}
+
+ggml_backend_dev_t find_gpu() {
+    ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU);
+    return device ? device : ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_IGPU);
+}
+
+ggml_backend_dev_t cpu_device() {
+    return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+}
+
+int usable_threads() {
+    int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+#if defined(__linux__)
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof(set), &set) == 0) {
+        threads = std::max(1, CPU_COUNT(&set));
+        if (threads > 4) {
+            std::set<std::string> cores;
+            for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+                if (CPU_ISSET(cpu, &set)) {
+                    std::ifstream siblings("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+                    std::string   core;
+                    cores.insert(siblings >> core ? core : std::to_string(cpu));
+                }
+            }
+            threads = static_cast<int>(cores.size());
+        }
+    }
+#endif
+    const int limit = cgroup_limit();
+    return limit > 0 ? std::min(threads, limit) : threads;
+}
+
+}  // namespace luup

