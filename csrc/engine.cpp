@@ -17,7 +17,7 @@ namespace {
 constexpr int32_t prefill_chunk = 128;
 
 // A prefix that another completion is computing right now is worth waiting for from this many tokens on.
-constexpr size_t prefix_worth_waiting = 32;
+constexpr size_t prefix_worth_waiting = 64;
 
 // Tokens left free for each active completion when another one is admitted.
 constexpr size_t room_to_grow = 32;
@@ -285,7 +285,7 @@ void Engine::admit() {
             ++it;
             continue;
         }
-        if (!has_room(tokens) || !admit_one(*it)) {
+        if (!has_room(it->completion->owner, tokens) || !admit_one(*it)) {
             return;
         }
         it = waiting_.erase(it);
@@ -344,7 +344,7 @@ bool Engine::must_wait_for_prefix(Waiting & waiting, const std::vector<llama_tok
             continue;
         }
         if (!looked) {
-            warm   = sequences_->warm_tokens(tokens);
+            warm   = sequences_->warm_tokens(waiting.completion->owner, tokens);
             looked = true;
         }
         if (common > warm + prefix_worth_waiting) {
@@ -356,11 +356,11 @@ bool Engine::must_wait_for_prefix(Waiting & waiting, const std::vector<llama_tok
     return false;
 }
 
-bool Engine::has_room(const std::vector<llama_token> & tokens) const {
+bool Engine::has_room(uint64_t owner, const std::vector<llama_token> & tokens) const {
     if (active_.empty()) {
         return true;
     }
-    size_t needed = tokens.size() - std::min(sequences_->warm_tokens(tokens), tokens.size()) + room_to_grow;
+    size_t needed = tokens.size() - std::min(sequences_->warm_tokens(owner, tokens), tokens.size()) + room_to_grow;
     for (const auto & a : active_) {
         needed += a->pending() + room_to_grow;
     }

@@ -135,7 +135,7 @@ class Engine {
     void admit();
     bool admit_one(Waiting & waiting);
     bool must_wait_for_prefix(Waiting & waiting, const std::vector<llama_token> & tokens) const;
-    bool has_room(const std::vector<llama_token> & tokens) const;
+    bool has_room(uint64_t owner, const std::vector<llama_token> & tokens) const;
     void step();
     void fill_batch();
     void add_to_batch(Active & active, int32_t n);

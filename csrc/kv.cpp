@@ -4,6 +4,14 @@
 
 namespace luup {
 
+namespace {
+
+// A shorter prefix is computed again rather than taken from a sequence that goes on otherwise: it costs next to nothing, and an
+// agent's first answer then does not depend, to the last bit, on what ran before it.
+constexpr size_t worth_sharing = 64;
+
+}  // namespace
+
 size_t common_prefix(const std::vector<llama_token> & a, const std::vector<llama_token> & b) {
     const size_t n = std::min(a.size(), b.size());
     return std::mismatch(a.begin(), a.begin() + n, b.begin()).first - a.begin();
@@ -18,16 +26,18 @@ SequencePool::SequencePool(llama_context * context, int32_t n_sequences)
     }
 }
 
-size_t SequencePool::reusable(const Sequence & sequence, const std::vector<llama_token> & tokens) const {
-    const size_t length = std::min(common_prefix(sequence.tokens, tokens), tokens.size() - 1);
-    return partial_ || length == sequence.tokens.size() ? length : 0;
+size_t SequencePool::reusable(const Sequence & sequence, uint64_t owner, const std::vector<llama_token> & tokens) const {
+    const size_t length    = std::min(common_prefix(sequence.tokens, tokens), tokens.size() - 1);
+    const bool   continued = owner != 0 && sequence.owner == owner && 2 * length >= sequence.tokens.size();
+    const bool   possible  = partial_ || length == sequence.tokens.size();
+    return possible && (continued || length >= worth_sharing) ? length : 0;
 }
 
-Sequence * SequencePool::best_donor(const std::vector<llama_token> & tokens, size_t & length) {
+Sequence * SequencePool::best_donor(uint64_t owner, const std::vector<llama_token> & tokens, size_t & length) {
     Sequence * best = nullptr;
     length          = 0;
     for (Sequence & s : sequences_) {
-        const size_t n = reusable(s, tokens);
+        const size_t n = reusable(s, owner, tokens);
         if (n > length) {
             length = n;
             best   = &s;
@@ -36,23 +46,23 @@ Sequence * SequencePool::best_donor(const std::vector<llama_token> & tokens, siz
     return best;
 }
 
-size_t SequencePool::warm_tokens(const std::vector<llama_token> & tokens) const {
+size_t SequencePool::warm_tokens(uint64_t owner, const std::vector<llama_token> & tokens) const {
     size_t length = 0;
     for (const Sequence & s : sequences_) {
-        length = std::max(length, reusable(s, tokens));
+        length = std::max(length, reusable(s, owner, tokens));
     }
     return length;
 }
 
 Sequence * SequencePool::acquire(uint64_t owner, const std::vector<llama_token> & tokens) {
     size_t     length = 0;
-    Sequence * donor  = best_donor(tokens, length);
+    Sequence * donor  = best_donor(owner, tokens, length);
     Sequence * chosen = nullptr;
 
     // The owner's own parked sequence is continued in place, and so is one without an owner that is used to its end.
     for (Sequence & s : sequences_) {
         const bool own = s.owner == owner, orphan = s.owner == 0 && s.tokens.size() == length;
-        if (!s.active && !s.tokens.empty() && (own || orphan) && length > 0 && reusable(s, tokens) == length) {
+        if (!s.active && !s.tokens.empty() && (own || orphan) && length > 0 && reusable(s, owner, tokens) == length) {
             chosen = &s;
             break;
         }

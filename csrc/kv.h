@@ -31,7 +31,7 @@ class SequencePool {
     Sequence * acquire(uint64_t owner, const std::vector<llama_token> & tokens);
 
     // How many tokens acquire() would find warm.
-    size_t warm_tokens(const std::vector<llama_token> & tokens) const;
+    size_t warm_tokens(uint64_t owner, const std::vector<llama_token> & tokens) const;
 
     // Records that `n` tokens from `first` on were decoded into `sequence`.
     void append(Sequence & sequence, const llama_token * first, size_t n);
@@ -55,8 +55,8 @@ class SequencePool {
     int    count(bool active) const;
 
   private:
-    size_t     reusable(const Sequence & sequence, const std::vector<llama_token> & tokens) const;
-    Sequence * best_donor(const std::vector<llama_token> & tokens, size_t & length);
+    size_t     reusable(const Sequence & sequence, uint64_t owner, const std::vector<llama_token> & tokens) const;
+    Sequence * best_donor(uint64_t owner, const std::vector<llama_token> & tokens, size_t & length);
     Sequence * empty_sequence(const Sequence * keep);
     Sequence * oldest_parked(const Sequence * keep);
     bool       truncate(Sequence & sequence, size_t length);

@@ -134,6 +134,16 @@ macro(luup_add_llama)
       LIBRARY_OUTPUT_DIRECTORY "${LUUP_OUTPUT_DIR}" RUNTIME_OUTPUT_DIRECTORY "${LUUP_OUTPUT_DIR}")
   endforeach()
 
+  # See spin_yield.h: a busy machine must not stop the threads that wait for each other.
+  if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
+    foreach(target ${LUUP_BACKEND_TARGETS})
+      if(target MATCHES "^ggml-cpu")
+        target_compile_options(${target} PRIVATE
+          "$<$<COMPILE_LANGUAGE:C>:SHELL:-include \"${CMAKE_CURRENT_SOURCE_DIR}/cmake/spin_yield.h\">")
+      endif()
+    endforeach()
+  endif()
+
   # See amx_tile_config.h: gcc's own _tile_loadconfig lets the optimiser drop most of the configuration.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND TARGET ggml-cpu-sapphirerapids)
     target_compile_options(ggml-cpu-sapphirerapids PRIVATE

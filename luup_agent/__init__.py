@@ -1,0 +1,133 @@
+"""AI agents on a local language model, in your own process.
+
+Example:
+    >>> from luup_agent import Agent, Model
+    >>> with Model.from_local("model.gguf") as model:
+    ...     print(Agent(model).generate("What is the capital of France?"))
+    The capital of France is Paris.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from luup_agent.agent import Agent
+from luup_agent.devices import CpuVariant, DeviceInfo, cpu_variant, devices, llama_version
+from luup_agent.errors import (
+    BackendInitError,
+    BusyError,
+    ChatTemplateError,
+    ClosedError,
+    ContextFullError,
+    ForkedError,
+    HTTPError,
+    InferenceError,
+    InternalError,
+    InvalidParamError,
+    InvalidSchemaError,
+    JSONParseError,
+    LuupError,
+    ModelLoadError,
+    ModelNotFoundError,
+    OutOfMemoryError,
+    RunCancelledError,
+    RunTimeoutError,
+    StorageError,
+    ToolNotFoundError,
+    UnsupportedError,
+    check_error,
+)
+from luup_agent.messages import (
+    AgentResponse,
+    ContextUsage,
+    DoneEvent,
+    Event,
+    Message,
+    ProgressEvent,
+    ReasoningEvent,
+    TextEvent,
+    Timings,
+    Usage,
+)
+from luup_agent.model import Model, ModelInfo, ModelStats
+from luup_agent.sampling import RunOptions
+
+if TYPE_CHECKING:
+    from luup_agent.async_run import AsyncEventStream, AsyncTextStream
+
+    __version__: str
+
+__all__ = [
+    "Agent",
+    "AgentResponse",
+    "AsyncEventStream",
+    "AsyncTextStream",
+    "BackendInitError",
+    "BusyError",
+    "ChatTemplateError",
+    "ClosedError",
+    "ContextFullError",
+    "ContextUsage",
+    "CpuVariant",
+    "DeviceInfo",
+    "DoneEvent",
+    "Event",
+    "ForkedError",
+    "HTTPError",
+    "InferenceError",
+    "InternalError",
+    "InvalidParamError",
+    "InvalidSchemaError",
+    "JSONParseError",
+    "LuupError",
+    "Message",
+    "Model",
+    "ModelInfo",
+    "ModelLoadError",
+    "ModelNotFoundError",
+    "ModelStats",
+    "OutOfMemoryError",
+    "ProgressEvent",
+    "ReasoningEvent",
+    "RunCancelledError",
+    "RunOptions",
+    "RunTimeoutError",
+    "StorageError",
+    "TextEvent",
+    "Timings",
+    "ToolNotFoundError",
+    "UnsupportedError",
+    "Usage",
+    "__version__",
+    "check_error",
+    "cpu_variant",
+    "devices",
+    "llama_version",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Gives what is too dear to be made at import."""
+    if name == "__version__":
+        from importlib import metadata
+
+        value: Any = metadata.version("luup-agent")
+    elif name in ("AsyncEventStream", "AsyncTextStream"):
+        from luup_agent import async_run
+
+        value = getattr(async_run, name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def _adopt() -> None:
+    """Lets the public names say where users import them from; tracebacks show it."""
+    for name in __all__:
+        value = globals().get(name)
+        if getattr(value, "__module__", "").startswith("luup_agent."):
+            setattr(value, "__module__", __name__)  # noqa: B010
+
+
+_adopt()

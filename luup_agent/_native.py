@@ -1,0 +1,578 @@
+"""The only module that touches the C library: handles, strings, numbers, errors, logs and the pump of a run.
+
+Each class holds its handle in a cell, a pointer which the C function fills in place: an exception that strikes at any
+point (`KeyboardInterrupt`) leaves the cell either empty or owned, so nothing leaks. The cell's finalizer destroys what
+is in it; in the child of a fork the library makes that a no-op.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import operator
+import os
+from numbers import Real
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+from luup_agent._logging import logger
+from luup_agent._luup_cffi import ffi, lib
+from luup_agent.errors import ForkedError, InvalidParamError, LuupError, check_error, make_error
+from luup_agent.messages import FinishReason
+from luup_agent.sampling import Settings
+
+EVENT_NONE: int = lib.LUUP_EVENT_NONE
+EVENT_TEXT: int = lib.LUUP_EVENT_TEXT
+EVENT_REASONING: int = lib.LUUP_EVENT_REASONING
+EVENT_PROGRESS: int = lib.LUUP_EVENT_PROGRESS
+EVENT_DONE: int = lib.LUUP_EVENT_DONE
+EVENT_ERROR: int = lib.LUUP_EVENT_ERROR
+
+_INT32_MAX = 2**31 - 1
+_SEED_RANDOM: int = lib.LUUP_SEED_RANDOM
+_FINISH_REASONS: Dict[int, FinishReason] = {lib.LUUP_FINISH_STOP: "stop", lib.LUUP_FINISH_LENGTH: "length"}
+_DEVICE_TYPES: Dict[int, str] = {
+    lib.LUUP_DEVICE_CPU: "cpu",
+    lib.LUUP_DEVICE_GPU: "gpu",
+    lib.LUUP_DEVICE_IGPU: "igpu",
+    lib.LUUP_DEVICE_ACCELERATOR: "accelerator",
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Errors and logs
+# ---------------------------------------------------------------------------------------------------------------------
+
+_LOG_CAPACITY = 4096  # bytes of one record
+_LOG_RECORDS = 1000  # the library keeps no more
+_LOG_LEVELS: Dict[int, int] = {  # of the library: of logging
+    lib.LUUP_LOG_DEBUG: 10,
+    lib.LUUP_LOG_INFO: 20,
+    lib.LUUP_LOG_WARN: 30,
+    lib.LUUP_LOG_ERROR: 40,
+}
+
+
+def error_message(code: int) -> str:
+    """The message of this thread's last failed call if it failed with `code`, else the general text of `code`."""
+    if lib.luup_last_error_code() == code:
+        message = to_text(lib.luup_last_error_message())
+        if message:
+            return message
+    return to_text(lib.luup_error_text(code))
+
+
+def error_name(code: int) -> str:
+    """The name of a code, such as ``"LUUP_ERROR_BUSY"``."""
+    return to_text(lib.luup_error_name(code))
+
+
+def check(code: int) -> None:
+    """Raises the exception for `code` unless it is ``LUUP_SUCCESS``, and drains the logs then."""
+    if code:
+        message = error_message(code)
+        drain_logs()
+        check_error(code, message)
+
+
+def set_log_level() -> None:
+    """Lets the library keep what the package's logger would pass on."""
+    lib.luup_log_set_level(log_level_of(logger.getEffectiveLevel()))
+
+
+def log_level_of(wanted: int) -> int:
+    """The library's level that lets through what `logging` would at level `wanted`."""
+    return min((native for native, level in _LOG_LEVELS.items() if level >= wanted), default=int(lib.LUUP_LOG_NONE))
+
+
+def drain_logs() -> None:
+    """Hands the library's waiting records to `logging.getLogger("luup_agent")`."""
+    level = ffi.new("luup_log_level *")
+    text = ffi.new("char[]", _LOG_CAPACITY)
+    for _ in range(_LOG_RECORDS):
+        if not lib.luup_log_next(level, text, _LOG_CAPACITY):
+            return
+        logger.log(_LOG_LEVELS.get(int(level[0]), 40), "%s", to_text(text).rstrip("\n"))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Values in and out
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def to_text(value: Any) -> str:
+    """A Python string from a ``const char *``; "" for NULL."""
+    return "" if value == ffi.NULL else str(ffi.string(value).decode("utf-8", "replace"))
+
+
+def encode_text(name: str, value: object) -> bytes:
+    """`value` as UTF-8.
+
+    Raises:
+        InvalidParamError: It is not a `str`, or has a NUL or a lone surrogate; names the argument and the index.
+    """
+    if not isinstance(value, str):
+        raise InvalidParamError(f"{name} must be a str, not {type(value).__name__}")
+    nul = value.find("\0")
+    if nul >= 0:
+        raise InvalidParamError(f"{name} has a NUL character at index {nul}")
+    try:
+        return value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidParamError(
+            f"{name} has a lone surrogate, U+{ord(value[error.start]):04X}, at index {error.start}"
+        ) from None
+
+
+def encode_path(name: str, value: object) -> bytes:
+    """A path as UTF-8, ``~`` expanded."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise InvalidParamError(f"{name} must be a str or os.PathLike, not {type(value).__name__}")
+    return encode_text(name, os.path.expanduser(os.fsdecode(value)))
+
+
+def encode_int(name: str, value: object, low: int = -_INT32_MAX - 1, high: int = _INT32_MAX) -> int:
+    """`value` as an int of `low` to `high`; a bool or a float is refused."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise InvalidParamError(f"{name} must be an int, not {type(value).__name__}")
+    if not low <= number <= high:
+        raise InvalidParamError(f"{name} is {number}, but must be from {low} to {high}")
+    return number
+
+
+def encode_float(name: str, value: object) -> float:
+    """`value` as a float; a bool or a str is refused, the range is the library's to check."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InvalidParamError(f"{name} must be a float, not {type(value).__name__}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def encode_bool(name: str, value: object) -> bool:
+    """`value` if it is a bool."""
+    if not isinstance(value, bool):
+        raise InvalidParamError(f"{name} must be a bool, not {type(value).__name__}")
+    return value
+
+
+def encode_timeout(timeout: object) -> int:
+    """Seconds as whole milliseconds, rounded up; -1 for None or infinity."""
+    if timeout is None:
+        return -1
+    seconds = encode_float("timeout", timeout)
+    if math.isnan(seconds) or seconds < 0:
+        raise InvalidParamError(f"timeout is {timeout}, but must be a number of seconds from 0, or None")
+    milliseconds = seconds * 1000
+    return -1 if milliseconds >= 2**62 else math.ceil(milliseconds)
+
+
+def _encode_stop(stop: object) -> List[bytes]:
+    if stop is None:
+        return []
+    if isinstance(stop, str):
+        stop = (stop,)
+    if not isinstance(stop, (list, tuple)):
+        raise InvalidParamError(f"stop must be a str, a list or a tuple of str, not {type(stop).__name__}")
+    return [encode_text(f"stop[{index}]", text) for index, text in enumerate(stop)]
+
+
+class _Struct(NamedTuple):
+    """A C structure with what its pointers point at."""
+
+    pointer: Any
+    keep: Tuple[Any, ...]
+
+
+def _sampling_params(settings: Settings) -> _Struct:
+    params = ffi.new("luup_sampling_params *")
+    lib.luup_sampling_default_params(params)
+    params.temperature = encode_float("temperature", settings.temperature)
+    params.top_p = encode_float("top_p", settings.top_p)
+    params.top_k = encode_int("top_k", settings.top_k)
+    params.min_p = encode_float("min_p", settings.min_p)
+    params.repeat_penalty = encode_float("repeat_penalty", settings.repeat_penalty)
+    params.repeat_last_n = encode_int("repeat_last_n", settings.repeat_last_n)
+    if settings.seed is not None:  # the highest number means "random" to the library
+        params.seed = encode_int("seed", settings.seed, 0, _SEED_RANDOM - 1)
+    params.max_tokens = -1 if settings.max_tokens is None else encode_int("max_tokens", settings.max_tokens)
+    texts = [ffi.new("char[]", text) for text in _encode_stop(settings.stop)]
+    stop = ffi.new("const char *[]", texts) if texts else ffi.NULL
+    params.stop = stop
+    params.n_stop = len(texts)
+    return _Struct(params, (texts, stop))
+
+
+def default_sampling() -> Dict[str, Any]:
+    """The library's own sampling defaults, by field."""
+    params = ffi.new("luup_sampling_params *")
+    lib.luup_sampling_default_params(params)
+    return {name: getattr(params, name) for name in Settings._fields if hasattr(params, name)}
+
+
+def default_model_params() -> Dict[str, Any]:
+    """The library's own defaults for loading a model, by field; `context_size` None is its default."""
+    params = ffi.new("luup_model_params *")
+    lib.luup_model_default_params(params)
+    skip = ("size", "progress", "user_data", "chat_template")
+    values = {name: getattr(params, name) for name, _ in ffi.typeof("luup_model_params").fields if name not in skip}
+    if values["context_size"] == lib.LUUP_CONTEXT_SIZE_DEFAULT:
+        values["context_size"] = None
+    return values
+
+
+def _output(type_name: str) -> Any:
+    """A zeroed structure for the library to fill, its `size` set."""
+    struct = ffi.new(type_name + " *")
+    struct.size = ffi.sizeof(type_name)
+    return struct
+
+
+def _to_dict(struct: Any) -> Dict[str, Any]:
+    """The fields of a C structure, strings decoded, `size` left out."""
+    values: Dict[str, Any] = {}
+    for name, field in ffi.typeof(struct).item.fields:
+        if name != "size":
+            value = getattr(struct, name)
+            values[name] = to_text(value) if field.type.kind == "pointer" else value
+    return values
+
+
+def _take_string(call: Callable[[Any], int]) -> str:
+    """The string that `call` leaves in its ``char **``."""
+    text = ffi.new("char **")
+    check(call(text))
+    try:
+        return to_text(text[0])
+    finally:
+        lib.luup_string_free(text[0])
+
+
+def _take_tokens(call: Callable[[Any, int, Any], int], guess: int) -> List[int]:
+    """The tokens that `call(buffer, capacity, n_tokens)` gives, however many."""
+    n_tokens = ffi.new("size_t *")
+    capacity = guess
+    while True:
+        buffer = ffi.new("int32_t[]", capacity)
+        check(call(buffer, capacity, n_tokens))
+        if n_tokens[0] <= capacity:
+            return list(ffi.unpack(buffer, n_tokens[0])) if n_tokens[0] else []
+        capacity = n_tokens[0]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The library as a whole
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def version() -> str:
+    """The C library's version."""
+    return to_text(lib.luup_version())
+
+
+def llama_version() -> str:
+    """The version and commit of the llama.cpp inside."""
+    return to_text(lib.luup_llama_version())
+
+
+def function_names() -> List[str]:
+    """The functions of the C library that this package knows of."""
+    return sorted(name for name in dir(lib) if name.startswith("luup_") and not name.startswith("luup_py_"))
+
+
+def devices() -> List[Dict[str, Any]]:
+    """The devices that a model can run on."""
+    check(lib.luup_backends_load())
+    found: List[Dict[str, Any]] = []
+    for index in range(lib.luup_device_count()):
+        info = _output("luup_device_info")
+        check(lib.luup_device_get(index, info))
+        values = _to_dict(info)
+        values["type"] = _DEVICE_TYPES[info.type]
+        found.append(values)
+    return found
+
+
+def cpu_variant() -> Dict[str, Any]:
+    """The CPU variant in use."""
+    check(lib.luup_backends_load())
+    variant = _output("luup_cpu_variant")
+    check(lib.luup_cpu_variant_get(variant))
+    return _to_dict(variant)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Models
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _new_cell(type_name: str, destroy: Any, keep: Optional[List[object]] = None) -> Any:
+    """An empty cell for a handle; `destroy` gets what is in it when the cell is released or collected.
+
+    What is in `keep` lives at least until then.
+    """
+
+    def finalize(cell: Any, _keep: object = keep) -> None:
+        destroy(cell[0])
+
+    return ffi.gc(ffi.new(type_name + " **"), finalize)
+
+
+class _Load:
+    """One load of a model, as its progress callback sees it."""
+
+    def __init__(self, on_progress: Optional[Callable[[float], object]]) -> None:
+        self.on_progress = on_progress
+        self.error: Optional[BaseException] = None
+
+
+def _stop_load(_type: object, error: Optional[BaseException], traceback: Any) -> None:
+    """Keeps what the callback raised; the callback then answers False, and the load ends."""
+    if traceback is not None:
+        ffi.from_handle(traceback.tb_frame.f_locals["user_data"]).error = error
+
+
+@ffi.def_extern(error=False, onerror=_stop_load)  # type: ignore[untyped-decorator, unused-ignore]
+def luup_py_load_progress(progress: float, user_data: Any) -> bool:
+    """Runs in the thread that loads. Being here at all lets Python see a Ctrl-C."""
+    load = ffi.from_handle(user_data)
+    if load.error is not None:
+        return False
+    if load.on_progress is not None:
+        load.on_progress(progress)
+    return True
+
+
+class NativeModel:
+    """A ``luup_model``."""
+
+    def __init__(
+        self,
+        path: Union[str, os.PathLike[str]],
+        *,
+        gpu_layers: int,
+        context_size: Optional[int],
+        batch_size: int,
+        threads: int,
+        threads_batch: int,
+        max_sequences: int,
+        use_mmap: bool,
+        use_mlock: bool,
+        chat_template: Optional[str],
+        on_progress: Optional[Callable[[float], object]],
+    ) -> None:
+        """Loads the file; the parameters are those of `Model.from_local`."""
+        c_path = encode_path("path", path)
+        template = ffi.NULL
+        if chat_template is not None:
+            template = ffi.new("char[]", encode_text("chat_template", chat_template))
+        if on_progress is not None and not callable(on_progress):
+            raise InvalidParamError(f"on_progress must be callable, not {type(on_progress).__name__}")
+        load = _Load(on_progress)
+        user_data = ffi.new_handle(load)
+        params = ffi.new("luup_model_params *")
+        lib.luup_model_default_params(params)
+        params.gpu_layers = encode_int("gpu_layers", gpu_layers)
+        if context_size is not None:
+            params.context_size = encode_int("context_size", context_size, low=-_INT32_MAX)
+        params.batch_size = encode_int("batch_size", batch_size)
+        params.threads = encode_int("threads", threads)
+        params.threads_batch = encode_int("threads_batch", threads_batch)
+        params.max_sequences = encode_int("max_sequences", max_sequences)
+        params.use_mmap = encode_bool("use_mmap", use_mmap)
+        params.use_mlock = encode_bool("use_mlock", use_mlock)
+        params.chat_template = template
+        params.progress = lib.luup_py_load_progress
+        params.user_data = user_data
+        set_log_level()
+        self._cell = _new_cell("luup_model", lib.luup_model_destroy)
+        try:
+            code = lib.luup_model_load(c_path, params, self._cell)
+            if load.error is not None:
+                raise load.error
+            check(code)
+        finally:
+            load.error = None  # breaks the cycle error - traceback - frame - load
+            drain_logs()
+        self.handle = self._cell[0]
+
+    def info(self) -> Dict[str, Any]:
+        """The fields of ``luup_model_info``."""
+        info = _output("luup_model_info")
+        check(lib.luup_model_get_info(self.handle, info))
+        return _to_dict(info)
+
+    def stats(self) -> Dict[str, Any]:
+        """The fields of ``luup_model_stats``."""
+        stats = _output("luup_model_stats")
+        check(lib.luup_model_get_stats(self.handle, stats))
+        return _to_dict(stats)
+
+    def warmup(self) -> None:
+        """Decodes a token so that the weights are in memory."""
+        check(lib.luup_model_warmup(self.handle))
+        drain_logs()
+
+    def tokenize(self, text: object, parse_special: object) -> List[int]:
+        """The tokens of `text`."""
+        c_text = encode_text("text", text)
+        special = encode_bool("parse_special", parse_special)
+        return _take_tokens(
+            lambda buffer, capacity, n: lib.luup_model_tokenize(self.handle, c_text, special, buffer, capacity, n),
+            len(c_text) + 8,
+        )
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of `tokens`."""
+        ids = [encode_int(f"tokens[{index}]", token) for index, token in enumerate(tokens)]
+        buffer = ffi.new("int32_t[]", ids)
+        return _take_string(lambda text: lib.luup_model_detokenize(self.handle, buffer, len(ids), text))
+
+    def close(self) -> None:
+        """Ends the runs and frees the memory; the handle stays. In the child of a fork nothing happens."""
+        with contextlib.suppress(ForkedError):
+            check(lib.luup_model_close(self.handle))
+        drain_logs()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Agents and runs
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class NativeAgent:
+    """A ``luup_agent``."""
+
+    def __init__(self, model: NativeModel, system_prompt: Optional[str], settings: Settings, history: bool) -> None:
+        """Makes the agent; `settings` are what its runs use unless told otherwise."""
+        encode_timeout(settings.timeout)
+        params = ffi.new("luup_agent_params *")
+        lib.luup_agent_default_params(params)
+        sampling = _sampling_params(settings)
+        params.sampling = sampling.pointer
+        params.enable_history = encode_bool("enable_history", history)
+        prompt = ffi.NULL
+        if system_prompt is not None:
+            prompt = ffi.new("char[]", encode_text("system_prompt", system_prompt))
+        params.system_prompt = prompt
+        self._cell = _new_cell("luup_agent", lib.luup_agent_destroy)
+        check(lib.luup_agent_create(model.handle, params, self._cell))
+        self.handle = self._cell[0]
+        self.settings = settings
+
+    def add_message(self, role: object, content: object) -> None:
+        """Appends a message to the history."""
+        check(lib.luup_agent_add_message(self.handle, encode_text("role", role), encode_text("content", content)))
+
+    def clear_history(self) -> None:
+        """Empties the history."""
+        check(lib.luup_agent_clear_history(self.handle))
+
+    def get_history(self) -> List[Dict[str, Any]]:
+        """The history as OpenAI chat messages, without the system prompt."""
+        history: List[Dict[str, Any]] = json.loads(
+            _take_string(lambda text: lib.luup_agent_get_history(self.handle, text))
+        )
+        return history
+
+    def set_history(self, messages: List[Dict[str, Any]]) -> None:
+        """Replaces the history."""
+        check(lib.luup_agent_set_history(self.handle, json.dumps(messages).encode("ascii")))
+
+    def context(self) -> Dict[str, int]:
+        """The fields of ``luup_context_usage``."""
+        usage = _output("luup_context_usage")
+        check(lib.luup_agent_get_context(self.handle, usage))
+        return _to_dict(usage)
+
+    def prompt_tokens(self, message: Optional[str]) -> List[int]:
+        """The tokens that a run of `message` would prefill."""
+        c_message = ffi.NULL if message is None else encode_text("message", message)
+        return _take_tokens(
+            lambda buffer, capacity, n: lib.luup_agent_get_prompt(self.handle, c_message, buffer, capacity, n), 1024
+        )
+
+
+class NativeRun:
+    """A ``luup_run`` and its pump: `next` fills the event, the properties and methods read it.
+
+    One thread at a time may use it; `cancel` may come from any.
+    """
+
+    __slots__ = ("__weakref__", "_cell", "_event", "_handle", "_keep")
+
+    def __init__(self) -> None:
+        """Makes an empty one, which `close` may be called on from now on."""
+        self._keep: List[object] = []
+        self._cell: Any = _new_cell("luup_run", lib.luup_run_destroy, self._keep)
+        self._handle: Any = ffi.NULL
+        self._event: Any = ffi.new("luup_event *")
+
+    def start(self, agent: NativeAgent, message: Optional[str], settings: Settings) -> None:
+        """Begins to answer; never waits for the model."""
+        params = ffi.new("luup_run_params *")
+        lib.luup_run_default_params(params)
+        if settings is not agent.settings:
+            sampling = _sampling_params(settings)
+            params.sampling = sampling.pointer
+        params.timeout_ms = encode_timeout(settings.timeout)
+        c_message = ffi.NULL if message is None else encode_text("message", message)
+        check(lib.luup_run_start(agent.handle, c_message, params, self._cell))
+        self._handle = self._cell[0]
+
+    def next(self, timeout_ms: int) -> int:
+        """Waits up to `timeout_ms` for an event and gives its type. The GIL is free meanwhile."""
+        code = lib.luup_run_next(self._handle, timeout_ms, self._event)
+        if code:
+            check(code)
+        kind: int = self._event.type
+        return kind
+
+    def text(self) -> str:
+        """The text of a TEXT or REASONING event."""
+        event = self._event
+        text: str = ffi.unpack(event.text, event.text_length).decode("utf-8")
+        return text
+
+    def error(self, partial_text: str) -> LuupError:
+        """The exception for an ERROR event."""
+        return make_error(self._event.error, self.text() or error_message(self._event.error), partial_text)
+
+    def progress(self) -> Tuple[int, int]:
+        """Prompt tokens done and in total, of a PROGRESS event."""
+        return self._event.progress_done, self._event.progress_total
+
+    def finish_reason(self) -> FinishReason:
+        """Of a DONE event: "stop" or "length"."""
+        return _FINISH_REASONS[self._event.finish_reason]
+
+    def measures(self) -> Dict[str, Any]:
+        """The token counts and seconds of a DONE event, by field."""
+        return {
+            name: getattr(self._event, name)
+            for name, _ in ffi.typeof("luup_event").fields
+            if name.endswith(("_tokens", "_seconds"))
+        }
+
+    def set_wakeup(self, descriptor: int, owner: object) -> None:
+        """Lets the library write a byte to `descriptor` when events come; `owner` is kept until the run is gone."""
+        self._keep.append(owner)
+        check(lib.luup_run_set_wakeup_fd(self._handle, descriptor))
+        del self._keep[:-1]
+
+    def cancel(self) -> None:
+        """Ends the run soon, with an ERROR event."""
+        if self._handle != ffi.NULL:
+            lib.luup_run_cancel(self._handle)
+
+    def close(self) -> None:
+        """Cancels the run if it goes on, and gives the handle back. No method may be called afterwards but this."""
+        cell, self._cell, self._handle = self._cell, None, ffi.NULL
+        if cell is not None:
+            ffi.release(cell)
+            self._keep.clear()
+            drain_logs()

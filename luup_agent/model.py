@@ -1,0 +1,317 @@
+"""`Model`: a GGUF file in memory, with one thread that decodes for all its agents."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from types import TracebackType
+from typing import Any, Callable, List, Optional, Sequence, Type, TypeVar, Union
+
+from pydantic import BaseModel, ConfigDict
+
+from luup_agent import _logging, _native
+
+_Model = TypeVar("_Model", bound="Model")
+
+
+class ModelInfo(BaseModel):
+    """What a loaded model is, and where it runs.
+
+    Attributes:
+        path: The file.
+        description: Such as "llama 135M Q4_1".
+        architecture: "llama", "qwen2", "gemma3", …
+        file_type: "Q4_1", "Q4_K - Medium", "F16", …
+        backend: Where the layers run: "CPU", "CUDA", …
+        device: That device's description.
+        cpu_variant: The build of the CPU code in use.
+        chat_template: The Jinja source in use.
+        parameters: The number of weights.
+        memory_weights: Bytes of the weights.
+        memory_context: Bytes of the KV cache.
+        memory_compute: Bytes of scratch buffers.
+        context_size: Tokens; all runs together share them.
+        training_context_size: Tokens that the model was trained for.
+        vocabulary_size: Tokens known.
+        embedding_size: Numbers that make up a hidden state.
+        layers: Of the model.
+        gpu_layers: Those on a GPU.
+        threads: For decoding.
+        threads_batch: For prefill.
+        batch_size: Tokens decoded in one step at most.
+        max_sequences: Runs decoded at once, and histories kept warm.
+        load_seconds: What loading took.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    description: str
+    architecture: str
+    file_type: str
+    backend: str
+    device: str
+    cpu_variant: str
+    chat_template: str
+    parameters: int
+    memory_weights: int
+    memory_context: int
+    memory_compute: int
+    context_size: int
+    training_context_size: int
+    vocabulary_size: int
+    embedding_size: int
+    layers: int
+    gpu_layers: int
+    threads: int
+    threads_batch: int
+    batch_size: int
+    max_sequences: int
+    load_seconds: float
+
+
+class ModelStats(BaseModel):
+    """What a model's decoding thread does and has done; a snapshot.
+
+    Attributes:
+        runs_active: Runs being prefilled or decoded.
+        runs_waiting: Runs that wait for a sequence or for room in the context.
+        sequences_active: Sequences of runs.
+        sequences_parked: Sequences kept warm for the next turn of an agent.
+        context_used: Tokens of the context in use; shared prefixes count once.
+        tokens_prefilled: Since the model was loaded.
+        tokens_cached: Prompt tokens that needed no prefill.
+        tokens_decoded: Since the model was loaded.
+        batches: Steps of the decoding thread.
+        evictions: Parked sequences given up for room.
+        preemptions: Runs set back into the queue for room, to be computed again.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    runs_active: int
+    runs_waiting: int
+    sequences_active: int
+    sequences_parked: int
+    context_used: int
+    tokens_prefilled: int
+    tokens_cached: int
+    tokens_decoded: int
+    batches: int
+    evictions: int
+    preemptions: int
+
+
+class Model:
+    """A language model in this process. Made by `Model.from_local`; safe to use from any thread.
+
+    One model serves as many agents as you like; their runs are decoded together. It closes itself at the end of a
+    ``with`` block, when it is collected, and at interpreter exit.
+
+    Example:
+        >>> with Model.from_local("model.gguf", context_size=4096) as model:
+        ...     print(Agent(model).generate("What is the capital of France?"))
+        The capital of France is Paris.
+    """
+
+    _native_model: _native.NativeModel
+    _closed: bool
+    _label: str
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        """Refuses: a model is made by `Model.from_local`."""
+        raise TypeError("a Model is made by Model.from_local(path)")
+
+    @classmethod
+    def from_local(
+        cls: Type[_Model],
+        path: Union[str, os.PathLike[str]],
+        *,
+        gpu_layers: int = -1,
+        context_size: Optional[int] = None,
+        batch_size: int = 512,
+        threads: int = 0,
+        threads_batch: int = 0,
+        max_sequences: int = 64,
+        use_mmap: bool = True,
+        use_mlock: bool = False,
+        chat_template: Optional[str] = None,
+        on_progress: Optional[Callable[[float], object]] = None,
+        verbose: bool = False,
+    ) -> _Model:
+        """Loads a GGUF file.
+
+        Args:
+            path: The file; ``~`` is the home folder.
+            gpu_layers: Layers to put on a GPU. -1 = all if there is a GPU, else none; more than 0 needs a GPU.
+            context_size: Tokens, at least 256; all runs together share them. None = what the model was trained
+                for, at most 8,192.
+            batch_size: Tokens decoded in one step at most, 32 to 4096.
+            threads: For decoding. 0 = as many as the machine grants.
+            threads_batch: For prefill. 0 = as `threads`.
+            max_sequences: Runs decoded at once, and histories kept warm, 1 to 256.
+            use_mmap: Map the file instead of reading it.
+            use_mlock: Keep it from being swapped out.
+            chat_template: A Jinja template instead of the model's own.
+            on_progress: Called with 0.0 to 1.0 while the model loads. What it raises stops the load and comes
+                out of this function.
+            verbose: Write the library's log records, from INFO on, to stderr. They go to
+                ``logging.getLogger("luup_agent")`` anyway.
+
+        Returns:
+            The model, loaded.
+
+        Raises:
+            ModelNotFoundError: There is no such file.
+            ModelLoadError: The file is not a model that can generate text, or is damaged.
+            ChatTemplateError: The chat template can't be used.
+            BackendInitError: No CPU variant runs here, or `gpu_layers` asks for a GPU that is not there.
+            InvalidParamError: An argument is wrong.
+            OutOfMemoryError: The weights or the context don't fit into the memory.
+
+        Example:
+            >>> model = Model.from_local("~/models/SmolLM2-135M-Instruct.Q4_1.gguf", context_size=4096)
+        """
+        if _native.encode_bool("verbose", verbose):
+            _logging.log_to_stderr()
+        model = cls.__new__(cls)
+        model._native_model = _native.NativeModel(
+            path,
+            gpu_layers=gpu_layers,
+            context_size=context_size,
+            batch_size=batch_size,
+            threads=threads,
+            threads_batch=threads_batch,
+            max_sequences=max_sequences,
+            use_mmap=use_mmap,
+            use_mlock=use_mlock,
+            chat_template=chat_template,
+            on_progress=on_progress,
+        )
+        model._closed = False
+        model._label = _label(model.get_info())
+        weakref.finalize(model, model._native_model.close)  # when collected, or at exit
+        return model
+
+    def get_info(self) -> ModelInfo:
+        """Tells what the model is and where it runs. Answers after `close` too.
+
+        Raises:
+            ForkedError: The model belongs to the parent process.
+
+        Example:
+            >>> info = model.get_info()
+            >>> info.architecture, info.parameters, info.context_size
+            ('llama', 134515008, 8192)
+        """
+        return ModelInfo(**self._native_model.info())
+
+    def stats(self) -> ModelStats:
+        """Tells what the decoding thread does and has done.
+
+        Raises:
+            ClosedError: The model was closed.
+            ForkedError: The model belongs to the parent process.
+
+        Example:
+            >>> model.stats().runs_active
+            0
+        """
+        return ModelStats(**self._native_model.stats())
+
+    def warmup(self) -> None:
+        """Decodes a token, so that the weights are in memory before the first run. Waits behind the active runs.
+
+        Raises:
+            ClosedError: The model was closed.
+            InferenceError: llama.cpp could not decode.
+            ForkedError: The model belongs to the parent process.
+
+        Example:
+            >>> model.warmup()
+        """
+        self._native_model.warmup()
+
+    def tokenize(self, text: str, parse_special: bool = False) -> List[int]:
+        """Splits a text into tokens. No beginning-of-text token is added.
+
+        Args:
+            text: Any text.
+            parse_special: Let the names of control tokens in the text become those tokens: only for text that you
+                wrote yourself.
+
+        Returns:
+            The numbers of the tokens.
+
+        Raises:
+            InvalidParamError: The text has a NUL or a lone surrogate.
+            ClosedError: The model was closed.
+            ForkedError: The model belongs to the parent process.
+
+        Example:
+            >>> model.tokenize("Hello")
+            [19556]
+        """
+        return self._native_model.tokenize(text, parse_special)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Gives the text of tokens, control tokens by their names. Bytes that are not UTF-8 become U+FFFD.
+
+        Raises:
+            InvalidParamError: A number is not a token of the model.
+            ClosedError: The model was closed.
+            ForkedError: The model belongs to the parent process.
+
+        Example:
+            >>> model.detokenize(model.tokenize("Hello"))
+            'Hello'
+        """
+        return self._native_model.detokenize(tokens)
+
+    def close(self) -> None:
+        """Ends every run with `ClosedError` and frees the memory. Closing twice is fine.
+
+        Example:
+            >>> model.close()
+            >>> model.closed
+            True
+        """
+        self._closed = True
+        self._native_model.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def __enter__(self: _Model) -> _Model:
+        """Gives the model itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: Optional[Type[BaseException]],
+        exc: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        """Closes the model."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Such as ``<Model 'smollm2.gguf' llama 135M Q4_1 on CPU (zen4)>``."""
+        return "<Model {}{}>".format(self._label, ", closed" if self._closed else "")
+
+
+def _label(info: ModelInfo) -> str:
+    where = info.cpu_variant if info.backend == "CPU" else info.device
+    what = (info.architecture, _short_count(info.parameters), info.file_type)
+    return f"{os.path.basename(info.path)!r} {' '.join(what)} on {info.backend} ({where})"
+
+
+def _short_count(count: int) -> str:
+    """135M for 134515008, 7.2B for 7241732096."""
+    for limit, unit in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if count >= limit:
+            value = count / limit
+            return ("{:.1f}" if value < 10 else "{:.0f}").format(value) + unit
+    return str(count)

@@ -1,0 +1,284 @@
+"""What all tests share: the real model, child processes with limits, the two APIs behind one driver, no network."""
+
+import asyncio
+import gc
+import importlib.util
+import ipaddress
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from luup_agent import Agent, LuupError, Model, catalog
+
+# ---------------------------------------------------------------------------------------------------------------------
+# No network
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _is_local(address):
+    if not isinstance(address, tuple):
+        return True  # AF_UNIX
+    host = address[0]
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch, request):
+    """A connection to another machine fails, except in tests marked `network`."""
+    if request.node.get_closest_marker("network"):
+        return
+
+    def guarded(name):
+        original = getattr(socket.socket, name)
+
+        def connect(self, address, *args):
+            if not _is_local(address):
+                raise RuntimeError(f"a test wants to connect to {address}")
+            return original(self, address, *args)
+
+        return connect
+
+    monkeypatch.setattr(socket.socket, "connect", guarded("connect"))
+    monkeypatch.setattr(socket.socket, "connect_ex", guarded("connect_ex"))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The real model
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def model_path():
+    """SmolLM2-135M-Instruct: LUUP_TEST_MODEL, or the catalog's (its package, the cache, or a download)."""
+    named = os.environ.get("LUUP_TEST_MODEL")
+    if named:
+        assert Path(named).is_file(), f"LUUP_TEST_MODEL names no file: {named}"
+        return Path(named)
+    try:
+        return catalog.resolve("smollm2")
+    except LuupError as error:
+        pytest.fail(f"the tests need the model smollm2; set LUUP_TEST_MODEL to its file. {error}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def model(model_path):
+    """The model, loaded once. A test that closes one loads its own."""
+    with Model.from_local(model_path, threads=1) as loaded:  # a second thread waits for cores that other tests use
+        yield loaded
+
+
+@pytest.fixture(autouse=True)
+def no_run_left(request):
+    """A test that used the shared model leaves no run of it behind."""
+    yield
+    if "model" in request.fixturenames:
+        gc.collect()
+        stats = wait_until_idle(request.getfixturevalue("model"))
+        assert (stats.runs_active, stats.runs_waiting) == (0, 0)
+
+
+def wait_until_idle(model, seconds=5.0):
+    """The statistics of `model` once no run goes on; a cancelled run may need a decode to end."""
+    deadline = time.monotonic() + seconds
+    last = None
+    while True:
+        stats = model.stats()
+        busy = stats.runs_active or stats.runs_waiting
+        if (not busy and stats == last) or time.monotonic() > deadline:
+            return stats
+        last = stats
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def idle():
+    """The function `wait_until_idle(model)`."""
+    return wait_until_idle
+
+
+@pytest.fixture
+def greedy(model):
+    """Makes agents whose answers are the likeliest ones, and short."""
+
+    def make(system_prompt=None, **options):
+        return Agent(model, system_prompt, **{"temperature": 0, "max_tokens": 24, **options})
+
+    return make
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One driver for both APIs
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class SyncAPI:
+    """The synchronous methods of an agent."""
+
+    def text(self, agent, message, **options):
+        return agent.generate(message, **options)
+
+    def pieces(self, agent, message, **options):
+        return list(agent.generate_stream(message, **options))
+
+    def response(self, agent, message, **options):
+        return agent.run(message, **options)
+
+    def events(self, agent, message, **options):
+        return list(agent.stream_events(message, **options))
+
+    def first_piece(self, agent, message, **options):
+        stream = agent.generate_stream(message, **options)
+        piece = next(stream)
+        stream.close()
+        return piece
+
+    def first_event(self, agent, message, **options):
+        stream = agent.stream_events(message, **options)
+        event = next(stream)
+        stream.close()
+        return event
+
+    def texts(self, calls):
+        """The answers to (agent, message) pairs that run at the same time; an exception in place of one that failed."""
+
+        def answer(call):
+            try:
+                return call[0].generate(call[1])
+            except LuupError as error:
+                return error
+
+        with ThreadPoolExecutor(max_workers=len(calls)) as pool:
+            return list(pool.map(answer, calls))
+
+
+class AsyncAPI:
+    """Their asynchronous twins, each call in an event loop of its own."""
+
+    def __init__(self, new_loop=asyncio.new_event_loop):
+        self.new_loop = new_loop
+
+    def do(self, coroutine):
+        loop = self.new_loop()
+        try:
+            asyncio.set_event_loop(loop)
+            return loop.run_until_complete(coroutine)
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            if sys.version_info >= (3, 9):
+                loop.run_until_complete(loop.shutdown_default_executor())
+            elif loop._default_executor is not None:
+                loop._default_executor.shutdown()
+            asyncio.set_event_loop(None)
+            loop.close()
+
+    def text(self, agent, message, **options):
+        return self.do(agent.generate_async(message, **options))
+
+    def pieces(self, agent, message, **options):
+        async def collect():
+            return [piece async for piece in agent.generate_async(message, **options)]
+
+        return self.do(collect())
+
+    def response(self, agent, message, **options):
+        return self.do(agent.run_async(message, **options))
+
+    def events(self, agent, message, **options):
+        async def collect():
+            return [event async for event in agent.stream_events_async(message, **options)]
+
+        return self.do(collect())
+
+    def first_piece(self, agent, message, **options):
+        return self.do(self._first(agent.generate_async(message, **options)))
+
+    def first_event(self, agent, message, **options):
+        return self.do(self._first(agent.stream_events_async(message, **options)))
+
+    async def _first(self, stream):
+        item = await stream.__anext__()
+        await stream.aclose()
+        return item
+
+    def texts(self, calls):
+        async def gather():
+            streams = [agent.generate_async(message) for agent, message in calls]
+            return await asyncio.gather(*streams, return_exceptions=True)
+
+        return self.do(gather())
+
+
+class NoReaderLoop(asyncio.SelectorEventLoop):
+    """A loop that can't watch sockets, as Windows' proactor loop."""
+
+    def add_reader(self, fd, callback, *args):
+        raise NotImplementedError
+
+
+def _apis():
+    apis = [
+        pytest.param(SyncAPI(), id="sync"),
+        pytest.param(AsyncAPI(), id="async"),
+        pytest.param(AsyncAPI(NoReaderLoop), id="async-no-reader"),
+    ]
+    if importlib.util.find_spec("uvloop"):
+        import uvloop
+
+        apis.append(pytest.param(AsyncAPI(uvloop.new_event_loop), id="uvloop"))
+    return apis
+
+
+@pytest.fixture(params=_apis())
+def api(request):
+    """Each API in turn."""
+    return request.param
+
+
+@pytest.fixture(params=[api for api in _apis() if api.id != "sync"])
+def async_api(request):
+    """Each kind of event loop in turn."""
+    return request.param
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Child processes
+# ---------------------------------------------------------------------------------------------------------------------
+
+_LIMITS = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+"""
+
+
+@pytest.fixture(scope="session")
+def child():
+    """Runs Python source in a process of its own, with its arguments in `sys.argv[1:]`, and gives its result.
+
+    `memory` is its address space in bytes, `timeout` its time in seconds: going past either fails the test.
+    """
+
+    def run(source, *arguments, memory=None, timeout=120, **options):
+        limits = _LIMITS.format(memory=memory) if memory else ""
+        command = [sys.executable, "-X", "faulthandler", "-c", limits + textwrap.dedent(source)]
+        return subprocess.run(
+            command + [str(argument) for argument in arguments],
+            capture_output=True,
+            encoding="utf-8",
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            **options,
+        )
+
+    return run
