@@ -10,6 +10,7 @@
 
 #    include <cstdint>
 #    include <cstring>
+#    include <stdexcept>
 
 namespace luup {
 
@@ -27,9 +28,9 @@ uint64_t enabled_xfeatures() {
 
 // palette 1; three tiles of 16 rows and 64 bytes: 0 = 32-bit sums, 1 and 2 = 8-bit factors. Exactly what `ldtilecfg` reads.
 struct alignas(64) TileConfig {
-    uint8_t  palette    = 1;
-    uint8_t  start_row  = 0;
-    uint8_t  unused[14] = {};
+    uint8_t  palette     = 1;
+    uint8_t  start_row   = 0;
+    uint8_t  unused[14]  = {};
     uint16_t columns[16] = { 64, 64, 64 };
     uint8_t  rows[16]    = { 16, 16, 16 };
 };
@@ -37,9 +38,9 @@ static_assert(sizeof(TileConfig) == 64, "the tile configuration has 64 bytes");
 
 // Every factor is 1 × 2, so every sum is 64 × 2.
 bool multiply_tiles() {
-    TileConfig         config;
-    alignas(64) int8_t a[16 * 64];
-    alignas(64) int8_t b[16 * 64];
+    TileConfig          config;
+    alignas(64) int8_t  a[16 * 64];
+    alignas(64) int8_t  b[16 * 64];
     alignas(64) int32_t sums[16 * 16];
     std::memset(a, 1, sizeof(a));
     std::memset(b, 2, sizeof(b));
@@ -67,7 +68,12 @@ bool multiply_tiles() {
 }  // namespace
 
 bool amx_try_tiles() {
-    return try_in_child(multiply_tiles, 5, 64 << 20, false);
+    const auto task = [] {
+        if (!multiply_tiles()) {
+            throw std::runtime_error("wrong sums");
+        }
+    };
+    return try_in_child(task, { 5, 64 << 20 }).empty();
 }
 
 std::string amx_missing() {

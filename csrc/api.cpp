@@ -31,7 +31,8 @@ namespace {
 using json = nlohmann::ordered_json;
 
 // Runs `body`; what it throws becomes the return value and the thread's last error.
-template <typename Body> int guard(Body && body) noexcept {
+template <typename Body>
+int guard(Body && body) noexcept {
     try {
         body();
         return LUUP_SUCCESS;
@@ -61,7 +62,8 @@ std::optional<std::string> optional_text(const char * name, const char * text) {
 }
 
 // An input structure of this or an older version: fields that the caller does not know keep their defaults.
-template <typename T> T read_params(const char * name, const T * params, void (*defaults)(T *)) {
+template <typename T>
+T read_params(const char * name, const T * params, void (*defaults)(T *)) {
     T result;
     defaults(&result);
     if (params) {
@@ -74,7 +76,8 @@ template <typename T> T read_params(const char * name, const T * params, void (*
 }
 
 // An output structure of this or an older version: only the fields that the caller knows are written.
-template <typename T> void write_result(const char * name, T * to, T result) {
+template <typename T>
+void write_result(const char * name, T * to, T result) {
     check_pointer(name, to);
     const size_t size = to->size;
     if (size < sizeof(size_t) || size > 65536) {
@@ -289,9 +292,9 @@ int luup_model_detokenize(const luup_model * model, const int32_t * tokens, size
         if (n_tokens > 0) {
             check_pointer("tokens", tokens);
         }
-        const auto        in_use = model->model->use();
-        const auto *      vocab  = model->model->vocab();
-        std::string       bytes;
+        const auto   in_use = model->model->use();
+        const auto * vocab  = model->model->vocab();
+        std::string  bytes;
         for (size_t i = 0; i < n_tokens; i++) {
             if (tokens[i] < 0 || tokens[i] >= llama_vocab_n_tokens(vocab)) {
                 fail(LUUP_ERROR_INVALID_PARAM, "tokens[%zu] is %d; the vocabulary has %d tokens", i, tokens[i], llama_vocab_n_tokens(vocab));
@@ -356,7 +359,7 @@ int luup_agent_create(luup_model * model, const luup_agent_params * params, luup
         const std::string       system_prompt = optional_text("system_prompt", p.system_prompt).value_or("");
         const Sampling          sampling      = read_sampling(p.sampling);
         const auto              in_use        = model->model->use();
-        *agent = new luup_agent{ std::make_shared<Agent>(model->model, system_prompt, sampling, p.enable_history) };
+        *agent                                = new luup_agent{ std::make_shared<Agent>(model->model, system_prompt, sampling, p.enable_history) };
     });
 }
 
@@ -479,8 +482,8 @@ void luup_run_destroy(luup_run * run) {
 // ---------------------------------------------------------------------------------------------------------------------
 
 int luup_agent_generate_stream(luup_agent * agent, const char * message, const luup_run_params * params, luup_text_callback callback, void * user_data) {
-    luup_run * run  = nullptr;
-    int        code = luup_run_start(agent, message, params, &run);
+    luup_run * run   = nullptr;
+    int        code  = luup_run_start(agent, message, params, &run);
     luup_event event = {};
     while (code == LUUP_SUCCESS && event.type < LUUP_EVENT_DONE) {
         code = luup_run_next(run, -1, &event);

@@ -13,10 +13,9 @@ namespace luup {
 
 namespace {
 
-constexpr size_t max_template_bytes   = 512 * 1024;  // the largest of a well-known model has about 30 KB
-constexpr int    max_template_nesting = 100;
-constexpr double trial_seconds        = 2;
-constexpr size_t trial_memory         = 512u << 20;
+constexpr size_t      max_template_bytes   = 512 * 1024;  // the largest of a well-known model has about 30 KB
+constexpr int         max_template_nesting = 100;
+constexpr TrialLimits trial_limits         = { 2, 512u << 20 };
 
 common_chat_params apply(const common_chat_templates * templates, const std::vector<common_chat_msg> & messages, bool open_answer) {
     common_chat_templates_inputs inputs;
@@ -82,7 +81,8 @@ std::string token_bytes(const llama_vocab * vocab, llama_token token, bool speci
 
 ChatTemplate::ChatTemplate(const llama_model * model, const std::string & source) : vocab_(llama_model_get_vocab(model)) {
     const char *      own  = llama_model_chat_template(model, nullptr);
-    const std::string text = !source.empty() ? source : own ? own : "";
+    const std::string text = !source.empty() ? source : own ? own
+                                                            : "";
     if (text.size() > max_template_bytes) {
         fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template has %zu bytes; at most %zu are accepted", text.size(), max_template_bytes);
     }
@@ -96,10 +96,15 @@ ChatTemplate::ChatTemplate(const llama_model * model, const std::string & source
         fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template does not parse: %s", e.what());
     }
     // The template is a program from a file that nobody vouches for: it is tried where it can do no harm.
-    const auto trial = [&] { return !apply(common_chat_templates_init(model, source).get(), { to_common("user", "Hello", "") }, true).prompt.empty(); };
-    if (!try_in_child(trial, trial_seconds, trial_memory, true)) {
-        fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template can't render a first message: it fails, or takes more than %g seconds or %zu MB", trial_seconds,
-             trial_memory >> 20);
+    const auto trial = [&] {
+        const auto templates = common_chat_templates_init(model, source);
+        if (apply(templates.get(), { to_common("user", "Hello", "") }, true).prompt.empty()) {
+            throw std::runtime_error("it renders nothing");
+        }
+    };
+    const std::string reason = try_in_child(trial, trial_limits);
+    if (!reason.empty()) {
+        fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template can't render a first message: %s", reason.c_str());
     }
     templates_ = common_chat_templates_init(model, source);
     source_    = common_chat_templates_source(templates_.get());

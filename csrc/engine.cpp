@@ -30,7 +30,8 @@ double seconds(Clock::time_point from, Clock::time_point to) {
 }
 
 // ggml's thread pools belong to the CPU backend, which is loaded at run time.
-template <typename F> F cpu_function(const char * name) {
+template <typename F>
+F cpu_function(const char * name) {
     return reinterpret_cast<F>(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu_device()), name));
 }
 
@@ -50,9 +51,9 @@ void free_threadpool(ggml_threadpool * pool) {
 }  // namespace
 
 Engine::Engine(llama_model * model, const EngineParams & params) : model_(model), vocab_(llama_model_get_vocab(model)) {
-    llama_context_params p  = params.context;
-    p.abort_callback        = [](void * self) { return static_cast<Engine *>(self)->should_abort(); };
-    p.abort_callback_data   = this;
+    llama_context_params p = params.context;
+    p.abort_callback       = [](void * self) { return static_cast<Engine *>(self)->should_abort(); };
+    p.abort_callback_data  = this;
     LogCapture log;
     context_ = llama_init_from_model(model, p);
     if (!context_) {
@@ -60,9 +61,9 @@ Engine::Engine(llama_model * model, const EngineParams & params) : model_(model)
              log.text().empty() ? "not enough memory" : log.text().c_str());
     }
     try {
-        n_ctx_     = static_cast<int32_t>(llama_n_ctx(context_));
-        n_batch_   = static_cast<int32_t>(std::min(llama_n_batch(context_), llama_n_ubatch(context_)));
-        n_seq_max_ = static_cast<int32_t>(llama_n_seq_max(context_));
+        n_ctx_       = static_cast<int32_t>(llama_n_ctx(context_));
+        n_batch_     = static_cast<int32_t>(std::min(llama_n_batch(context_), llama_n_ubatch(context_)));
+        n_seq_max_   = static_cast<int32_t>(llama_n_seq_max(context_));
         pool_decode_ = new_threadpool(params.threads);
         if (params.threads_batch != params.threads) {
             pool_prefill_ = new_threadpool(params.threads_batch);
@@ -379,6 +380,7 @@ void Engine::step() {
     abortable_   = batch_.n_tokens > abort_threshold;
     const int rc = llama_decode(context_, batch_);
     abortable_   = false;
+    log_expect_errors(false);
     {
         std::lock_guard<std::mutex> lock(mutex_);
         stats_.batches++;
@@ -442,12 +444,12 @@ void Engine::fill_batch() {
 void Engine::add_to_batch(Active & active, int32_t n) {
     const size_t begin = active.sequence->tokens.size();
     for (int32_t i = 0; i < n; i++) {
-        const int32_t at      = batch_.n_tokens++;
-        batch_.token[at]      = active.tokens[begin + i];
-        batch_.pos[at]        = static_cast<llama_pos>(begin) + i;
-        batch_.n_seq_id[at]   = 1;
-        batch_.seq_id[at][0]  = active.sequence->id;
-        batch_.logits[at]     = 0;
+        const int32_t at     = batch_.n_tokens++;
+        batch_.token[at]     = active.tokens[begin + i];
+        batch_.pos[at]       = static_cast<llama_pos>(begin) + i;
+        batch_.n_seq_id[at]  = 1;
+        batch_.seq_id[at][0] = active.sequence->id;
+        batch_.logits[at]    = 0;
     }
     active.queued = n;
     active.output = -1;
@@ -551,8 +553,8 @@ bool Engine::sample(Active & active) {
 
 // Tells the completion and parks its sequence. The caller takes it out of active_.
 void Engine::end(Active & active, luup_finish_reason reason, const Failure & failure) {
-    Metrics & m = active.metrics;
-    const auto now = Clock::now();
+    Metrics &  m    = active.metrics;
+    const auto now  = Clock::now();
     m.total_seconds = seconds(active.completion->submitted, now);
     if (m.answer_tokens > 0) {
         m.prefill_seconds     = seconds(active.admitted, active.first_token);
@@ -599,23 +601,21 @@ void Engine::end_all(const Failure & failure) {
 
 // Asked by ggml between the operations of a decode on the CPU.
 bool Engine::should_abort() {
-    if (closing_.load(std::memory_order_relaxed)) {
-        return true;
+    bool abort = closing_.load(std::memory_order_relaxed);
+    if (abortable_ && !abort) {
+        const bool interrupted = interrupts_.load(std::memory_order_acquire) != seen_interrupts_;
+        abort                  = std::any_of(in_batch_.begin(), in_batch_.end(), [&](const Active * a) {
+            return (interrupted && a->completion->cancelled) || (a->completion->deadline && Clock::now() >= *a->completion->deadline);
+        });
     }
-    if (!abortable_) {
-        return false;
+    if (abort) {
+        log_expect_errors(true);
     }
-    const bool interrupted = interrupts_.load(std::memory_order_acquire) != seen_interrupts_;
-    for (const Active * a : in_batch_) {
-        if ((interrupted && a->completion->cancelled) || (a->completion->deadline && Clock::now() >= *a->completion->deadline)) {
-            return true;
-        }
-    }
-    return false;
+    return abort;
 }
 
 void Engine::publish_stats() {
-    const auto on_sequence = [](const auto & a) { return a->sequence != nullptr; };
+    const auto                  on_sequence = [](const auto & a) { return a->sequence != nullptr; };
     std::lock_guard<std::mutex> lock(mutex_);
     stats_.runs_active      = static_cast<int32_t>(std::count_if(active_.begin(), active_.end(), on_sequence));
     stats_.runs_waiting     = static_cast<int32_t>(waiting_.size() + inbox_.size());

@@ -111,9 +111,9 @@ class Engine {
         Sampler                     sampler;
         Metrics                     metrics;
         Clock::time_point           admitted, first_token, last_token;
-        uint64_t                    order = 0;      // of admission
-        int32_t                     queued    = 0;  // tokens in the batch under way
-        int32_t                     output    = -1;  // index in the batch of the row to sample from
+        uint64_t                    order  = 0;      // of admission
+        int32_t                     queued = 0;  // tokens in the batch under way
+        int32_t                     output = -1;  // index in the batch of the row to sample from
 
         size_t pending() const { return tokens.size() - sequence->tokens.size(); }
         bool   decoding() const { return pending() == 1; }
@@ -127,25 +127,25 @@ class Engine {
         size_t                      behind_tokens = 0;  // until it has this many
     };
 
-    void run();
-    bool wait_for_work();
-    void run_tasks();
-    void drop_ended();
-    void erase_ended();
-    void admit();
-    bool admit_one(Waiting & waiting);
-    bool must_wait_for_prefix(Waiting & waiting, const std::vector<llama_token> & tokens) const;
-    bool has_room(uint64_t owner, const std::vector<llama_token> & tokens) const;
-    void step();
-    void fill_batch();
-    void add_to_batch(Active & active, int32_t n);
-    bool make_room(size_t n);
-    void preempt(size_t index);
-    void after_decode();
-    bool sample(Active & active);
-    void end(Active & active, luup_finish_reason reason, const Failure & failure);
-    void end_waiting(Waiting & waiting, const Failure & failure);
-    void end_all(const Failure & failure);
+    void                   run();
+    bool                   wait_for_work();
+    void                   run_tasks();
+    void                   drop_ended();
+    void                   erase_ended();
+    void                   admit();
+    bool                   admit_one(Waiting & waiting);
+    bool                   must_wait_for_prefix(Waiting & waiting, const std::vector<llama_token> & tokens) const;
+    bool                   has_room(uint64_t owner, const std::vector<llama_token> & tokens) const;
+    void                   step();
+    void                   fill_batch();
+    void                   add_to_batch(Active & active, int32_t n);
+    bool                   make_room(size_t n);
+    void                   preempt(size_t index);
+    void                   after_decode();
+    bool                   sample(Active & active);
+    void                   end(Active & active, luup_finish_reason reason, const Failure & failure);
+    void                   end_waiting(Waiting & waiting, const Failure & failure);
+    void                   end_all(const Failure & failure);
     std::optional<Failure> reason_to_end(const Completion & completion) const;
     bool                   should_abort();
     void                   publish_stats();
@@ -153,34 +153,34 @@ class Engine {
 
     llama_model *       model_;
     const llama_vocab * vocab_;
-    llama_context *     context_       = nullptr;
-    ggml_threadpool *   pool_decode_   = nullptr;
-    ggml_threadpool *   pool_prefill_  = nullptr;
-    int32_t             n_ctx_         = 0;
-    int32_t             n_batch_       = 0;
-    int32_t             n_seq_max_     = 0;
-    llama_batch         batch_         = {};
+    llama_context *     context_      = nullptr;
+    ggml_threadpool *   pool_decode_  = nullptr;
+    ggml_threadpool *   pool_prefill_ = nullptr;
+    int32_t             n_ctx_        = 0;
+    int32_t             n_batch_      = 0;
+    int32_t             n_seq_max_    = 0;
+    llama_batch         batch_        = {};
 
     // Of the engine's thread alone.
     std::unique_ptr<SequencePool>        sequences_;
     std::vector<std::unique_ptr<Active>> active_;
     std::deque<Waiting>                  waiting_;
     std::vector<Active *>                in_batch_;
-    uint64_t                             admissions_       = 0;
-    uint64_t                             seen_interrupts_  = 0;
-    bool                                 abortable_        = false;  // the batch under way is a prefill: worth aborting
+    uint64_t                             admissions_      = 0;
+    uint64_t                             seen_interrupts_ = 0;
+    bool                                 abortable_       = false;  // the batch under way is a prefill: worth aborting
 
     // Shared.
-    std::atomic<uint64_t>                    interrupts_{ 0 };
-    std::atomic<bool>                        closing_{ false };
-    mutable std::mutex                       mutex_;
-    std::condition_variable                  wakeup_;
-    std::deque<std::shared_ptr<Completion>>  inbox_;
-    std::deque<std::function<void()>>        tasks_;
-    luup_model_stats                         stats_ = {};
-    bool                                     closed_ = false;
-    std::mutex                               close_mutex_;
-    std::thread                              thread_;
+    std::atomic<uint64_t>                   interrupts_{ 0 };
+    std::atomic<bool>                       closing_{ false };
+    mutable std::mutex                      mutex_;
+    std::condition_variable                 wakeup_;
+    std::deque<std::shared_ptr<Completion>> inbox_;
+    std::deque<std::function<void()>>       tasks_;
+    luup_model_stats                        stats_  = {};
+    bool                                    closed_ = false;
+    std::mutex                              close_mutex_;
+    std::thread                             thread_;
 };
 
 }  // namespace luup

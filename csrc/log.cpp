@@ -36,7 +36,8 @@ Queue & queue() {
 }
 
 std::atomic<int>          min_level{ LUUP_LOG_WARN };
-thread_local LogCapture * capture = nullptr;
+thread_local LogCapture * capture         = nullptr;
+thread_local bool         errors_expected = false;
 
 luup_log_level level_of(ggml_log_level level) {
     switch (level) {
@@ -53,7 +54,7 @@ void on_log(ggml_log_level level, const char * text, void *) {
     thread_local luup_log_level line_level = LUUP_LOG_DEBUG;
     try {
         if (level != GGML_LOG_LEVEL_CONT) {
-            line_level = level_of(level);
+            line_level = errors_expected ? LUUP_LOG_DEBUG : level_of(level);
             line.clear();
         }
         if (line.size() < max_line) {
@@ -101,6 +102,10 @@ void log_write(luup_log_level level, const std::string & text) noexcept {
     } catch (...) {
         // A log record is not worth failing for.
     }
+}
+
+void log_expect_errors(bool expected) {
+    errors_expected = expected;
 }
 
 LogCapture::LogCapture() : outer_(capture) {

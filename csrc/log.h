@@ -12,6 +12,9 @@ void log_install();
 
 void log_write(luup_log_level level, const std::string & text) noexcept;
 
+// From now on errors that llama.cpp logs in this thread are DEBUG records: it reports a decode that was aborted on purpose as failed.
+void log_expect_errors(bool expected);
+
 // While one lives, error records of llama.cpp from this thread are collected, to tell why a load failed.
 class LogCapture {
   public:

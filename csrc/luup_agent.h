@@ -14,8 +14,9 @@
  *       luup_model * model = NULL;
  *       luup_agent * agent = NULL;
  *       luup_run   * run   = NULL;
- *       luup_event   event = { .type = LUUP_EVENT_NONE };
+ *       luup_event   event;
  *
+ *       event.type = LUUP_EVENT_NONE;
  *       if (argc > 1 && luup_model_load(argv[1], NULL, &model) == LUUP_SUCCESS &&
  *           luup_agent_create(model, NULL, &agent) == LUUP_SUCCESS &&
  *           luup_run_start(agent, "What is the capital of France?", NULL, &run) == LUUP_SUCCESS) {

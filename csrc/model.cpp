@@ -3,6 +3,7 @@
 #include "backends.h"
 #include "error.h"
 #include "log.h"
+#include "trial.h"
 
 #include <algorithm>
 #include <array>
@@ -39,6 +40,9 @@ void check_file(const std::string & path) {
     if (fs::is_directory(status)) {
         fail(LUUP_ERROR_MODEL_LOAD_FAILED, "%s is a directory, not a GGUF file", path.c_str());
     }
+    if (!fs::is_regular_file(status)) {
+        fail(LUUP_ERROR_MODEL_LOAD_FAILED, "%s is not a regular file", path.c_str());
+    }
     std::ifstream       file(p, std::ios::binary);
     std::array<char, 4> magic = {};
     if (!file) {
@@ -49,6 +53,24 @@ void check_file(const std::string & path) {
     }
     if (std::memcmp(magic.data(), "GGUF", magic.size()) != 0) {
         fail(LUUP_ERROR_MODEL_LOAD_FAILED, "%s is not a GGUF file: it does not begin with the letters GGUF", path.c_str());
+    }
+}
+
+// llama.cpp asserts on some damaged headers, and an assertion ends the process: everything but the weights is read once in a child.
+void check_header(const std::string & path) {
+    const auto trial = [&] {
+        ggml_backend_dev_t devices[] = { nullptr };
+        llama_model_params p         = llama_model_default_params();
+        p.devices                    = devices;
+        p.n_gpu_layers               = 0;
+        p.no_alloc                   = true;
+        p.load_mode                  = LLAMA_LOAD_MODE_NONE;
+        // What fails without ending the process fails again outside, where its log is read.
+        llama_model_load_from_file(path.c_str(), p);
+    };
+    const std::string reason = try_in_child(trial, { 60, size_t(4) << 30 });
+    if (!reason.empty()) {
+        fail(LUUP_ERROR_MODEL_LOAD_FAILED, "%s can't be loaded: its header is damaged (%s)", path.c_str(), reason.c_str());
     }
 }
 
@@ -102,6 +124,7 @@ Model::Model(const std::string & path, const luup_model_params & params) : path_
         fail(LUUP_ERROR_BACKEND_INIT_FAILED, "gpu_layers is %d, but no GPU backend found a device; use -1 for whatever is there, or 0 for the CPU",
              params.gpu_layers);
     }
+    check_header(path);
     try {
         load_weights(params);
         check_can_generate();
@@ -225,12 +248,12 @@ void Model::describe(const luup_model_params & params) {
     file_type_   = file_type_name(llama_model_ftype(model_), description_, architecture_);
     template_    = chat_->source();
 
-    const int32_t            layers   = llama_model_n_layer(model_);
-    const ggml_backend_dev_t gpu      = find_gpu();
-    const bool               on_gpu   = gpu && params.gpu_layers != 0;
-    const ggml_backend_dev_t device   = on_gpu ? gpu : cpu_device();
-    backend_                          = ggml_backend_reg_name(ggml_backend_dev_backend_reg(device));
-    device_                           = ggml_backend_dev_description(device);
+    const int32_t            layers = llama_model_n_layer(model_);
+    const ggml_backend_dev_t gpu    = find_gpu();
+    const bool               on_gpu = gpu && params.gpu_layers != 0;
+    const ggml_backend_dev_t device = on_gpu ? gpu : cpu_device();
+    backend_                        = ggml_backend_reg_name(ggml_backend_dev_backend_reg(device));
+    device_                         = ggml_backend_dev_description(device);
 
     const MemoryUse memory      = engine_->memory();
     info_.memory_weights        = memory.weights;
@@ -250,7 +273,8 @@ void Model::describe(const luup_model_params & params) {
     info_.vocabulary_size       = llama_vocab_n_tokens(vocab_);
     info_.embedding_size        = llama_model_n_embd(model_);
     info_.layers                = layers;
-    info_.gpu_layers            = !on_gpu ? 0 : params.gpu_layers < 0 ? layers : std::min(params.gpu_layers, layers);
+    info_.gpu_layers            = !on_gpu ? 0 : params.gpu_layers < 0 ? layers
+                                                                      : std::min(params.gpu_layers, layers);
     info_.batch_size            = params.batch_size;
     info_.max_sequences         = params.max_sequences;
 }

@@ -44,10 +44,10 @@ class Model {
 
   private:
     Model(const std::string & path, const luup_model_params & params);
-    void load_weights(const luup_model_params & params);
-    void check_can_generate() const;
-    void make_engine(const luup_model_params & params);
-    void describe(const luup_model_params & params);
+    void        load_weights(const luup_model_params & params);
+    void        check_can_generate() const;
+    void        make_engine(const luup_model_params & params);
+    void        describe(const luup_model_params & params);
     std::string meta(const std::string & key) const;
 
     const unsigned                generation_ = fork_generation();

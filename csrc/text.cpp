@@ -9,7 +9,9 @@ namespace {
 
 const char replacement[] = "\xEF\xBF\xBD";  // U+FFFD
 
-enum class Scan { whole, partial, invalid };
+enum class Scan { whole,
+                  partial,
+                  invalid };
 
 struct Char {
     Scan   scan;

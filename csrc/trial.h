@@ -3,11 +3,18 @@
 
 #include <cstddef>
 #include <functional>
+#include <string>
 
 namespace luup {
 
-// True if `task`, run in a forked child, returns true within `seconds` and `memory` more bytes than this process has. False if it returns
-// false, throws, dies or takes too long. Where processes can't fork (Windows), false for `otherwise` false, else true, untried.
-bool try_in_child(const std::function<bool()> & task, double seconds, size_t memory, bool otherwise);
+struct TrialLimits {
+    double seconds;
+    size_t memory;  // bytes more than this process has
+};
+
+// Runs `task` in a forked child. Empty if it returned within the limits, else the reason why not: what it threw, ggml's last
+// words before an abort, the signal that ended it, or the limit. The child is silent. Where processes can't fork (Windows), the
+// task is not run and the result is empty.
+std::string try_in_child(const std::function<void()> & task, const TrialLimits & limits);
 
 }  // namespace luup

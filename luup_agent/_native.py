@@ -12,12 +12,13 @@ import json
 import math
 import operator
 import os
+import threading
 from numbers import Real
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from luup_agent._logging import logger
 from luup_agent._luup_cffi import ffi, lib
-from luup_agent.errors import ForkedError, InvalidParamError, LuupError, check_error, make_error
+from luup_agent.errors import ClosedError, ForkedError, InvalidParamError, LuupError, make_error
 from luup_agent.messages import FinishReason
 from luup_agent.sampling import Settings
 
@@ -69,9 +70,19 @@ def error_name(code: int) -> str:
 def check(code: int) -> None:
     """Raises the exception for `code` unless it is ``LUUP_SUCCESS``, and drains the logs then."""
     if code:
-        message = error_message(code)
+        error = make_error(code, error_message(code))
         drain_logs()
-        check_error(code, message)
+        raise exit_quietly(error)
+
+
+def exit_quietly(error: LuupError) -> BaseException:
+    """`error`, or SystemExit in a daemon thread whose model was closed because the interpreter exits.
+
+    Such a thread is about to be frozen wherever it stands; a traceback of it would only confuse.
+    """
+    if isinstance(error, ClosedError) and not threading.main_thread().is_alive() and threading.current_thread().daemon:
+        return SystemExit()
+    return error
 
 
 def set_log_level() -> None:

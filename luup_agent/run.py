@@ -63,7 +63,7 @@ class Run:
             self.piece = self.native.text()
             self._reasoning.append(self.piece)
         elif kind == _native.EVENT_ERROR:
-            raise self.native.error(self.text())
+            raise _native.exit_quietly(self.native.error(self.text()))
         return kind
 
     def text(self) -> str:

@@ -282,3 +282,28 @@ def child():
         )
 
     return run
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What the build made
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def tool():
+    """Finds a program of a build with LUUP_BUILD_TOOLS=ON by its name; skips the test where it was not built."""
+
+    def find(name):
+        build = Path(__file__).parents[1] / "build"
+        found = sorted(build.glob(f"*/luup_agent/{name}"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            pytest.skip(f"{name} is not built: install with -C cmake.define.LUUP_BUILD_TOOLS=ON")
+        return found[-1]
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def package():
+    """The folder of the compiled module and the libraries beside it."""
+    return Path(importlib.util.find_spec("luup_agent._luup_cffi").origin).parent

@@ -7,9 +7,9 @@ target_link_libraries(luup-reference PRIVATE llama ggml)
 
 # The core's own classes, tested without a model.
 add_executable(luup-native-tests
-  "${CMAKE_CURRENT_SOURCE_DIR}/../tests/native/native_tests.cpp" amx.cpp error.cpp sampler.cpp text.cpp trial.cpp)
-target_include_directories(luup-native-tests PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
-target_link_libraries(luup-native-tests PRIVATE llama ggml Threads::Threads)
+  "${CMAKE_CURRENT_SOURCE_DIR}/../tests/native/native_tests.cpp" amx.cpp error.cpp log.cpp sampler.cpp text.cpp trial.cpp)
+target_include_directories(luup-native-tests PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}" "${LUUP_LLAMA_DIR}/ggml/src")
+target_link_libraries(luup-native-tests PRIVATE llama llama-common ggml Threads::Threads)
 
 # They lie in the folder of the libraries that they load.
 set_target_properties(llama-bench llama-completion luup-reference luup-native-tests PROPERTIES

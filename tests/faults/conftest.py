@@ -7,10 +7,11 @@ import pytest
 CONTEXT, WIDTH, HEADS, LAYERS = 512, 64, 4, 1
 
 
-def write_gguf(path, architecture="llama", vocabulary=True, tensors=True, omit=(), **changes):
+def write_gguf(path, architecture="llama", vocabulary=True, tensors=True, double=False, omit=(), **changes):
     """Writes a model of random weights to `path`.
 
-    `omit` names metadata keys that are left out, `changes` gives others new values, by the end of their name.
+    `omit` names metadata keys that are left out, `changes` gives others new values, by the end of their name; `double`
+    lets a token be there twice.
     """
     writer = gguf.GGUFWriter(str(path), architecture)
     numbers = {
@@ -34,6 +35,8 @@ def write_gguf(path, architecture="llama", vocabulary=True, tensors=True, omit=(
         tokens = [b"t%d" % i for i in range(100)] + [b"[UNK]", b"[CLS]", b"[SEP]", b"[MASK]"]
     else:
         tokens = [b"<unk>", b"<s>", b"</s>"] + [b"<0x%02X>" % i for i in range(256)]
+    if double:
+        tokens[-1] = tokens[-2]
     if vocabulary:
         writer.add_tokenizer_model("bert" if architecture == "bert" else "llama")
         writer.add_token_list(tokens)

@@ -137,6 +137,7 @@ def test_metadata_that_does_not_fit(outcomes, gguf_file, name, options):
         ("zero_width", {"embedding_length": 0}),
         ("odd_heads", {"attention.head_count": 3}),
         ("zero_context", {"context_length": 0}),
+        ("double_token", {"double": True}),
         ("rope_too_wide", {"rope.dimension_count": 4096}),
     ],
 )

@@ -53,9 +53,9 @@ def test_agents_come_and_go(model, idle):
         for _ in range(count):
             Agent(model, "You are helpful.", max_tokens=2).generate("Hi")
 
-    use(40)
+    use(20)
     memory = resident()
-    use(200)
+    use(100)
     assert resident() - memory < 8 * 2**20
     stats = idle(model)
     assert stats.sequences_active == 0

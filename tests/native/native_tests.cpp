@@ -5,11 +5,14 @@
 #include "text.h"
 #include "trial.h"
 
+#include "ggml.h"
+
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -19,12 +22,12 @@ namespace {
 
 struct CheckFailed {};
 
-#define CHECK(condition)                                                              \
-    do {                                                                              \
-        if (!(condition)) {                                                           \
-            std::printf("%s:%d: %s\n", __FILE__, __LINE__, #condition);               \
-            throw CheckFailed();                                                      \
-        }                                                                             \
+#define CHECK(condition)                                                \
+    do {                                                                \
+        if (!(condition)) {                                             \
+            std::printf("%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            throw CheckFailed();                                        \
+        }                                                               \
     } while (0)
 
 void utf8_finds_what_is_invalid() {
@@ -54,7 +57,10 @@ void utf8_stream_never_splits_a_character() {
     Utf8Stream cut;
     CHECK(cut.push("a\xF0\x9F") == "a");
     CHECK(cut.finish() == "\xEF\xBF\xBD");
-    CHECK(utf8_sanitize("a\xFF" "b") == "a\xEF\xBF\xBD" "b");
+    CHECK(utf8_sanitize("a\xFF"
+                        "b") ==
+          "a\xEF\xBF\xBD"
+          "b");
 }
 
 void stop_filter_holds_back_what_may_become_a_stop() {
@@ -66,7 +72,7 @@ void stop_filter_holds_back_what_may_become_a_stop() {
         CHECK(filter.stopped());
         CHECK(shown + filter.finish() == "Hello, END of ");
     }
-    StopFilter none({ "ENDX" });
+    StopFilter  none({ "ENDX" });
     std::string shown = none.push("the EN");
     CHECK(shown == "the ");
     shown += none.push("D");
@@ -156,18 +162,20 @@ void penalty_makes_repeated_tokens_less_likely() {
 }
 
 void children_pay_for_crashes_and_hangs() {
-    CHECK(try_in_child([] { return true; }, 5, 64 << 20, false));
-    CHECK(!try_in_child([] { return false; }, 5, 64 << 20, true));
-    CHECK(!try_in_child([]() -> bool { throw 1; }, 5, 64 << 20, true));
-    CHECK(!try_in_child([]() -> bool { std::abort(); }, 5, 64 << 20, true));
-    CHECK(!try_in_child([]() -> bool { return *static_cast<volatile char *>(nullptr) == 0; }, 5, 64 << 20, true));
-    CHECK(!try_in_child([]() -> bool { for (volatile int i = 0;; i = i + 1) {} }, 0.3, 64 << 20, true));
-    CHECK(!try_in_child([] { return std::string(1u << 30, 'x').size() > 0; }, 5, 64 << 20, true));
+    const TrialLimits limits = { 5, 64 << 20 };
+    CHECK(try_in_child([] {}, limits).empty());
+    CHECK(try_in_child([] { throw std::runtime_error("a reason"); }, limits) == "a reason");
+    CHECK(try_in_child([] { throw 1; }, limits) == "an exception of unknown type");
+    CHECK(try_in_child([] { std::abort(); }, limits) == "it ends the process with signal 6");
+    CHECK(try_in_child([] { GGML_ABORT("last words"); }, limits).find("last words") != std::string::npos);
+    CHECK(try_in_child([] { *static_cast<volatile char *>(nullptr) = 0; }, limits) == "it ends the process with signal 11");
+    CHECK(try_in_child([] { for (volatile int i = 0;; i = i + 1) {} }, { 1, 64 << 20 }) == "it takes more than 1 seconds");
+    CHECK(try_in_child([] { std::string(1u << 30, 'x').back() = 'y'; }, limits) == "it needs too much memory");
 }
 
 // On a machine without AMX the tiles' first instruction is illegal: the child dies of it, this process does not.
 void amx_is_tried_where_it_can_do_no_harm() {
-    const bool works = amx_try_tiles();
+    const bool        works   = amx_try_tiles();
     const std::string missing = amx_missing();
     CHECK(works || !missing.empty());
     std::printf("  AMX: %s\n", missing.empty() ? "works" : missing.c_str());
