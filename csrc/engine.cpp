@@ -314,8 +314,7 @@ bool Engine::admit_one(Waiting & waiting) {
         active->metrics.queue_seconds = seconds(completion.submitted, active->admitted);
         active->metrics.prompt_tokens = static_cast<int32_t>(completion.prompt.size());
         active->metrics.cached_tokens = static_cast<int32_t>(sequence->tokens.size());
-        std::lock_guard<std::mutex> lock(mutex_);
-        stats_.tokens_cached += sequence->tokens.size();
+        totals_.tokens_cached += sequence->tokens.size();
     }
     active->sequence = sequence;
     active->order    = ++admissions_;
@@ -381,10 +380,7 @@ void Engine::step() {
     const int rc = llama_decode(context_, batch_);
     abortable_   = false;
     log_expect_errors(false);
-    {
-        std::lock_guard<std::mutex> lock(mutex_);
-        stats_.batches++;
-    }
+    totals_.batches++;
     if (rc == 0) {
         after_decode();
         return;
@@ -396,8 +392,7 @@ void Engine::step() {
         return;  // aborted: drop_ended() finds out for whom, the others try again
     }
     if (rc == 1 && sequences_->evict()) {
-        std::lock_guard<std::mutex> lock(mutex_);
-        stats_.evictions++;
+        totals_.evictions++;
         return;
     }
     if (rc == 1 && active_.size() > 1) {
@@ -465,8 +460,7 @@ void Engine::add_to_batch(Active & active, int32_t n) {
 bool Engine::make_room(size_t n) {
     while (sequences_->cells_used() + n > sequences_->cells_total()) {
         if (sequences_->evict()) {
-            std::lock_guard<std::mutex> lock(mutex_);
-            stats_.evictions++;
+            totals_.evictions++;
         } else if (active_.size() > 1) {
             preempt(active_.size() - 1);
             return false;
@@ -484,33 +478,26 @@ void Engine::preempt(size_t index) {
     sequences_->release(*active->sequence);
     active->sequence = nullptr;
     waiting_.push_front({ active->completion, std::move(active) });
-    std::lock_guard<std::mutex> lock(mutex_);
-    stats_.preemptions++;
+    totals_.preemptions++;
 }
 
 void Engine::after_decode() {
-    uint64_t prefilled = 0, decoded = 0;
-    bool     ended = false;
     for (Active * a : in_batch_) {
         const size_t at = a->sequence->tokens.size();
         const size_t n  = static_cast<size_t>(a->queued);
         sequences_->append(*a->sequence, a->tokens.data() + at, n);
-        (n == 1 && a->metrics.answer_tokens > 0 ? decoded : prefilled) += n;
         if (a->metrics.answer_tokens == 0) {
+            totals_.tokens_prefilled += n;
             a->completion->on_progress(static_cast<int32_t>(a->sequence->tokens.size()), a->metrics.prompt_tokens);
         }
     }
+    bool ended = false;
     for (Active * a : in_batch_) {
-        if (a->output >= 0 && !sample(*a)) {
-            ended = true;
-        }
+        ended = (a->output >= 0 && !sample(*a)) || ended;
     }
     if (ended) {
         erase_ended();
     }
-    std::lock_guard<std::mutex> lock(mutex_);
-    stats_.tokens_prefilled += prefilled;
-    stats_.tokens_decoded += decoded;
 }
 
 // Picks the next token of one completion. False if that ended it.
@@ -522,6 +509,7 @@ bool Engine::sample(Active & active) {
         }
         const llama_token token = active.sampler.sample(logits);
         active.last_token       = Clock::now();
+        totals_.tokens_decoded++;
         if (active.metrics.answer_tokens++ == 0) {
             active.first_token = active.last_token;
         }
@@ -541,6 +529,10 @@ bool Engine::sample(Active & active) {
         }
         active.tokens.push_back(token);
         if (active.tokens.size() > static_cast<size_t>(n_ctx_)) {
+            if (max_tokens < 0) {
+                end(active, LUUP_FINISH_LENGTH, {});
+                return false;
+            }
             fail(LUUP_ERROR_CONTEXT_FULL, "the context is full: a prompt of %d tokens and an answer of %d fill its %d tokens", active.metrics.prompt_tokens,
                  active.metrics.answer_tokens, n_ctx_);
         }
@@ -615,13 +607,14 @@ bool Engine::should_abort() {
 }
 
 void Engine::publish_stats() {
-    const auto                  on_sequence = [](const auto & a) { return a->sequence != nullptr; };
+    const auto on_sequence   = [](const auto & a) { return a->sequence != nullptr; };
+    totals_.runs_active      = static_cast<int32_t>(std::count_if(active_.begin(), active_.end(), on_sequence));
+    totals_.sequences_active = sequences_->count(true);
+    totals_.sequences_parked = sequences_->count(false);
+    totals_.context_used     = static_cast<int32_t>(sequences_->cells_used());
     std::lock_guard<std::mutex> lock(mutex_);
-    stats_.runs_active      = static_cast<int32_t>(std::count_if(active_.begin(), active_.end(), on_sequence));
-    stats_.runs_waiting     = static_cast<int32_t>(waiting_.size() + inbox_.size());
-    stats_.sequences_active = sequences_->count(true);
-    stats_.sequences_parked = sequences_->count(false);
-    stats_.context_used     = static_cast<int32_t>(sequences_->cells_used());
+    totals_.runs_waiting = static_cast<int32_t>(waiting_.size() + inbox_.size());
+    stats_               = totals_;
 }
 
 }  // namespace luup

@@ -168,6 +168,7 @@ class Engine {
     std::vector<Active *>                in_batch_;
     uint64_t                             admissions_      = 0;
     uint64_t                             seen_interrupts_ = 0;
+    luup_model_stats                     totals_          = {};  // what publish_stats() shows as stats_
     bool                                 abortable_       = false;  // the batch under way is a prefill: worth aborting
 
     // Shared.

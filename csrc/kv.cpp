@@ -61,7 +61,7 @@ Sequence * SequencePool::acquire(uint64_t owner, const std::vector<llama_token> 
 
     // The owner's own parked sequence is continued in place, and so is one without an owner that is used to its end.
     for (Sequence & s : sequences_) {
-        const bool own = s.owner == owner, orphan = s.owner == 0 && s.tokens.size() == length;
+        const bool own = owner != 0 && s.owner == owner, orphan = s.owner == 0 && s.tokens.size() == length;
         if (!s.active && !s.tokens.empty() && (own || orphan) && length > 0 && reusable(s, owner, tokens) == length) {
             chosen = &s;
             break;
@@ -70,7 +70,7 @@ Sequence * SequencePool::acquire(uint64_t owner, const std::vector<llama_token> 
     if (!chosen) {
         // Its own that begins otherwise (the history was cleared) is of no use to it any more.
         for (Sequence & s : sequences_) {
-            if (!s.active && s.owner == owner && &s != donor && !s.tokens.empty()) {
+            if (!s.active && owner != 0 && s.owner == owner && &s != donor && !s.tokens.empty()) {
                 truncate(s, 0);
             }
         }

@@ -259,7 +259,7 @@ typedef struct luup_model_stats {
     int32_t  context_used;     /* tokens of the context in use; shared prefixes count once */
     uint64_t tokens_prefilled; /* since the model was loaded */
     uint64_t tokens_cached;    /* prompt tokens that needed no prefill */
-    uint64_t tokens_decoded;
+    uint64_t tokens_decoded;   /* sampled, of all answers */
     uint64_t batches;          /* calls of llama_decode */
     uint64_t evictions;        /* parked sequences given up for room */
     uint64_t preemptions;      /* runs set back into the queue for room, to be computed again */
@@ -389,7 +389,7 @@ typedef enum luup_event_type {
 typedef enum luup_finish_reason {
     LUUP_FINISH_NONE   = 0,
     LUUP_FINISH_STOP   = 1, /* the model ended its answer, or a stop text came up */
-    LUUP_FINISH_LENGTH = 2  /* max_tokens were decoded */
+    LUUP_FINISH_LENGTH = 2  /* max_tokens were decoded, or with max_tokens -1 the context is full */
 } luup_finish_reason;
 
 typedef struct luup_event {

@@ -12,7 +12,7 @@
 #include <immintrin.h>
 
 static inline __attribute__((always_inline)) void luup_tile_loadconfig(const void * config) {
-    __asm__ volatile("ldtilecfg\t%0" ::"m"(*(const char(*)[64]) config));
+    __asm__ volatile("ldtilecfg\t%0" ::"m"(*(const char (*)[64]) config));
 }
 
 #undef _tile_loadconfig

@@ -11,8 +11,8 @@
 
 #if defined(__x86_64__) && !defined(_WIN32)
 
-#include <immintrin.h>
-#include <sched.h>
+#    include <immintrin.h>
+#    include <sched.h>
 
 static inline __attribute__((always_inline)) void luup_spin_pause(void) {
     static _Thread_local unsigned pauses = 0;
@@ -22,8 +22,8 @@ static inline __attribute__((always_inline)) void luup_spin_pause(void) {
     }
 }
 
-#undef _mm_pause
-#define _mm_pause() luup_spin_pause()
+#    undef _mm_pause
+#    define _mm_pause() luup_spin_pause()
 
 #endif
 
