@@ -92,6 +92,18 @@ void check_params(const luup_model_params & p) {
     check_int("max_sequences", p.max_sequences, 1, 256);
 }
 
+// Bytes that the machine can still give, from the kernel's own estimate; 0 = unknown.
+uint64_t available_memory() {
+    std::ifstream file("/proc/meminfo");
+    std::string   name;
+    for (uint64_t kilobytes; file >> name >> kilobytes; file.ignore(16, '\n')) {
+        if (name == "MemAvailable:") {
+            return kilobytes * 1024;
+        }
+    }
+    return 0;
+}
+
 // The name of a GGUF file type, as llama.cpp's descriptions end: "llama 135M Q4_1" gives "Q4_1".
 std::string file_type_name(llama_ftype type, const std::string & description, const std::string & architecture) {
     std::string rest = description;
@@ -229,10 +241,24 @@ void Model::make_engine(const luup_model_params & params) {
     c.kv_unified             = true;
     c.swa_full               = true;
     c.no_perf                = true;
-    engine_                  = std::make_unique<Engine>(model_, p);
+    check_context_memory(c.n_ctx);
+    engine_ = std::make_unique<Engine>(model_, p);
 
     info_.threads       = p.threads;
     info_.threads_batch = p.threads_batch;
+}
+
+// Linux promises memory that it does not have, and kills the process that then uses it: a KV cache larger than what is there is refused.
+void Model::check_context_memory(uint32_t n_ctx) const {
+    const std::string key       = meta(architecture_ + ".attention.key_length");
+    const int32_t     heads     = std::max(1, llama_model_n_head(model_));
+    const uint64_t    head_size = key.empty() ? llama_model_n_embd(model_) / heads : std::strtoull(key.c_str(), nullptr, 10);
+    const uint64_t    bytes     = 2 * sizeof(ggml_fp16_t) * head_size * llama_model_n_head_kv(model_) * llama_model_n_layer(model_) * n_ctx;
+    const uint64_t    available = available_memory();
+    if (available > 0 && bytes > available && !find_gpu() && !llama_model_is_recurrent(model_) && !llama_model_is_hybrid(model_)) {
+        fail(LUUP_ERROR_OUT_OF_MEMORY, "a context of %u tokens needs %llu MB for its KV cache; the machine has %llu MB left", n_ctx,
+             static_cast<unsigned long long>(bytes >> 20), static_cast<unsigned long long>(available >> 20));
+    }
 }
 
 std::string Model::meta(const std::string & key) const {

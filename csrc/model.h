@@ -46,6 +46,7 @@ class Model {
     Model(const std::string & path, const luup_model_params & params);
     void        load_weights(const luup_model_params & params);
     void        check_can_generate() const;
+    void        check_context_memory(uint32_t n_ctx) const;
     void        make_engine(const luup_model_params & params);
     void        describe(const luup_model_params & params);
     std::string meta(const std::string & key) const;

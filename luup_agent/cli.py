@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Sequence, TextIO
 
 from luup_agent import Agent, Model, __version__, catalog, doctor, llama_version
-from luup_agent.errors import ClosedError, LuupError
+from luup_agent.errors import LuupError
 
 if TYPE_CHECKING:
     from luup_agent.messages import AgentResponse
@@ -194,11 +194,11 @@ def _chat(arguments: argparse.Namespace) -> int:
 def _headline(model: Model) -> str:
     """What was loaded, in one line."""
     info = model.get_info()
-    place = info.device if info.gpu_layers else f"CPU ({info.cpu_variant}, {info.threads} threads)"
-    size = _megabytes(info.memory_weights)
+    device = info.device if info.gpu_layers else f"CPU ({info.cpu_variant}, {info.threads} threads)"
+    parameters = f"{info.parameters / 1e9:.1f}B" if info.parameters >= 1e9 else f"{info.parameters / 1e6:.0f}M"
     return (
-        f"{Path(info.path).name}: {info.description}, {size} on {place}, "
-        f"context of {info.context_size} tokens. /help tells the commands."
+        f"{Path(info.path).name}: {info.architecture} {parameters} {info.file_type}, {_megabytes(info.memory_weights)} "
+        f"on {device}, context of {info.context_size} tokens. /help tells the commands."
     )
 
 
@@ -237,15 +237,12 @@ def _converse(agent: Agent, verbose: int) -> None:
                 _answer(agent, line, verbose)
             except KeyboardInterrupt:
                 _tell("[stopped: this message and its answer are not part of the conversation]")
-            except ClosedError:
-                raise
             except LuupError as error:
                 _tell(f"luup-agent: {error}")
 
 
 def _answer(agent: Agent, message: str, verbose: int) -> None:
     """Streams the answer to `message` to stdout."""
-    response: Optional[AgentResponse[str]] = None
     begun = False
     events = agent.stream_events(message)
     try:
@@ -257,7 +254,8 @@ def _answer(agent: Agent, message: str, verbose: int) -> None:
             elif event.type == "reasoning" and verbose:
                 _tell(event.text, end="")
             elif event.type == "done":
-                response = event.response
+                sys.stdout.write("\n")
+                _tell_about(event.response, verbose)
     except (LuupError, KeyboardInterrupt):
         if begun:
             sys.stdout.write("\n")
@@ -265,10 +263,11 @@ def _answer(agent: Agent, message: str, verbose: int) -> None:
         raise
     finally:
         events.close()
-    sys.stdout.write("\n")
+
+
+def _tell_about(response: AgentResponse[str], verbose: int) -> None:
+    """Tells what the answer itself does not show."""
     sys.stdout.flush()
-    if response is None:
-        return
     if response.finish_reason == "length":
         _tell(f"[cut after {response.usage.completion_tokens} tokens: --max-tokens and --context-size set the limit]")
     if verbose:

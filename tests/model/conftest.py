@@ -2,18 +2,31 @@
 
 import pytest
 
-from luup_agent import Agent
+from luup_agent import Agent, Model
+
+# The model's own template, but a message may carry the beginning of its answer behind a mark.
+MARK = "|||"
+FORCED = (
+    "{% for m in messages %}{% if loop.first and m['role'] != 'system' %}<|im_start|>system\n"
+    "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n{% endif %}"
+    "{% set p = m['content'].split('" + MARK + "') %}<|im_start|>{{ m['role'] }}\n{{ p[0] }}<|im_end|>\n"
+    "{% if loop.last %}<|im_start|>assistant\n{{ p[1] }}{% endif %}{% endfor %}"
+)
 
 
 class Solo:
     """What an agent answers when nobody else is served: the truth that crowded answers are compared with.
 
-    A batch's arithmetic may differ in the last bits, so an answer may leave the solo one where two tokens are a near
-    tie. Then the two continuations must both be likely: checked by sampling solo runs until they part there too.
+    A batch's arithmetic differs a little, so where several tokens are about as likely, an answer may leave the solo
+    one. It is then told apart from an answer to somebody else's question by teacher forcing: given the common
+    beginning, its next token must be a likely one.
     """
 
-    def __init__(self, model):
+    LIKELY = 0.3  # of the best token's probability, at least
+
+    def __init__(self, model, forced):
         self._model = model
+        self._forced = forced
         self._answers = {}
 
     def answer(self, question, system_prompt=None, max_tokens=24):
@@ -23,27 +36,39 @@ class Solo:
             self._answers[key] = agent.generate(question)
         return self._answers[key]
 
-    def check(self, questions, answers, **options):
-        """Fails unless every answer is that of a solo run, but for a few that part at a near tie."""
-        expected = [self.answer(question, **options) for question in questions]
-        differing = [
-            (question, mine, solo) for question, mine, solo in zip(questions, answers, expected) if mine != solo
-        ]
-        foreign = [item for item in differing if not self.near_tie(*item, **options)]
-        assert not foreign, f"answers that are not the questions': {foreign}"
+    def check(self, questions, answers, system_prompt=None, max_tokens=24):
+        """Fails unless every answer is that of a solo run, or leaves it at a place where that is a likely way on."""
+        assert len(answers) == len(questions)
+        for question, mine in zip(questions, answers):
+            assert isinstance(mine, str), (question, mine)
+            solo = self.answer(question, system_prompt, max_tokens)
+            if mine != solo:
+                assert self.is_likely(question, mine, solo, system_prompt), (question, mine, solo)
 
-    def near_tie(self, question, mine, solo, system_prompt=None, max_tokens=24):
-        """Whether `mine` is one of the two likeliest ways on from where it leaves `solo`."""
-        if not isinstance(mine, str):
-            return False
-        same = next((i for i, (a, b) in enumerate(zip(mine, solo)) if a != b), min(len(mine), len(solo)))
-        until = min(len(self._model.tokenize(mine[: same + 1])) + 2, max_tokens)
-        hot = {"temperature": 1.0, "top_k": 2, "top_p": 1.0, "min_p": 0.8, "max_tokens": until}
-        agent = Agent(self._model, system_prompt, enable_history=False, **hot)
-        return any(agent.generate(question, seed=seed).startswith(mine[: same + 1]) for seed in range(60))
+    def is_likely(self, question, mine, solo, system_prompt):
+        """Whether `mine` goes on likely from where it leaves `solo`."""
+        tokens, others = self._model.tokenize(mine), self._model.tokenize(solo)
+        same = next((i for i, (a, b) in enumerate(zip(tokens, others)) if a != b), min(len(tokens), len(others)))
+        beginning = self._model.detokenize(tokens[:same])
+        wanted = self._model.detokenize(tokens[same : same + 1])  # "" where the answer ends
+        agent = Agent(
+            self._forced,
+            system_prompt,
+            temperature=1.0,
+            top_k=20,
+            top_p=1.0,
+            min_p=self.LIKELY,
+            max_tokens=1,
+            enable_history=False,
+        )
+        return any(agent.generate(question + MARK + beginning, seed=seed) == wanted for seed in range(60))
 
 
 @pytest.fixture(scope="session")
-def solo(model):
+def solo(model, model_path):
     """Compares crowded answers with solo ones."""
-    return Solo(model)
+    with Model.from_local(model_path, chat_template=FORCED, context_size=512, threads=1) as forced:
+        for prompt in (None, "You are terse."):  # the proof that it is the same template
+            tokens = Agent(model, prompt)._prompt_tokens("Hi")
+            assert Agent(forced, prompt)._prompt_tokens("Hi" + MARK) == tokens
+        yield Solo(model, forced)

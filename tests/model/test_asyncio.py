@@ -42,7 +42,7 @@ def test_it_can_be_run(greedy):
 
 
 async def test_64_agents_are_gathered(greedy, solo):
-    questions = [f"What is {a} + {b}?" for a in range(8) for b in range(8)]
+    questions = [f"Say hello to number {number}." for number in range(16)] * 4
     answers = await asyncio.gather(*(greedy(max_tokens=8).generate_async(question) for question in questions))
     solo.check(questions, answers, max_tokens=8)
 

@@ -34,12 +34,13 @@ def test_agents_with_prompts_of_their_own_do_not_mix(api, greedy, solo):
 
 
 def test_histories_do_not_mix(api, greedy):
-    agents = [greedy() for _ in COUNTRIES]
-    for agent, country in zip(agents, COUNTRIES):
+    countries = COUNTRIES[:12]
+    agents = [greedy(max_tokens=12) for _ in countries]
+    for agent, country in zip(agents, countries):
         agent.add_message("user", f"I live in {country}.")
         agent.add_message("assistant", f"{country} is beautiful.")
     answers = api.texts([(agent, "In which country do I live?") for agent in agents])
-    for agent, country, answer in zip(agents, COUNTRIES, answers):
+    for agent, country, answer in zip(agents, countries, answers):
         others = [other for other in COUNTRIES if other != country and other in answer]
         assert not others, (country, answer)
         assert agent.get_history()[-1]["content"] == answer
@@ -79,16 +80,16 @@ def test_runs_cancelled_at_random_do_not_disturb_the_others(greedy, solo):
                 next(stream, None)
             stream.close()
 
-    threads = [threading.Thread(target=disturb, args=(seed,)) for seed in range(4)]
+    threads = [threading.Thread(target=disturb, args=(seed,)) for seed in range(3)]
     for thread in threads:
         thread.start()
     try:
-        answers = [greedy().generate(question) for question in QUESTIONS[:8]]
+        answers = [greedy().generate(question) for question in QUESTIONS[:4]]
     finally:
         stop.set()
         for thread in threads:
             thread.join()
-    solo.check(QUESTIONS[:8], answers)
+    solo.check(QUESTIONS[:4], answers)
 
 
 def test_closing_the_model_ends_every_run(model_path):
@@ -135,8 +136,8 @@ def test_closing_the_model_ends_every_run(model_path):
 async def test_closing_the_model_ends_asynchronous_runs_too(model_path):
     busy = Model.from_local(model_path, context_size=2048, threads=1)
     tasks = [asyncio.create_task(Agent(busy, max_tokens=400).generate_async(STORY)) for _ in range(8)]
-    await asyncio.sleep(0.5)
-    assert busy.stats().runs_active == 8
+    while busy.stats().tokens_decoded < 8:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
     busy.close()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(error) for error in results] == [ClosedError] * 8

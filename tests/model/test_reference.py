@@ -40,7 +40,12 @@ def reference(model, model_path, tool):
     prompts = [Agent(model)._prompt_tokens(question) for question in QUESTIONS]
     lines = "".join(" ".join(map(str, prompt)) + "\n" for prompt in prompts)
     result = subprocess.run(
-        [str(tool("luup-reference")), str(model_path), str(TOKENS), "1"], input=lines, stdout=subprocess.PIPE, encoding="utf-8", check=True, timeout=300
+        [str(tool("luup-reference")), str(model_path), str(TOKENS), "1"],
+        input=lines,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        check=True,
+        timeout=300,
     )
     steps = []
     for line in result.stdout.splitlines():
@@ -72,7 +77,9 @@ def check(model, answers, reference, least):
             continue
         _, best, second = steps[at]
         print(f"{question[:40]!r} differs at token {at}: logits {best:.3f} and {second:.3f}")
-        assert best - second < NEAR_TIE, f"{question!r}: {answer!r} leaves the reference at token {at} ({best} against {second})"
+        assert best - second < NEAR_TIE, (
+            f"{question!r}: {answer!r} leaves the reference at token {at} ({best} against {second})"
+        )
     assert equal >= least
 
 

@@ -313,3 +313,10 @@ def test_the_share_of_a_cgroup(text, expected, tmp_path):
     (tmp_path / "cpu.max").write_text(text, encoding="ascii")
     assert doctor._cgroup_share(tmp_path / "cpu.max") == expected
     assert doctor._cgroup_share(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"), [("2.14.3", (2, 14, 3)), ("2.1rc1", (2, 1)), ("1.14.post1", (1, 14)), ("dev", ())]
+)
+def test_the_numbers_of_a_version(version, expected):
+    assert doctor._numbers(version) == expected
