@@ -263,7 +263,7 @@ int luup_model_get_info(const luup_model * model, luup_model_info * info) {
 int luup_model_get_stats(const luup_model * model, luup_model_stats * stats) {
     return guard([&] {
         check_pointer("model", model);
-        model->model->check_process();
+        const auto in_use = model->model->use();
         write_result("stats", stats, model->model->engine().stats());
     });
 }

@@ -38,8 +38,8 @@
  *
  * Threads
  *
- *   Every function may be called from any thread. One handle may be used by several threads at once; only its destroy
- *   function must not race with another use of the same handle.
+ *   Every function may be called from any thread. One handle may be used by several threads at once, with two exceptions: its
+ *   destroy function must not race with another use of it, and luup_run_next() has one caller at a time for each run.
  *
  * Ownership
  *

@@ -1,5 +1,6 @@
 #include "run.h"
 
+#include <cerrno>
 #include <chrono>
 
 #if defined(_WIN32)

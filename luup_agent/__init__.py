@@ -3,7 +3,8 @@
 Example:
     >>> from luup_agent import Agent, Model
     >>> with Model.from_local("model.gguf") as model:
-    ...     print(Agent(model).generate("What is the capital of France?"))
+    ...     agent = Agent(model, "You are a helpful assistant.", temperature=0)
+    ...     print(agent.generate("What is the capital of France?"))
     The capital of France is Paris.
 """
 

@@ -53,6 +53,7 @@ class Agent:
         'The capital of France is Paris.'
         >>> for piece in agent.generate_stream("And of Italy?"):
         ...     print(piece, end="", flush=True)
+        The capital of Italy is Rome.
     """
 
     def __init__(
@@ -180,8 +181,9 @@ class Agent:
             LuupError: As `generate`; the failures of a run under way come out of the iteration.
 
         Example:
-            >>> for piece in agent.generate_stream("Tell me a story."):
+            >>> for piece in agent.generate_stream("What is the capital of France?"):
             ...     print(piece, end="", flush=True)
+            The capital of France is Paris.
         """
         run = self._new_run("generate_stream", message, options)
         run.start()
@@ -272,11 +274,12 @@ class Agent:
             LuupError: As `generate`; the failures of a run under way come out of the iteration.
 
         Example:
-            >>> for event in agent.stream_events("Hi"):
+            >>> for event in agent.stream_events("What is the capital of France?"):
             ...     if event.type == "text":
             ...         print(event.text, end="")
             ...     elif event.type == "done":
-            ...         print(event.response.usage)
+            ...         print(f" ({event.response.usage.completion_tokens} tokens)")
+            The capital of France is Paris. (8 tokens)
         """
         run = self._new_run("stream_events", message, options)
         run.start()
@@ -341,7 +344,7 @@ class Agent:
 
         Example:
             >>> agent.get_history()[-1]
-            {'role': 'assistant', 'content': 'The capital of France is Paris.'}
+            {'role': 'assistant', 'content': 'Hello!'}
         """
         history = self._native_agent.get_history()
         if self._system_prompt is not None:

@@ -74,9 +74,10 @@ class LuupError(Exception):
 
     Example:
         >>> try:
-        ...     agent.generate("Hi", timeout=0.5)
+        ...     agent.generate("Tell me a long story.", timeout=0)
         ... except luup_agent.LuupError as error:
-        ...     print(error.code_name, error.partial_text)
+        ...     print(error.code_name, repr(error.partial_text))
+        LUUP_ERROR_TIMED_OUT ''
     """
 
     code: int = 0

@@ -110,7 +110,8 @@ class Model:
 
     Example:
         >>> with Model.from_local("model.gguf", context_size=4096) as model:
-        ...     print(Agent(model).generate("What is the capital of France?"))
+        ...     agent = Agent(model, "You are a helpful assistant.", temperature=0)
+        ...     print(agent.generate("What is the capital of France?"))
         The capital of France is Paris.
     """
 

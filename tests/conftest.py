@@ -17,6 +17,12 @@ import pytest
 
 from luup_agent import Agent, LuupError, Model, catalog
 
+
+def pytest_configure(config):
+    if sys.version_info < (3, 9):  # the last pytest-asyncio for 3.8 leaves an event loop of its own open
+        config.addinivalue_line("filterwarnings", "ignore:unclosed (event loop|<socket):ResourceWarning")
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # No network
 # ---------------------------------------------------------------------------------------------------------------------

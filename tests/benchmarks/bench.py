@@ -2,8 +2,9 @@
 
     python tests/benchmarks/bench.py [--model FILE] [--threads N] [--rounds N] [--json FILE]
 
-Needs an installation with `-C cmake.define.LUUP_BUILD_TOOLS=ON` (llama-bench lies in the build folder then). Prints a table in
-Markdown and, with --json, writes every single measurement. Machines are noisy: quote the ratios, not the figures.
+Needs an installation with `-C cmake.define.LUUP_BUILD_TOOLS=ON` (llama-bench lies in the build folder then). Prints a
+table in Markdown and, with --json, writes every single measurement. Machines are noisy: quote the ratios, not the
+figures.
 """
 
 import argparse
@@ -24,7 +25,9 @@ DECODE = 128
 
 
 def find_llama_bench():
-    found = sorted((Path(__file__).parents[2] / "build").glob("*/luup_agent/llama-bench"), key=lambda path: path.stat().st_mtime)
+    found = sorted(
+        (Path(__file__).parents[2] / "build").glob("*/luup_agent/llama-bench"), key=lambda path: path.stat().st_mtime
+    )
     if not found:
         sys.exit("llama-bench is not built: install with -C cmake.define.LUUP_BUILD_TOOLS=ON")
     return found[-1]
@@ -33,7 +36,9 @@ def find_llama_bench():
 def llama_bench(program, model, threads):
     """(prefill, decode) of llama-bench in tokens/s, one repetition after its own warm-up."""
     command = [program, "-m", model, "-t", threads, "-p", PREFILL, "-n", DECODE, "-r", 1, "-o", "json"]
-    output = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+    output = subprocess.run(
+        [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+    ).stdout
     tests = json.loads(output)
     return (
         next(test["avg_ts"] for test in tests if test["n_prompt"] and not test["n_gen"]),
@@ -42,7 +47,7 @@ def llama_bench(program, model, threads):
 
 
 def long_message(model, agent, length, first_word):
-    """A message that makes `agent`'s prompt `length` tokens long and shares no prefix worth sharing with another first word's."""
+    """A message that makes `agent`'s prompt `length` tokens long; another first word's shares no long prefix with it."""
     message = first_word
     while len(agent._prompt_tokens(message)) < length:
         message += " word"
@@ -70,7 +75,9 @@ def measure_decode(model):
 
 def measure_agents(model, count, tokens=64):
     """Tokens/s of `count` agents that answer at the same time."""
-    agents = [Agent(model, "You tell stories.", temperature=0.8, seed=number, max_tokens=tokens) for number in range(count)]
+    agents = [
+        Agent(model, "You tell stories.", temperature=0.8, seed=number, max_tokens=tokens) for number in range(count)
+    ]
     begin = time.perf_counter()
     with ThreadPoolExecutor(count) as pool:
         answers = list(pool.map(lambda agent: agent.run("Tell a long story about a fox."), agents))
@@ -107,7 +114,13 @@ def main():
         prefill, decode = llama_bench(program, path, info.threads)
         ours = {"prefill": measure_prefill(model, number), "decode": measure_decode(model)}
         one, sixteen = measure_agents(model, 1), measure_agents(model, 16)
-        rounds.append({"llama-bench": {"prefill": prefill, "decode": decode}, "luup-agent": ours, "agents": {"1": one, "16": sixteen}})
+        rounds.append(
+            {
+                "llama-bench": {"prefill": prefill, "decode": decode},
+                "luup-agent": ours,
+                "agents": {"1": one, "16": sixteen},
+            }
+        )
     model.close()
 
     def middle(pick):
@@ -125,7 +138,9 @@ def main():
         "import_milliseconds_more_than_pydantic": measure_import(),
         "rounds": rounds,
     }
-    print(f"{info.device} ({info.cpu_variant}), {info.threads} threads, {info.description}, median of {arguments.rounds} rounds\n")
+    print(
+        f"{info.device} ({info.cpu_variant}), {info.threads} threads, {info.description}, median of {arguments.rounds} rounds\n"
+    )
     print("| what | llama-bench, tokens/s | luup-agent, tokens/s | ratio |\n|---|---|---|---|")
     for what in ("prefill", "decode"):
         theirs = middle(lambda one, what=what: one["llama-bench"][what])
@@ -136,7 +151,9 @@ def main():
     ratio = middle(lambda one: one["agents"]["16"] / one["agents"]["1"])
     result["agents_ratio"] = ratio
     print("\n| what | 1 agent, tokens/s | 16 agents, tokens/s | ratio |\n|---|---|---|---|")
-    print(f"| all agents together | {middle(lambda o: o['agents']['1']):.1f} | {middle(lambda o: o['agents']['16']):.1f} | {ratio:.2f} |")
+    print(
+        f"| all agents together | {middle(lambda o: o['agents']['1']):.1f} | {middle(lambda o: o['agents']['16']):.1f} | {ratio:.2f} |"
+    )
     print(f"\nload {load:.2f} s; import {result['import_milliseconds_more_than_pydantic']:.0f} ms more than pydantic's")
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(result, indent=1), encoding="utf-8")

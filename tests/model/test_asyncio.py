@@ -9,7 +9,7 @@ import warnings
 
 import pytest
 
-from luup_agent import Agent, BusyError, RunTimeoutError
+from luup_agent import Agent, BusyError, RunCancelledError, RunTimeoutError
 from luup_agent.async_run import _wakers
 
 CAPITAL = "What is the capital city of France? Answer in one sentence."
@@ -250,3 +250,24 @@ def test_the_twins_are_what_they_seem(model):
     stream = agent.generate_async("Hi")
     assert stream.__aiter__() is stream
     stream.close()
+
+
+async def test_a_task_cancelled_before_it_began(greedy):
+    agent = greedy()
+    stream = agent.generate_async(CAPITAL)
+    task = asyncio.create_task(stream)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(KeyError):
+        agent.generate_async(CAPITAL).throw(KeyError, "as the coroutine protocol of old")
+    assert "Paris" in await agent.generate_async(CAPITAL)
+
+
+async def test_a_stream_that_is_closed_before_it_began_never_runs(greedy):
+    agent = greedy()
+    stream = agent.generate_async(CAPITAL)
+    stream.close()
+    with pytest.raises(RunCancelledError):
+        await stream
+    assert agent.get_history() == []

@@ -169,3 +169,13 @@ async def test_a_stream_that_was_closed_can_not_be_awaited(greedy):
     with pytest.raises(RunCancelledError) as caught:
         await stream
     assert caught.value.partial_text.startswith(first)
+
+
+def test_an_agent_is_a_context_manager(model):
+    with Agent(model, "You are terse.") as agent:
+        assert agent.model is model
+        assert agent.system_prompt == "You are terse."
+        assert repr(agent) == f"<Agent on {model!r}>"
+    assert repr(agent) == f"<Agent on {model!r}, closed>"
+    with pytest.raises(ClosedError, match="the agent was closed"):
+        agent.get_history()

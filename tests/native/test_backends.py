@@ -71,7 +71,8 @@ def test_nothing_is_loaded_from_other_folders(child, tmp_path, model_path):
         pytest.skip("gcc is not here")
     source = tmp_path / "evil.c"
     source.write_text(
-        '#include <stdio.h>\n__attribute__((constructor)) static void run(void) { FILE *f = fopen("loaded", "w"); if (f) fclose(f); }\n'
+        "#include <stdio.h>\n"
+        '__attribute__((constructor)) static void run(void) { FILE *f = fopen("loaded", "w"); if (f) fclose(f); }\n'
         "int ggml_backend_score(void) { return 1000000; }\n"
     )
     for name in ("libggml-cpu-evil.so", "libggml-cpu.so", "libggml-cuda.so", "libggml-blas.so", "libluup-ggml.so"):

@@ -22,7 +22,9 @@ def header_sample():
 
 
 def test_core_classes(tool):
-    result = subprocess.run([str(tool("luup-native-tests"))], capture_output=True, encoding="utf-8", timeout=120, check=False)
+    result = subprocess.run(
+        [str(tool("luup-native-tests"))], capture_output=True, encoding="utf-8", timeout=120, check=False
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search(r"^[1-9]\d* passed, 0 failed$", result.stdout, re.MULTILINE)
 
@@ -36,10 +38,14 @@ def test_header_sample_compiles_and_answers(compiler, package, model_path, tmp_p
     source.write_text(header_sample())
     command = [*compiler, "-Wall", "-Wextra", "-Werror", f"-I{package / 'include'}", str(source), "-o", str(program)]
     subprocess.run([*command, f"-L{package}", "-lluup-agent", f"-Wl,-rpath,{package}"], check=True, timeout=60)
-    answered = subprocess.run([str(program), str(model_path)], capture_output=True, encoding="utf-8", timeout=120, check=False)
+    answered = subprocess.run(
+        [str(program), str(model_path)], capture_output=True, encoding="utf-8", timeout=120, check=False
+    )
     assert (answered.returncode, answered.stderr) == (0, "")
     assert answered.stdout.strip()
-    failed = subprocess.run([str(program), "no such file"], capture_output=True, encoding="utf-8", timeout=60, check=False)
+    failed = subprocess.run(
+        [str(program), "no such file"], capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
     assert (failed.returncode, failed.stdout) == (1, "")
     assert "no such file" in failed.stderr
 
@@ -49,7 +55,10 @@ def test_exported_symbols_are_those_of_the_header(package):
     if not shutil.which("nm"):
         pytest.skip("nm is not here")
     listing = subprocess.run(
-        ["nm", "-D", "--defined-only", str(package / "libluup-agent.so")], stdout=subprocess.PIPE, encoding="utf-8", check=True
+        ["nm", "-D", "--defined-only", str(package / "libluup-agent.so")],
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        check=True,
     ).stdout
     exported = {line.split()[-1] for line in listing.splitlines()}
     text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -65,9 +74,13 @@ def test_libraries_lie_together_and_need_nothing_but_the_system(package):
     assert [name for name in names if re.search(r"\.so\.\d", name)] == []
     assert {"libluup-agent.so", "libluup-ggml.so", "libluup-ggml-base.so"} <= set(names)
     for name in names:
-        needed = subprocess.run(["objdump", "-p", str(package / name)], stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout
+        needed = subprocess.run(
+            ["objdump", "-p", str(package / name)], stdout=subprocess.PIPE, encoding="utf-8", check=True
+        ).stdout
         libraries = set(re.findall(r"NEEDED\s+(\S+)", needed))
-        system = re.compile(r"(libc|libm|libdl|libpthread|librt|libstdc\+\+|libgcc_s|ld-linux-x86-64|ld-linux-aarch64)\.so.*")
+        system = re.compile(
+            r"(libc|libm|libdl|libpthread|librt|libstdc\+\+|libgcc_s|ld-linux-x86-64|ld-linux-aarch64)\.so.*"
+        )
         ours = re.compile(r"libluup-(agent|ggml|ggml-base)\.so")
         assert [lib for lib in libraries if not system.fullmatch(lib) and not ours.fullmatch(lib)] == [], name
 
@@ -78,7 +91,9 @@ def test_amx_tile_configuration_is_stored_whole(package):
     library = package / "libggml-cpu-sapphirerapids.so"
     if not library.exists() or not shutil.which("objdump"):
         pytest.skip("no AMX variant here")
-    code = subprocess.run(["objdump", "-d", "--no-show-raw-insn", str(library)], stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout
+    code = subprocess.run(
+        ["objdump", "-d", "--no-show-raw-insn", str(library)], stdout=subprocess.PIPE, encoding="utf-8", check=True
+    ).stdout
     lines = code.splitlines()
     places = [i for i, line in enumerate(lines) if "ldtilecfg" in line]
     assert places
