@@ -10,6 +10,9 @@ namespace {
 // agent's first answer then does not depend, to the last bit, on what ran before it.
 constexpr size_t worth_sharing = 64;
 
+// Sequences without an agent that are kept for their prefixes. Every cell in use costs each decode a little: attention steps over it.
+constexpr size_t max_orphans = 2;
+
 }  // namespace
 
 size_t common_prefix(const std::vector<llama_token> & a, const std::vector<llama_token> & b) {
@@ -192,10 +195,18 @@ void SequencePool::release(Sequence & sequence) {
 }
 
 void SequencePool::disown(uint64_t owner) {
+    std::vector<Sequence *> orphans;
     for (Sequence & s : sequences_) {
         if (s.owner == owner && !s.active) {
             s.owner = 0;
         }
+        if (s.owner == 0 && !s.active && !s.tokens.empty()) {
+            orphans.push_back(&s);
+        }
+    }
+    std::sort(orphans.begin(), orphans.end(), [](const Sequence * a, const Sequence * b) { return a->used > b->used; });
+    for (size_t i = max_orphans; i < orphans.size(); i++) {
+        release(*orphans[i]);
     }
 }
 

@@ -47,7 +47,7 @@ def llama_bench(program, model, threads):
 
 
 def long_message(model, agent, length, first_word):
-    """A message that makes `agent`'s prompt `length` tokens long; another first word's shares no long prefix with it."""
+    """A message that makes the agent's prompt `length` tokens long; those of two first words share no long prefix."""
     message = first_word
     while len(agent._prompt_tokens(message)) < length:
         message += " word"
@@ -138,9 +138,8 @@ def main():
         "import_milliseconds_more_than_pydantic": measure_import(),
         "rounds": rounds,
     }
-    print(
-        f"{info.device} ({info.cpu_variant}), {info.threads} threads, {info.description}, median of {arguments.rounds} rounds\n"
-    )
+    machine = f"{info.device} ({info.cpu_variant}), {info.threads} threads"
+    print(f"{machine}, {info.description}, median of {arguments.rounds} rounds\n")
     print("| what | llama-bench, tokens/s | luup-agent, tokens/s | ratio |\n|---|---|---|---|")
     for what in ("prefill", "decode"):
         theirs = middle(lambda one, what=what: one["llama-bench"][what])
@@ -151,9 +150,8 @@ def main():
     ratio = middle(lambda one: one["agents"]["16"] / one["agents"]["1"])
     result["agents_ratio"] = ratio
     print("\n| what | 1 agent, tokens/s | 16 agents, tokens/s | ratio |\n|---|---|---|---|")
-    print(
-        f"| all agents together | {middle(lambda o: o['agents']['1']):.1f} | {middle(lambda o: o['agents']['16']):.1f} | {ratio:.2f} |"
-    )
+    one, sixteen = middle(lambda one: one["agents"]["1"]), middle(lambda one: one["agents"]["16"])
+    print(f"| all agents together | {one:.1f} | {sixteen:.1f} | {ratio:.2f} |")
     print(f"\nload {load:.2f} s; import {result['import_milliseconds_more_than_pydantic']:.0f} ms more than pydantic's")
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(result, indent=1), encoding="utf-8")
