@@ -458,6 +458,15 @@ int luup_run_next(luup_run * run, int32_t timeout_ms, luup_event * event) {
     });
 }
 
+int luup_run_wait(luup_run * run, int32_t timeout_ms, bool * ended) {
+    return guard([&] {
+        check_pointer("run", run);
+        check_pointer("ended", ended);
+        run->run->agent().model().check_process();
+        *ended = run->run->wait(timeout_ms);
+    });
+}
+
 int luup_run_set_wakeup_fd(luup_run * run, intptr_t fd) {
     return guard([&] {
         check_pointer("run", run);

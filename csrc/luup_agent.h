@@ -422,6 +422,10 @@ LUUP_API int luup_run_start(luup_agent * agent, const char * message, const luup
  * luup_last_error_message() is set too. */
 LUUP_API int luup_run_next(luup_run * run, int32_t timeout_ms, luup_event * event);
 
+/* Waits up to `timeout_ms` (0 = not at all, -1 = as long as it takes) until the run has ended, and tells in `ended` whether it has.
+ * Its events wait for luup_run_next() meanwhile: who wants only the whole answer is not woken for every token of it. */
+LUUP_API int luup_run_wait(luup_run * run, int32_t timeout_ms, bool * ended);
+
 /* From now on a byte is written to `fd` (a non-blocking socket or pipe; a SOCKET on Windows) whenever the run gets events after
  * having had none; at once if some wait. -1 turns it off. `fd` stays yours and must stay open until then. */
 LUUP_API int luup_run_set_wakeup_fd(luup_run * run, intptr_t fd);

@@ -32,6 +32,16 @@ void write_byte(intptr_t fd) {
 #endif
 }
 
+// Waits until `ready`, for up to `timeout_ms`; -1 = as long as it takes.
+template <typename Ready>
+void wait_for(std::condition_variable & changed, std::unique_lock<std::mutex> & lock, int32_t timeout_ms, Ready ready) {
+    if (timeout_ms < 0) {
+        changed.wait(lock, ready);
+    } else if (timeout_ms > 0) {
+        changed.wait_for(lock, std::chrono::milliseconds(timeout_ms), ready);
+    }
+}
+
 std::vector<std::string> joined(std::vector<std::string> a, const std::vector<std::string> & b) {
     a.insert(a.end(), b.begin(), b.end());
     return a;
@@ -125,6 +135,7 @@ void Run::finish(luup_finish_reason reason, const Failure & failure, const Metri
     const bool waiting = !events_.empty();
     events_.push_back({ failure.code == LUUP_SUCCESS ? LUUP_EVENT_DONE : LUUP_EVENT_ERROR, failure.message });
     ready_.notify_all();
+    over_.notify_all();
     if (!waiting && wakeup_fd_ >= 0) {
         write_byte(wakeup_fd_);
     }
@@ -132,12 +143,7 @@ void Run::finish(luup_finish_reason reason, const Failure & failure, const Metri
 
 void Run::next(int32_t timeout_ms, luup_event * event) {
     std::unique_lock<std::mutex> lock(mutex_);
-    const auto                   ready = [&] { return !events_.empty() || ended_; };
-    if (timeout_ms < 0) {
-        ready_.wait(lock, ready);
-    } else if (timeout_ms > 0) {
-        ready_.wait_for(lock, std::chrono::milliseconds(timeout_ms), ready);
-    }
+    wait_for(ready_, lock, timeout_ms, [&] { return !events_.empty() || ended_; });
     current_ = { LUUP_EVENT_NONE, "" };
     if (!events_.empty()) {
         current_ = std::move(events_.front());
@@ -161,6 +167,12 @@ void Run::next(int32_t timeout_ms, luup_event * event) {
         event->first_token_seconds = metrics_.first_token_seconds;
         event->total_seconds       = metrics_.total_seconds;
     }
+}
+
+bool Run::wait(int32_t timeout_ms) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    wait_for(over_, lock, timeout_ms, [&] { return ended_; });
+    return ended_;
 }
 
 void Run::set_wakeup_fd(intptr_t fd) {

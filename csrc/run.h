@@ -22,6 +22,7 @@ class Run : public Completion {
 
     // See luup_run_next() and its siblings. `event->text` is valid until the next call.
     void next(int32_t timeout_ms, luup_event * event);
+    bool wait(int32_t timeout_ms);
     void set_wakeup_fd(intptr_t fd);
     void cancel();
 
@@ -54,7 +55,8 @@ class Run : public Completion {
     AnswerParser                    parser_;
 
     std::mutex              mutex_;
-    std::condition_variable ready_;
+    std::condition_variable ready_;  // an event waits, or the run has ended
+    std::condition_variable over_;   // the run has ended
     std::deque<Event>       events_;
     Message                 answer_;   // so far
     Event                   current_;  // what next() gave last: owns event->text

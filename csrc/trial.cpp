@@ -1,6 +1,6 @@
 #include "trial.h"
 
-#if defined(_WIN32)
+#if !defined(__linux__)
 
 namespace luup {
 
@@ -92,14 +92,12 @@ void limit(int resource, rlim_t value) {
 
 size_t virtual_memory() {
     size_t pages = 0;
-#    if defined(__linux__)
     if (FILE * file = std::fopen("/proc/self/statm", "r")) {
         if (std::fscanf(file, "%zu", &pages) != 1) {
             pages = 0;
         }
         std::fclose(file);
     }
-#    endif
     return pages * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 

@@ -543,6 +543,12 @@ class NativeRun:
         kind: int = self._event.type
         return kind
 
+    def wait(self, timeout_ms: int) -> bool:
+        """Waits up to `timeout_ms` for the run's end, whatever events come, and tells whether it is there."""
+        ended = ffi.new("bool *")
+        check(lib.luup_run_wait(self._handle, timeout_ms, ended))
+        return bool(ended[0])
+
     def text(self) -> str:
         """The text of a TEXT or REASONING event."""
         event = self._event

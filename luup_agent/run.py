@@ -148,5 +148,7 @@ def stream_events(run: Run) -> Generator[Event, None, None]:
 def complete(run: Run) -> None:
     """Starts a run and takes in all its events but the last; `run` still has to be closed."""
     run.start()
-    while run.advance(WAIT_SLICE_MS) != _native.EVENT_DONE:
+    while not run.native.wait(WAIT_SLICE_MS):  # this thread is not woken for every token
+        pass
+    while run.advance(0) != _native.EVENT_DONE:
         pass

@@ -13,9 +13,18 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from luup_agent import Agent, LuupError, Model, catalog
+
+# On a busy machine an example may take long; that says nothing about the code.
+hypothesis.settings.register_profile(
+    "luup",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.differing_executors],
+)
+hypothesis.settings.load_profile("luup")
 
 
 def pytest_configure(config):
