@@ -17,7 +17,7 @@ namespace {
 constexpr int32_t prefill_chunk = 128;
 
 // A prefix that another completion is computing right now is worth waiting for from this many tokens on.
-constexpr size_t prefix_worth_waiting = 64;
+constexpr size_t prefix_worth_waiting = 16;
 
 // Tokens left free for each active completion when another one is admitted.
 constexpr size_t room_to_grow = 32;

@@ -6,9 +6,10 @@ namespace luup {
 
 namespace {
 
-// A shorter prefix is computed again rather than taken from a sequence that goes on otherwise: it costs next to nothing, and an
-// agent's first answer then does not depend, to the last bit, on what ran before it.
-constexpr size_t worth_sharing = 64;
+// A shorter prefix is computed again rather than taken from a parked sequence that goes on otherwise: it costs next to nothing, and
+// an agent's first answer then does not depend, to the last bit, on what ran before it. In company it does anyway.
+constexpr size_t worth_sharing_parked = 64;
+constexpr size_t worth_sharing_active = 16;
 
 // Sequences without an agent that are kept for their prefixes. Every cell in use costs each decode a little: attention steps over it.
 constexpr size_t max_orphans = 2;
@@ -33,7 +34,8 @@ size_t SequencePool::reusable(const Sequence & sequence, uint64_t owner, const s
     const size_t length    = std::min(common_prefix(sequence.tokens, tokens), tokens.size() - 1);
     const bool   continued = owner != 0 && sequence.owner == owner && 2 * length >= sequence.tokens.size();
     const bool   possible  = partial_ || length == sequence.tokens.size();
-    return possible && (continued || length >= worth_sharing) ? length : 0;
+    const size_t least     = sequence.active ? worth_sharing_active : worth_sharing_parked;
+    return possible && (continued || length >= least) ? length : 0;
 }
 
 Sequence * SequencePool::best_donor(uint64_t owner, const std::vector<llama_token> & tokens, size_t & length) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generator, List, Optional
+from typing import Any, Generator, List, Optional, TypeVar
 
 from luup_agent import _native
 from luup_agent.messages import (
@@ -17,6 +17,8 @@ from luup_agent.messages import (
     Usage,
 )
 from luup_agent.sampling import Settings
+
+T = TypeVar("T")
 
 WAIT_SLICE_MS = 50  # the longest that a Ctrl-C goes unseen
 
@@ -118,8 +120,46 @@ class Run:
         self.native.close()
 
 
-def stream_text(run: Run) -> Generator[str, None, None]:
-    """The pieces of the answer of a started run. Closing the generator cancels the run at once."""
+class Stream(Generator[T, None, None]):
+    """A generator over a started run, closed together with it.
+
+    A bare generator that was never asked for anything would keep its run going when it is closed.
+    """
+
+    def __init__(self, run: Run, steps: Generator[T, None, None]) -> None:
+        """Wraps `steps`, which advance `run`."""
+        self._run = run
+        self._steps = steps
+
+    def __next__(self) -> T:
+        """Gives the next piece."""
+        return next(self._steps)
+
+    def send(self, value: None) -> T:
+        """Gives the next piece."""
+        return self._steps.send(value)
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> T:
+        """Raises an exception where the generator stands."""
+        return self._steps.throw(typ) if val is None and tb is None else self._steps.throw(typ, val, tb)
+
+    def close(self) -> None:
+        """Cancels the run if it goes on."""
+        self._steps.close()
+        self._run.close()
+
+
+def stream_text(run: Run) -> Stream[str]:
+    """The pieces of the answer of a started run. Closing the stream cancels the run at once."""
+    return Stream(run, _text_steps(run))
+
+
+def stream_events(run: Run) -> Stream[Event]:
+    """All events of a started run. Closing the stream cancels the run at once."""
+    return Stream(run, _event_steps(run))
+
+
+def _text_steps(run: Run) -> Generator[str, None, None]:
     advance = run.advance
     try:
         while True:
@@ -132,8 +172,7 @@ def stream_text(run: Run) -> Generator[str, None, None]:
         run.close()
 
 
-def stream_events(run: Run) -> Generator[Event, None, None]:
-    """All events of a started run. Closing the generator cancels the run at once."""
+def _event_steps(run: Run) -> Generator[Event, None, None]:
     try:
         while True:
             kind = run.advance(WAIT_SLICE_MS)
