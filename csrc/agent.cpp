@@ -12,13 +12,31 @@ namespace {
 
 std::atomic<uint64_t> last_id{ 0 };
 
-}  // namespace
-
-void check_role(const std::string & role) {
-    if (role != "user" && role != "assistant") {
-        fail(LUUP_ERROR_INVALID_PARAM, "role must be \"user\" or \"assistant\", not \"%.40s\"", role.c_str());
+void check(const RunRequest & request) {
+    request.sampling.check();
+    if (request.timeout_ms < -1) {
+        fail(LUUP_ERROR_INVALID_PARAM, "timeout_ms must be at least 0, or -1 for none, not %lld", static_cast<long long>(request.timeout_ms));
+    }
+    if (request.message && request.message->content.empty()) {
+        fail(LUUP_ERROR_INVALID_PARAM, "message is empty");
+    }
+    if (request.max_turns < 1 || request.max_turns > 1000) {
+        fail(LUUP_ERROR_INVALID_PARAM, "max_turns must be from 1 to 1000, not %d", request.max_turns);
+    }
+    if (request.output_retries < 0 || request.output_retries > 100) {
+        fail(LUUP_ERROR_INVALID_PARAM, "output_retries must be from 0 to 100, not %d", request.output_retries);
+    }
+    for (size_t i = 0; i < request.choices.size(); i++) {
+        if (request.choices[i].empty()) {
+            fail(LUUP_ERROR_INVALID_PARAM, "choices[%zu] is empty", i);
+        }
+    }
+    if (!request.choices.empty() && request.output) {
+        fail(LUUP_ERROR_INVALID_PARAM, "choices are scored as they are: there can be no output_schema");
     }
 }
+
+}  // namespace
 
 Agent::Agent(std::shared_ptr<Model> model, std::string system_prompt, Sampling sampling, bool enable_history)
     : id_(++last_id),
@@ -26,7 +44,8 @@ Agent::Agent(std::shared_ptr<Model> model, std::string system_prompt, Sampling s
       vocab_(model_->vocab()),
       system_prompt_(std::move(system_prompt)),
       sampling_(std::move(sampling)),
-      enable_history_(enable_history) {
+      enable_history_(enable_history),
+      tools_(std::make_shared<const ToolSet>(std::vector<Tool>())) {
     sampling_.check();
 }
 
@@ -45,63 +64,98 @@ void Agent::check_idle() const {
 std::vector<Message> Agent::conversation() const {
     std::vector<Message> messages;
     if (!system_prompt_.empty()) {
-        messages.push_back({ "system", system_prompt_, "" });
+        messages.push_back({ "system", system_prompt_, "", {}, "", "" });
     }
     messages.insert(messages.end(), history_.begin(), history_.end());
     return messages;
 }
 
-std::shared_ptr<Run> Agent::start(const std::optional<std::string> & message, const std::optional<Sampling> & sampling, int64_t timeout_ms) {
-    const Sampling & settings = sampling ? *sampling : sampling_;
-    settings.check();
-    if (timeout_ms < -1) {
-        fail(LUUP_ERROR_INVALID_PARAM, "timeout_ms must be at least 0, or -1 for none, not %lld", static_cast<long long>(timeout_ms));
-    }
-    const auto                  in_use = model_->use();
-    std::lock_guard<std::mutex> lock(mutex_);
+std::shared_ptr<Run> Agent::start(RunRequest request) {
+    check(request);
+    const auto                   in_use = model_->use();
+    std::unique_lock<std::mutex> lock(mutex_);
     check_idle();
-    std::vector<Message>   messages = conversation();
-    std::optional<Message> added;
-    if (message) {
-        if (message->empty()) {
-            fail(LUUP_ERROR_INVALID_PARAM, "message is empty");
-        }
-        added = Message{ "user", *message, "" };
-        messages.push_back(*added);
-    } else if (history_.empty() || history_.back().role != "user") {
-        fail(LUUP_ERROR_INVALID_PARAM, "without a message the history must end with one of the user");
+    if (!request.tools) {
+        request.tools = tools_;
     }
-    Prompt        prompt = model_->chat().render(messages, true);
-    const int32_t total  = model_->engine().context_size();
-    if (prompt.tokens.size() >= static_cast<size_t>(total)) {
-        fail(LUUP_ERROR_CONTEXT_FULL, "the prompt has %zu tokens with the system prompt, %zu messages of history and the message; the context holds %d",
-             prompt.tokens.size(), history_.size(), total);
+    if (request.tool_choice == "required" && request.tools->empty()) {
+        fail(LUUP_ERROR_INVALID_PARAM, "tool_choice is \"required\", but there are no tools");
     }
-    if (prompt.tokens.empty()) {
-        fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template made an empty prompt of the messages");
+    if (request.tool_choice != "auto" && request.tool_choice != "required" && request.tool_choice != "none") {
+        request.tools->only(request.tool_choice);  // throws if it is no tool
     }
-    auto run = std::make_shared<Run>(shared_from_this(), std::move(added), std::move(prompt), settings, timeout_ms);
-    model_->engine().submit(run);
+    const auto waiting = unanswered_calls(history_);
+    if (request.message && !waiting.empty()) {
+        fail(LUUP_ERROR_INVALID_PARAM, "%zu tool calls wait for their results: begin without a message to go on with them", waiting.size());
+    }
+    const bool answerable = !history_.empty() && (history_.back().role != "assistant" || !waiting.empty());
+    if (!request.message && !answerable) {
+        fail(LUUP_ERROR_INVALID_PARAM, "without a message the history must end with one of the user, or with tool calls or their results");
+    }
+    auto run = std::make_shared<Run>(shared_from_this(), std::move(request), conversation());
     runs_++;
+    lock.unlock();  // a run that ends takes this mutex with its own held
+    try {
+        run->start();
+    } catch (...) {
+        run->cancel();  // what the engine has of it already, too
+        throw;
+    }
     return run;
 }
 
-void Agent::on_run_end(bool success, const std::optional<Message> & message, const Message & answer) {
+void Agent::on_run_end(const std::vector<Message> & added) {
     std::lock_guard<std::mutex> lock(mutex_);
     runs_--;
-    if (success && enable_history_) {
-        if (message) {
-            history_.push_back(*message);
-        }
-        history_.push_back(answer);
+    if (enable_history_) {
+        history_.insert(history_.end(), added.begin(), added.end());
     }
+}
+
+void Agent::register_tool(Tool tool) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (tools_->find(tool.name)) {
+        fail(LUUP_ERROR_INVALID_PARAM, "the agent has a tool \"%s\" already", tool.name.c_str());
+    }
+    std::vector<Tool> tools = tools_->tools();
+    tools.push_back(std::move(tool));
+    tools_ = std::make_shared<const ToolSet>(std::move(tools));
+}
+
+void Agent::unregister_tool(const std::string & name) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<Tool>           tools = tools_->tools();
+    const auto                  found = std::find_if(tools.begin(), tools.end(), [&](const Tool & tool) { return tool.name == name; });
+    if (found == tools.end()) {
+        fail(LUUP_ERROR_TOOL_NOT_FOUND, "the agent has no tool \"%.80s\"", name.c_str());
+    }
+    tools.erase(found);
+    tools_ = std::make_shared<const ToolSet>(std::move(tools));
+}
+
+std::shared_ptr<const ToolSet> Agent::tools() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return tools_;
+}
+
+std::shared_ptr<const ToolSet> Agent::parse_tools(const std::string & text) {
+    std::lock_guard<std::mutex> lock(recent_mutex_);
+    return recent_tools_.get(text, [](const std::string & t) { return ToolSet::parse(t); });
+}
+
+std::shared_ptr<const OutputFormat> Agent::parse_output(const std::string & schema) {
+    std::lock_guard<std::mutex> lock(recent_mutex_);
+    return recent_outputs_.get(schema, [&](const std::string & s) { return make_output_format(s, vocab_); });
 }
 
 void Agent::add_message(const std::string & role, const std::string & content) {
     check_role(role);
     std::lock_guard<std::mutex> lock(mutex_);
     check_idle();
-    history_.push_back({ role, content, "" });
+    if (!unanswered_calls(history_).empty()) {
+        fail(LUUP_ERROR_INVALID_PARAM, "the history ends with tool calls that wait for their results");
+    }
+    history_.push_back({ role, content, "", {}, "", "" });
 }
 
 void Agent::set_history(std::vector<Message> messages) {
@@ -120,31 +174,40 @@ std::vector<llama_token> Agent::prompt_tokens(const std::optional<std::string> &
     std::lock_guard<std::mutex> lock(mutex_);
     std::vector<Message>        messages = conversation();
     if (message) {
-        messages.push_back({ "user", *message, "" });
+        messages.push_back({ "user", *message, "", {}, "", "" });
     }
-    return messages.empty() ? std::vector<llama_token>() : model_->chat().render(messages, message.has_value()).tokens;
+    return messages.empty() ? std::vector<llama_token>() : model_->chat().render(messages, offered(), message.has_value()).tokens;
+}
+
+const ToolSet * Agent::offered() const {
+    return tools_->empty() ? nullptr : tools_.get();
 }
 
 luup_context_usage Agent::context() const {
     const auto                  in_use = model_->use();
     std::lock_guard<std::mutex> lock(mutex_);
-    const ChatTemplate &        chat  = model_->chat();
     luup_context_usage          usage = {};
+    const int32_t               with  = prefix_tokens(offered());
     usage.total                       = model_->engine().context_size();
+    usage.system                      = offered() ? prefix_tokens(nullptr) : with;
+    usage.tools                       = std::max(0, with - usage.system);
+    if (!history_.empty()) {
+        const auto all = model_->chat().render(conversation(), offered(), false).tokens;
+        usage.history  = std::max(0, static_cast<int32_t>(all.size()) - with);
+    }
+    usage.free = std::max(0, usage.total - with - usage.history);
+    return usage;
+}
 
-    // The part that all conversations of this agent begin with: some templates can't render a system prompt alone.
+// The part that all conversations of this agent begin with: some templates can't render a system prompt alone.
+int32_t Agent::prefix_tokens(const ToolSet * tools) const {
     std::vector<Message> one = conversation();
     one.resize(one.size() - history_.size());
     std::vector<Message> two = one;
-    one.push_back({ "user", "a", "" });
-    two.push_back({ "user", "1", "" });
-    usage.system = static_cast<int32_t>(common_prefix(chat.render(one, true).tokens, chat.render(two, true).tokens));
-    if (!history_.empty()) {
-        const auto all = chat.render(conversation(), false).tokens;
-        usage.history  = std::max(0, static_cast<int32_t>(all.size()) - usage.system);
-    }
-    usage.free = std::max(0, usage.total - usage.system - usage.history);
-    return usage;
+    one.push_back({ "user", "a", "", {}, "", "" });
+    two.push_back({ "user", "1", "", {}, "", "" });
+    const ChatTemplate & chat = model_->chat();
+    return static_cast<int32_t>(common_prefix(chat.render(one, tools, true).tokens, chat.render(two, tools, true).tokens));
 }
 
 }  // namespace luup

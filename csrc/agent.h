@@ -1,8 +1,11 @@
-// A system prompt, sampling settings and a history on top of a model.
+// A system prompt, sampling settings, tools and a history on top of a model.
 #pragma once
 
 #include "model.h"
+#include "output.h"
+#include "tools.h"
 
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -12,17 +15,27 @@
 namespace luup {
 
 class Run;
+struct RunRequest;
 
 class Agent : public std::enable_shared_from_this<Agent> {
   public:
     Agent(std::shared_ptr<Model> model, std::string system_prompt, Sampling sampling, bool enable_history);
     ~Agent();
 
-    // Begins to answer `message`, or the history as it stands. Throws Error.
-    std::shared_ptr<Run> start(const std::optional<std::string> & message, const std::optional<Sampling> & sampling, int64_t timeout_ms);
+    // Begins to answer; `request.tools` null: the agent's own. Throws Error.
+    std::shared_ptr<Run> start(RunRequest request);
 
-    // A run is over; with `success` its messages enter the history. Called once for each run, from any thread.
-    void on_run_end(bool success, const std::optional<Message> & message, const Message & answer);
+    // A run is over and `added` enters the history. Called once for each run, from any thread.
+    void on_run_end(const std::vector<Message> & added);
+
+    // Tools of later runs. Throws Error.
+    void                           register_tool(Tool tool);
+    void                           unregister_tool(const std::string & name);
+    std::shared_ptr<const ToolSet> tools() const;
+
+    // Compiled from JSON text; the last few are kept.
+    std::shared_ptr<const ToolSet>      parse_tools(const std::string & text);
+    std::shared_ptr<const OutputFormat> parse_output(const std::string & schema);
 
     void                 add_message(const std::string & role, const std::string & content);
     void                 set_history(std::vector<Message> messages);
@@ -42,6 +55,8 @@ class Agent : public std::enable_shared_from_this<Agent> {
   private:
     std::vector<Message> conversation() const;  // with the system prompt; mutex_ is held
     void                 check_idle() const;    // mutex_ is held
+    const ToolSet *      offered() const;       // null if there are none; mutex_ is held
+    int32_t              prefix_tokens(const ToolSet * tools) const;  // mutex_ is held
 
     const uint64_t               id_;
     const std::shared_ptr<Model> model_;
@@ -50,12 +65,35 @@ class Agent : public std::enable_shared_from_this<Agent> {
     const Sampling               sampling_;
     const bool                   enable_history_;
 
-    mutable std::mutex   mutex_;  // taken after Model::use() and Run's mutex, never before
-    std::vector<Message> history_;
-    int                  runs_ = 0;  // going on
-};
+    // The results of dear computations, by text.
+    template <typename T>
+    struct Recent {
+        static constexpr size_t                                      limit = 16;
+        std::deque<std::pair<std::string, std::shared_ptr<const T>>> entries;
 
-// Throws Error(LUUP_ERROR_INVALID_PARAM) unless a history may hold `role`.
-void check_role(const std::string & role);
+        template <typename Make>
+        std::shared_ptr<const T> get(const std::string & text, Make make) {
+            for (const auto & entry : entries) {
+                if (entry.first == text) {
+                    return entry.second;
+                }
+            }
+            entries.emplace_back(text, make(text));
+            if (entries.size() > limit) {
+                entries.pop_front();
+            }
+            return entries.back().second;
+        }
+    };
+
+    mutable std::mutex             mutex_;  // taken after Model::use() and Run's mutex, never before
+    std::vector<Message>           history_;
+    std::shared_ptr<const ToolSet> tools_;  // never null
+    int                            runs_ = 0;  // going on
+
+    std::mutex           recent_mutex_;
+    Recent<ToolSet>      recent_tools_;
+    Recent<OutputFormat> recent_outputs_;
+};
 
 }  // namespace luup

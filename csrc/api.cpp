@@ -126,45 +126,42 @@ void write_tokens(const std::vector<llama_token> & from, int32_t * tokens, size_
     *n_tokens = from.size();
 }
 
-json to_json(const Message & message) {
-    json j = { { "role", message.role }, { "content", message.content } };
-    if (!message.reasoning.empty()) {
-        j["reasoning_content"] = message.reasoning;
+std::vector<std::string> read_choices(const luup_run_params & p) {
+    if (p.n_choices > 1024) {
+        fail(LUUP_ERROR_INVALID_PARAM, "choices holds %zu texts; at most 1024 are possible", p.n_choices);
     }
-    return j;
+    if (p.n_choices > 0) {
+        check_pointer("choices", p.choices);
+    }
+    std::vector<std::string> choices;
+    for (size_t i = 0; i < p.n_choices; i++) {
+        choices.push_back(checked_text(("choices[" + std::to_string(i) + "]").c_str(), p.choices[i]));
+    }
+    return choices;
 }
 
-std::string text_field(const json & j, const char * field, const std::string & where) {
-    if (!j.contains(field)) {
-        return "";
+RunRequest read_request(Agent & agent, const std::optional<std::string> & message, const luup_run_params & p) {
+    RunRequest request;
+    if (message) {
+        request.message = Message{ "user", *message, "", {}, "", "" };
     }
-    if (!j[field].is_string()) {
-        fail(LUUP_ERROR_INVALID_PARAM, "%s.%s is not a string", where.c_str(), field);
+    request.sampling       = p.sampling ? read_sampling(p.sampling) : agent.sampling();
+    request.timeout_ms     = p.timeout_ms;
+    request.tool_choice    = optional_text("tool_choice", p.tool_choice).value_or("auto");
+    request.parallel_calls = p.parallel_calls;
+    request.max_turns      = p.max_turns;
+    request.review         = p.review_output;
+    request.output_retries = p.output_retries;
+    request.confidence     = p.confidence;
+    request.choices        = read_choices(p);
+    const auto in_use      = agent.model().use();
+    if (p.tools) {
+        request.tools = agent.parse_tools(checked_text("tools", p.tools));
     }
-    return checked_text((where + "." + field).c_str(), j[field].get<std::string>().c_str());
-}
-
-std::vector<Message> parse_history(const std::string & text) {
-    json list;
-    try {
-        list = json::parse(text);
-    } catch (const json::exception & e) {
-        fail(LUUP_ERROR_JSON_PARSE_FAILED, "the history is not valid JSON: %s", e.what());
+    if (p.output_schema) {
+        request.output = agent.parse_output(checked_text("output_schema", p.output_schema));
     }
-    if (!list.is_array()) {
-        fail(LUUP_ERROR_INVALID_PARAM, "the history is not a JSON array");
-    }
-    std::vector<Message> messages;
-    for (size_t i = 0; i < list.size(); i++) {
-        const std::string where = "history[" + std::to_string(i) + "]";
-        if (!list[i].is_object()) {
-            fail(LUUP_ERROR_INVALID_PARAM, "%s is not a JSON object", where.c_str());
-        }
-        Message m = { text_field(list[i], "role", where), text_field(list[i], "content", where), text_field(list[i], "reasoning_content", where) };
-        check_role(m.role);
-        messages.push_back(std::move(m));
-    }
-    return messages;
+    return request;
 }
 
 }  // namespace
@@ -367,6 +364,40 @@ void luup_agent_destroy(luup_agent * agent) {
     delete agent;
 }
 
+void luup_tool_default_params(luup_tool_params * params) {
+    if (params) {
+        *params      = {};
+        params->size = sizeof(*params);
+    }
+}
+
+int luup_agent_register_tool(luup_agent * agent, const luup_tool_params * params) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        check_pointer("params", params);
+        const luup_tool_params p    = read_params("params", params, luup_tool_default_params);
+        Tool                   tool = make_tool(checked_text("name", p.name), optional_text("description", p.description).value_or(""),
+                                                optional_text("parameters", p.parameters).value_or(""));
+        tool.callback               = p.callback;
+        tool.user_data              = p.user_data;
+        const auto in_use           = agent->agent->model().use();
+        agent->agent->register_tool(std::move(tool));
+    });
+}
+
+int luup_agent_unregister_tool(luup_agent * agent, const char * name) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        const std::string text   = checked_text("name", name);
+        const auto        in_use = agent->agent->model().use();
+        agent->agent->unregister_tool(text);
+    });
+}
+
+int luup_schema_check(const char * schema) {
+    return guard([&] { Schema::compile(checked_text("schema", schema)); });
+}
+
 int luup_agent_add_message(luup_agent * agent, const char * role, const char * content) {
     return guard([&] {
         check_pointer("agent", agent);
@@ -389,18 +420,14 @@ int luup_agent_get_history(const luup_agent * agent, char ** text) {
         check_pointer("agent", agent);
         check_pointer("json", text);
         agent->agent->model().check_process();
-        json list = json::array();
-        for (const Message & message : agent->agent->history()) {
-            list.push_back(to_json(message));
-        }
-        *text = new_string(list.dump());
+        *text = new_string(to_json(agent->agent->history()).dump());
     });
 }
 
 int luup_agent_set_history(luup_agent * agent, const char * text) {
     return guard([&] {
         check_pointer("agent", agent);
-        auto       messages = parse_history(checked_text("json", text));
+        auto       messages = parse_messages(checked_text("json", text));
         const auto in_use   = agent->agent->model().use();
         agent->agent->set_history(std::move(messages));
     });
@@ -426,9 +453,13 @@ int luup_agent_get_prompt(const luup_agent * agent, const char * message, int32_
 
 void luup_run_default_params(luup_run_params * params) {
     if (params) {
-        *params            = {};
-        params->size       = sizeof(*params);
-        params->timeout_ms = -1;
+        *params      = {};
+        params->size = sizeof(*params);
+        const RunRequest r;
+        params->timeout_ms     = r.timeout_ms;
+        params->parallel_calls = r.parallel_calls;
+        params->max_turns      = r.max_turns;
+        params->output_retries = r.output_retries;
     }
 }
 
@@ -436,13 +467,8 @@ int luup_run_start(luup_agent * agent, const char * message, const luup_run_para
     return guard([&] {
         check_pointer("agent", agent);
         check_pointer("run", run);
-        const luup_run_params   p    = read_params("params", params, luup_run_default_params);
-        const auto              text = optional_text("message", message);
-        std::optional<Sampling> sampling;
-        if (p.sampling) {
-            sampling = read_sampling(p.sampling);
-        }
-        *run = new luup_run{ agent->agent->start(text, sampling, p.timeout_ms) };
+        const luup_run_params p = read_params("params", params, luup_run_default_params);
+        *run                    = new luup_run{ agent->agent->start(read_request(*agent->agent, optional_text("message", message), p)) };
     });
 }
 
@@ -475,6 +501,40 @@ int luup_run_set_wakeup_fd(luup_run * run, intptr_t fd) {
     });
 }
 
+int luup_run_submit_tool_result(luup_run * run, const char * call_id, const char * content, bool is_error) {
+    return guard([&] {
+        check_pointer("run", run);
+        const std::string id = checked_text("call_id", call_id), text = checked_text("content", content);
+        run->run->agent().model().check_process();
+        run->run->submit_tool_result(id, text, is_error);
+    });
+}
+
+int luup_run_review_output(luup_run * run, const char * problem) {
+    return guard([&] {
+        check_pointer("run", run);
+        run->run->agent().model().check_process();
+        run->run->review_output(optional_text("problem", problem));
+    });
+}
+
+int luup_run_suspend(luup_run * run) {
+    return guard([&] {
+        check_pointer("run", run);
+        run->run->agent().model().check_process();
+        run->run->suspend();
+    });
+}
+
+int luup_run_get_messages(const luup_run * run, char ** text) {
+    return guard([&] {
+        check_pointer("run", run);
+        check_pointer("json", text);
+        run->run->agent().model().check_process();
+        *text = new_string(to_json(run->run->messages()).dump());
+    });
+}
+
 void luup_run_cancel(luup_run * run) {
     if (run && !run->run->agent().model().forked()) {
         guard([&] { run->run->cancel(); });
@@ -490,12 +550,29 @@ void luup_run_destroy(luup_run * run) {
 // Conveniences
 // ---------------------------------------------------------------------------------------------------------------------
 
+// Lets a tool's callback answer its call; one that stays silent is told so to the model.
+static void call_tool(luup_run * run, const luup_event & event) {
+    const std::string id = event.call_id, arguments = event.text;
+    const Tool *      tool = run->run->request().tools->find(event.tool_name);
+    if (tool && tool->callback) {
+        tool->callback(run, id.c_str(), arguments.c_str(), tool->user_data);
+    }
+    guard([&] {
+        if (run->run->waits_for(id)) {
+            run->run->submit_tool_result(id, tool && tool->callback ? "the tool gave no result" : "the tool has no function here", true);
+        }
+    });
+}
+
 int luup_agent_generate_stream(luup_agent * agent, const char * message, const luup_run_params * params, luup_text_callback callback, void * user_data) {
     luup_run * run   = nullptr;
     int        code  = luup_run_start(agent, message, params, &run);
     luup_event event = {};
     while (code == LUUP_SUCCESS && event.type < LUUP_EVENT_DONE) {
         code = luup_run_next(run, -1, &event);
+        if (code == LUUP_SUCCESS && event.type == LUUP_EVENT_TOOL_CALL) {
+            call_tool(run, event);
+        }
         if (code == LUUP_SUCCESS && event.type == LUUP_EVENT_TEXT && callback && !callback(event.text, event.text_length, user_data)) {
             luup_run_cancel(run);
         }

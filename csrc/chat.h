@@ -1,7 +1,8 @@
-// Chat templates: messages to tokens, and the model's text back into reasoning and answer.
+// Chat templates: messages and tools to tokens.
 #pragma once
 
 #include "llama.h"
+#include "message.h"
 
 #include <memory>
 #include <mutex>
@@ -11,14 +12,21 @@
 
 struct common_chat_templates;
 struct common_chat_parser_params;
-struct common_chat_msg;
+struct common_chat_params;
+struct common_chat_templates_inputs;
 
 namespace luup {
 
-struct Message {
-    std::string role;  // "system", "user", "assistant"
-    std::string content;
-    std::string reasoning;  // of an assistant; empty if there was none
+class PromptProgram;
+class ToolSet;
+struct ToolFormat;
+struct FormatTraits;
+
+// Where the model's thoughts begin and end, as texts of the template; all empty if it has none.
+struct Thinking {
+    std::string              start;
+    std::vector<std::string> ends;
+    bool                     open = false;  // the prompt ends inside of them
 };
 
 struct Prompt {
@@ -26,6 +34,7 @@ struct Prompt {
     std::vector<std::string>                         stops;   // texts at which this template's answers end
     std::shared_ptr<const common_chat_parser_params> parser;  // null if the whole text is the answer
     std::vector<llama_token>                         preserved;  // control tokens whose names the parser needs to see
+    Thinking                                         thinking;
 };
 
 // A model's chat template. All methods may be called from any thread.
@@ -36,9 +45,26 @@ class ChatTemplate {
     ChatTemplate(const llama_model * model, const std::string & source);
     ~ChatTemplate();
 
-    // The tokens of `messages`, and with `open_answer` of the beginning of an answer. Only the template's own text becomes control
-    // tokens; what the messages say stays text. Throws Error(LUUP_ERROR_CHAT_TEMPLATE) if the template refuses them.
-    Prompt render(const std::vector<Message> & messages, bool open_answer) const;
+    // The tokens of `messages`, with `tools` (may be null) and with `open_answer` of the beginning of an answer. Only the template's own text
+    // becomes control tokens; what messages and tools say stays text. Throws Error(LUUP_ERROR_CHAT_TEMPLATE) if the template refuses them.
+    Prompt render(const std::vector<Message> & messages, const ToolSet * tools, bool open_answer) const;
+
+    // How this template's models write calls of `tools`. Throws Error.
+    std::shared_ptr<const ToolFormat> tool_format(const ToolSet & tools, bool parallel) const;
+
+    // Whether the template has a format of its own for tools that keeps all of them, their calls and their results, and whether it is used for
+    // `tools`. If not, they are described in our own words.
+    bool native_tools() const { return native_tools_; }
+    bool takes(const ToolSet & tools) const;
+
+    // Whether an answer in the template's format may hold several calls.
+    bool several_calls() const { return several_read_; }
+
+    // Tokens of a text of the template's own.
+    std::vector<llama_token> marker_tokens(const std::string & text) const;
+
+    // Of each text, its token if it is exactly one.
+    std::vector<llama_token> marker_ids(const std::vector<std::string> & texts) const;
 
     // The Jinja source.
     const std::string & source() const { return source_; }
@@ -51,43 +77,29 @@ class ChatTemplate {
         bool        lstrip, rstrip;
     };
 
+    void                     find_tool_support();
+    bool                     calls_come_back(const std::vector<ToolCall> & calls);
     void                     collect_markers();
     bool                     marker_at(std::string_view text, size_t i, bool control_too) const;
+    bool                     has_marker(std::string_view text) const;
     std::vector<std::string> break_seals(const std::string & text, const std::string & seal) const;
-    std::string              choose_seal(const std::vector<Message> & messages) const;
+    std::string              choose_seal(const std::vector<std::string_view> & texts) const;
     std::string              seal_text(const std::string & text, const std::string & seal) const;
     std::vector<llama_token> tokenize(const std::string & prompt, const std::string & seal) const;
+    common_chat_params       apply(const common_chat_templates_inputs & inputs) const;
 
     const llama_vocab *                    vocab_;
     std::shared_ptr<common_chat_templates> templates_;
+    std::unique_ptr<PromptProgram>         program_;  // of templates_
     std::string                            source_;
     std::vector<Marker>                    markers_;
+    bool                                   first_bytes_[256] = {};  // of the markers
+    bool                                   native_tools_     = false;
+    bool                                   several_calls_    = false;  // a message may hold more than one call
+    bool                                   several_read_     = false;  // and an answer too, as it is parsed
+    std::string                            answer_opening_;  // what the template writes before the text of an answer
+    std::unique_ptr<FormatTraits>          traits_;  // of the format for tools
     mutable std::mutex                     mutex_;  // the template's program keeps state while it runs
-};
-
-// Splits the model's text, as it comes, into reasoning and answer.
-class AnswerParser {
-  public:
-    explicit AnswerParser(std::shared_ptr<const common_chat_parser_params> params);
-    ~AnswerParser();
-
-    struct Delta {
-        std::string reasoning;
-        std::string text;
-    };
-
-    // What `piece` adds.
-    Delta push(std::string_view piece);
-
-    // What the end of the text adds.
-    Delta finish();
-
-  private:
-    Delta parse(bool partial);
-
-    std::shared_ptr<const common_chat_parser_params> params_;
-    std::string                                      raw_;
-    std::unique_ptr<common_chat_msg>                 seen_;
 };
 
 // llama_tokenize() with a vector. Throws Error(LUUP_ERROR_INVALID_PARAM) for a text of more than 2^31 bytes or tokens.

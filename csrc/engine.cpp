@@ -7,6 +7,7 @@
 #include "llama-ext.h"
 
 #include <algorithm>
+#include <cmath>
 #include <future>
 
 namespace luup {
@@ -309,6 +310,9 @@ bool Engine::admit_one(Waiting & waiting) {
     if (!sequence) {
         return false;
     }
+    if (completion.score_from > 0) {
+        sequences_->shorten(*sequence, completion.score_from - 1);
+    }
     if (fresh) {
         active->admitted              = Clock::now();
         active->metrics.queue_seconds = seconds(completion.submitted, active->admitted);
@@ -414,6 +418,7 @@ void Engine::step() {
 // First a token for everyone who decodes, then as much of the prompts as the step may take.
 void Engine::fill_batch() {
     batch_.n_tokens = 0;
+    n_outputs_      = 0;
     in_batch_.clear();
     size_t decoding = 0, prefilling = 0;
     for (const auto & a : active_) {
@@ -438,19 +443,34 @@ void Engine::fill_batch() {
 
 void Engine::add_to_batch(Active & active, int32_t n) {
     const size_t begin = active.sequence->tokens.size();
+    const size_t first = active.completion->score_from;  // the token before it has the first row that counts
+    active.scored      = -1;
+    active.output      = -1;
+    if (first > 0) {
+        // The context holds rows of logits for as many tokens as there can be sequences.
+        const size_t rows = static_cast<size_t>(n_seq_max_ - n_outputs_ - static_cast<int32_t>(active_.size() - in_batch_.size() - 1));
+        const size_t from = std::max(begin, first - 1);
+        n                 = static_cast<int32_t>(std::min(begin + static_cast<size_t>(n), from + std::min(rows, active.tokens.size())) - begin);
+        if (n <= 0) {
+            return;
+        }
+    }
     for (int32_t i = 0; i < n; i++) {
         const int32_t at     = batch_.n_tokens++;
+        const bool    scored = first > 0 && begin + static_cast<size_t>(i) + 1 >= first;
         batch_.token[at]     = active.tokens[begin + i];
         batch_.pos[at]       = static_cast<llama_pos>(begin) + i;
         batch_.n_seq_id[at]  = 1;
         batch_.seq_id[at][0] = active.sequence->id;
-        batch_.logits[at]    = 0;
+        batch_.logits[at]    = scored;
+        n_outputs_ += scored;
+        active.scored = scored && active.scored < 0 ? at : active.scored;
     }
     active.queued = n;
-    active.output = -1;
-    if (begin + n == active.tokens.size()) {
+    if (first == 0 && begin + n == active.tokens.size()) {
         active.output                = batch_.n_tokens - 1;
         batch_.logits[active.output] = 1;
+        n_outputs_++;
     }
     in_batch_.push_back(&active);
 }
@@ -494,53 +514,104 @@ void Engine::after_decode() {
     bool ended = false;
     for (Active * a : in_batch_) {
         ended = (a->output >= 0 && !sample(*a)) || ended;
+        ended = (a->scored >= 0 && !score(*a)) || ended;
     }
     if (ended) {
         erase_ended();
     }
 }
 
-// Picks the next token of one completion. False if that ended it.
+// Lets a completion choose what follows. False if that ended it.
 bool Engine::sample(Active & active) {
     try {
         float * logits = llama_get_logits_ith(context_, active.output);
         if (!logits) {
             fail(LUUP_ERROR_INFERENCE_FAILED, "llama.cpp gave no logits");
         }
-        const llama_token token = active.sampler.sample(logits);
-        active.last_token       = Clock::now();
-        totals_.tokens_decoded++;
-        if (active.metrics.answer_tokens++ == 0) {
-            active.first_token = active.last_token;
-        }
-        if (llama_vocab_is_eog(vocab_, token)) {
-            end(active, LUUP_FINISH_STOP, {});
-            return false;
-        }
-        active.sampler.accept(token);
-        if (!active.completion->on_token(token)) {
-            end(active, LUUP_FINISH_STOP, {});
-            return false;
-        }
-        const int32_t max_tokens = active.completion->sampling.max_tokens;
-        if (max_tokens >= 0 && active.metrics.answer_tokens >= max_tokens) {
-            end(active, LUUP_FINISH_LENGTH, {});
-            return false;
-        }
-        active.tokens.push_back(token);
-        if (active.tokens.size() > static_cast<size_t>(n_ctx_)) {
-            if (max_tokens < 0) {
-                end(active, LUUP_FINISH_LENGTH, {});
+        choice_.take_back = 0;
+        choice_.tokens.clear();
+        active.completion->choose(active.sampler, logits, choice_);
+        active.last_token = Clock::now();
+        take_back(active, choice_.take_back);
+        for (llama_token token : choice_.tokens) {
+            if (!take(active, token)) {
                 return false;
             }
-            fail(LUUP_ERROR_CONTEXT_FULL, "the context is full: a prompt of %d tokens and an answer of %d fill its %d tokens", active.metrics.prompt_tokens,
-                 active.metrics.answer_tokens, n_ctx_);
         }
     } catch (...) {
         end(active, LUUP_FINISH_NONE, current_failure());
         return false;
     }
     return true;
+}
+
+// The last `n` tokens of an answer are none. The one before them is decoded again, for the logits after it.
+void Engine::take_back(Active & active, size_t n) {
+    if (n == 0) {
+        return;
+    }
+    active.tokens.resize(active.tokens.size() - n);
+    active.metrics.answer_tokens -= static_cast<int32_t>(n);
+    sequences_->shorten(*active.sequence, active.tokens.size() - 1);
+}
+
+// Appends a token to an answer. False if that ended it. Throws Error.
+bool Engine::take(Active & active, llama_token token) {
+    totals_.tokens_decoded++;
+    if (active.metrics.answer_tokens++ == 0) {
+        active.first_token = active.last_token;
+    }
+    if (llama_vocab_is_eog(vocab_, token)) {
+        end(active, LUUP_FINISH_STOP, {});
+        return false;
+    }
+    active.sampler.accept(token);
+    if (!active.completion->on_token(token)) {
+        end(active, LUUP_FINISH_STOP, {});
+        return false;
+    }
+    const int32_t max_tokens = active.completion->sampling.max_tokens;
+    if (max_tokens >= 0 && active.metrics.answer_tokens >= max_tokens) {
+        end(active, LUUP_FINISH_LENGTH, {});
+        return false;
+    }
+    active.tokens.push_back(token);
+    if (active.tokens.size() > static_cast<size_t>(n_ctx_)) {
+        if (max_tokens < 0) {
+            end(active, LUUP_FINISH_LENGTH, {});
+            return false;
+        }
+        fail(LUUP_ERROR_CONTEXT_FULL, "the context is full: a prompt of %d tokens and an answer of %d fill its %d tokens", active.metrics.prompt_tokens,
+             active.metrics.answer_tokens, n_ctx_);
+    }
+    return true;
+}
+
+// Adds up the log-probabilities of the tokens whose rows the batch gave. False if those were the last, which ends the completion.
+bool Engine::score(Active & active) {
+    const size_t  end_  = active.sequence->tokens.size();
+    const int32_t n     = llama_vocab_n_tokens(vocab_);
+    const int32_t rows  = static_cast<int32_t>(end_ - (std::max(end_ - static_cast<size_t>(active.queued), active.completion->score_from - 1)));
+    const size_t  first = end_ - static_cast<size_t>(rows) + 1;  // the token that the first row is about
+    for (int32_t i = 0; i < rows && first + static_cast<size_t>(i) < active.tokens.size(); i++) {
+        const float * logits = llama_get_logits_ith(context_, active.scored + i);
+        if (!logits) {
+            end(active, LUUP_FINISH_NONE, { LUUP_ERROR_INFERENCE_FAILED, "llama.cpp gave no logits" });
+            return false;
+        }
+        const float max = *std::max_element(logits, logits + n);
+        double      sum = 0;
+        for (int32_t k = 0; k < n; k++) {
+            sum += std::exp(logits[k] - max);
+        }
+        active.metrics.score += logits[active.tokens[first + static_cast<size_t>(i)]] - max - std::log(sum);
+    }
+    if (active.pending() > 0) {
+        return true;
+    }
+    active.last_token = active.first_token = Clock::now();
+    end(active, LUUP_FINISH_STOP, {});
+    return false;
 }
 
 // Tells the completion and parks its sequence. The caller takes it out of active_.
@@ -555,7 +626,8 @@ void Engine::end(Active & active, luup_finish_reason reason, const Failure & fai
     } else {
         m.prefill_seconds = seconds(active.admitted, now);
     }
-    if (failure.code == LUUP_ERROR_INFERENCE_FAILED || failure.code == LUUP_ERROR_INTERNAL) {
+    const bool scored = active.completion->score_from > 0 && sequences_->owned(active.completion->owner) > 1;  // one is enough to keep the prompt warm
+    if (scored || failure.code == LUUP_ERROR_INFERENCE_FAILED || failure.code == LUUP_ERROR_INTERNAL) {
         sequences_->release(*active.sequence);
     } else {
         sequences_->park(*active.sequence);

@@ -33,6 +33,7 @@ struct Metrics {
     double  decode_seconds      = 0;
     double  first_token_seconds = 0;
     double  total_seconds       = 0;
+    double  score               = 0;  // log-probability of the scored tokens
 };
 
 // A prompt to be continued. The engine calls the on_* methods from its thread; they must be quick, and may not call the engine.
@@ -42,13 +43,23 @@ class Completion {
 
     virtual void on_progress(int32_t done, int32_t total) = 0;
 
-    // One sampled token; false if the answer is complete with it (a stop text came up).
+    // What follows: first so many tokens of the answer are taken back, then these come. None: choose() is asked again for what follows then.
+    struct Choice {
+        size_t                   take_back = 0;
+        std::vector<llama_token> tokens;
+    };
+
+    // Chooses what follows, given a row of logits.
+    virtual void choose(Sampler & sampler, float * logits, Choice & choice) { choice.tokens = { sampler.sample(logits) }; }
+
+    // One token of the answer; false if the answer is complete with it (a stop text came up).
     virtual bool on_token(llama_token token) = 0;
 
     // Exactly once, the last call: `failure.code` is LUUP_SUCCESS or why it ended early.
     virtual void on_end(luup_finish_reason reason, const Failure & failure, const Metrics & metrics) = 0;
 
     std::vector<llama_token>         prompt;  // never empty
+    size_t                           score_from = 0;  // > 0: nothing is generated, but the prompt's tokens from there on are scored
     Sampling                         sampling;
     uint64_t                         owner = 0;  // the agent, whose sequence is kept warm
     std::optional<Clock::time_point> deadline;
@@ -114,6 +125,7 @@ class Engine {
         uint64_t                    order  = 0;      // of admission
         int32_t                     queued = 0;  // tokens in the batch under way
         int32_t                     output = -1;  // index in the batch of the row to sample from
+        int32_t                     scored = -1;  // index in the batch of the first row to score from; the last is the batch's last of this one
 
         size_t pending() const { return tokens.size() - sequence->tokens.size(); }
         bool   decoding() const { return pending() == 1; }
@@ -143,6 +155,9 @@ class Engine {
     void                   preempt(size_t index);
     void                   after_decode();
     bool                   sample(Active & active);
+    bool                   take(Active & active, llama_token token);
+    void                   take_back(Active & active, size_t n);
+    bool                   score(Active & active);
     void                   end(Active & active, luup_finish_reason reason, const Failure & failure);
     void                   end_waiting(Waiting & waiting, const Failure & failure);
     void                   end_all(const Failure & failure);
@@ -166,6 +181,8 @@ class Engine {
     std::vector<std::unique_ptr<Active>> active_;
     std::deque<Waiting>                  waiting_;
     std::vector<Active *>                in_batch_;
+    Completion::Choice                   choice_;  // of sample(), kept for its memory
+    int32_t                              n_outputs_       = 0;  // rows of logits that the batch asks for
     uint64_t                             admissions_      = 0;
     uint64_t                             seen_interrupts_ = 0;
     luup_model_stats                     totals_          = {};  // what publish_stats() shows as stats_

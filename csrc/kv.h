@@ -36,6 +36,12 @@ class SequencePool {
     // Records that `n` tokens from `first` on were decoded into `sequence`.
     void append(Sequence & sequence, const llama_token * first, size_t n);
 
+    // Cuts an active sequence to at most `length` tokens.
+    void shorten(Sequence & sequence, size_t length) { truncate(sequence, length); }
+
+    // How many sequences the owner has, active or parked.
+    int owned(uint64_t owner) const;
+
     // Takes back what the context holds beyond `sequence.tokens` after a decode that failed half-way.
     void rollback(Sequence & sequence);
 

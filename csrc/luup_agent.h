@@ -108,7 +108,9 @@ typedef enum luup_error {
     LUUP_ERROR_UNSUPPORTED         = -17,
     LUUP_ERROR_IO                  = -18,
     LUUP_ERROR_FORKED              = -19, /* the handle belongs to the parent process */
-    LUUP_ERROR_INTERNAL            = -20  /* a bug in this library; please report it */
+    LUUP_ERROR_INTERNAL            = -20, /* a bug in this library; please report it */
+    LUUP_ERROR_INVALID_OUTPUT      = -21, /* the answer is not what the output schema asks for: cut off, or wrong after all retries */
+    LUUP_ERROR_MAX_TURNS           = -22  /* the model still called tools after max_turns turns */
 } luup_error;
 
 /* The code of the calling thread's last failed call, LUUP_SUCCESS if none failed yet. Successful calls don't reset it. */
@@ -336,6 +338,7 @@ typedef struct luup_context_usage {
     int32_t system;  /* the system prompt with the template's text around it */
     int32_t history; /* the messages */
     int32_t free;    /* what is left for the next message and its answer */
+    int32_t tools;   /* the agent's tools, as the template or this library describes them */
 } luup_context_usage;
 
 /* Makes an agent. `params` may be NULL; its strings are copied. The agent shares ownership of the model. */
@@ -349,6 +352,32 @@ LUUP_API int luup_agent_add_message(luup_agent * agent, const char * role, const
 
 /* Empties the history; the system prompt stays. LUUP_ERROR_BUSY while a run is going on. */
 LUUP_API int luup_agent_clear_history(luup_agent * agent);
+
+/* A tool's function for luup_agent_generate() and luup_agent_generate_stream(), called in their thread. It answers the call with
+ * luup_run_submit_tool_result() before it returns; if it does not, the model is told that the tool gave nothing. */
+typedef void (*luup_tool_callback)(luup_run * run, const char * call_id, const char * arguments, void * user_data);
+
+typedef struct luup_tool_params {
+    size_t             size;
+    const char *       name;        /* 1 … 64 letters, digits, "_" or "-" */
+    const char *       description; /* for the model; may be NULL */
+    const char *       parameters;  /* JSON Schema of an object; NULL = no parameters */
+    luup_tool_callback callback;    /* may be NULL: the calls come as events only */
+    void *             user_data;   /* for `callback` */
+} luup_tool_params;
+
+/* Fills `params` with zeros. NULL is ignored. */
+LUUP_API void luup_tool_default_params(luup_tool_params * params);
+
+/* Gives the agent's later runs a tool; strings are copied. LUUP_ERROR_INVALID_PARAM (the name is wrong or taken),
+ * LUUP_ERROR_INVALID_SCHEMA (the message has the JSON pointer of what can be neither enforced nor checked). */
+LUUP_API int luup_agent_register_tool(luup_agent * agent, const luup_tool_params * params);
+
+/* Takes a tool away from the agent's later runs. LUUP_ERROR_TOOL_NOT_FOUND. */
+LUUP_API int luup_agent_unregister_tool(luup_agent * agent, const char * name);
+
+/* Checks a JSON Schema as `parameters` and `output_schema` are: LUUP_SUCCESS, LUUP_ERROR_JSON_PARSE_FAILED or LUUP_ERROR_INVALID_SCHEMA. */
+LUUP_API int luup_schema_check(const char * schema);
 
 /* The history as a JSON array of OpenAI chat messages, the system prompt left out: free it with luup_string_free(). */
 LUUP_API int luup_agent_get_history(const luup_agent * agent, char ** json);
@@ -370,11 +399,21 @@ LUUP_API int luup_agent_get_prompt(const luup_agent * agent, const char * messag
 
 typedef struct luup_run_params {
     size_t                       size;
-    const luup_sampling_params * sampling;   /* NULL = the agent's */
-    int64_t                      timeout_ms; /* for the whole run, waiting included; -1 = none */
+    const luup_sampling_params * sampling;       /* NULL = the agent's */
+    int64_t                      timeout_ms;     /* for the whole run, waiting and tools included; -1 = none */
+    const char *                 tools;          /* JSON array of OpenAI tool definitions, instead of the agent's; NULL = the agent's */
+    const char *                 tool_choice;    /* "auto", "required", "none" or a tool's name, for the first turn; NULL = "auto" */
+    bool                         parallel_calls; /* the model may call several tools in one turn (true) */
+    int32_t                      max_turns;      /* answers of the model at most, those that call tools included; 1 … 1000 (16) */
+    const char *                 output_schema;  /* JSON Schema that the answer is held to; NULL = free text */
+    bool                         review_output;  /* ask for luup_run_review_output() before a run with a schema ends (false) */
+    int32_t                      output_retries; /* reviews that may reject, 0 … 100 (1) */
+    bool                         confidence;     /* tell in LUUP_EVENT_DONE how sure the model was of enums and booleans (false) */
+    const char * const *         choices;        /* score these answers instead of generating one; NULL = generate */
+    size_t                       n_choices;      /* at most 1,024 */
 } luup_run_params;
 
-/* Fills `params` with the defaults: the agent's sampling, no timeout. NULL is ignored. */
+/* Fills `params` with the defaults: the agent's sampling and tools, no timeout, and what stands above in parentheses. NULL is ignored. */
 LUUP_API void luup_run_default_params(luup_run_params * params);
 
 typedef enum luup_event_type {
@@ -382,14 +421,18 @@ typedef enum luup_event_type {
     LUUP_EVENT_TEXT      = 1, /* text: all that is ready, whole characters only */
     LUUP_EVENT_REASONING = 2, /* text: what the model thinks before it answers */
     LUUP_EVENT_PROGRESS  = 3, /* progress_done of progress_total prompt tokens are prefilled */
-    LUUP_EVENT_DONE      = 4, /* the last one of a run that answered: finish_reason, usage, timings */
-    LUUP_EVENT_ERROR     = 5  /* the last one of a run that failed: error, and text tells why; usage and timings too */
+    LUUP_EVENT_TOOL_CALL = 4, /* the run waits for luup_run_submit_tool_result(): call_id, tool_name, text = arguments, calls_left */
+    LUUP_EVENT_OUTPUT    = 5, /* the run waits for luup_run_review_output(): text = the whole answer, valid against the schema */
+    LUUP_EVENT_RETRY     = 6, /* the text so far was rejected and a new answer begins: text tells why */
+    LUUP_EVENT_DONE      = 16, /* the last one of a run that answered: finish_reason, usage, timings */
+    LUUP_EVENT_ERROR     = 17  /* the last one of a run that failed: error, and text tells why; usage and timings too */
 } luup_event_type;
 
 typedef enum luup_finish_reason {
-    LUUP_FINISH_NONE   = 0,
-    LUUP_FINISH_STOP   = 1, /* the model ended its answer, or a stop text came up */
-    LUUP_FINISH_LENGTH = 2  /* max_tokens were decoded, or with max_tokens -1 the context is full */
+    LUUP_FINISH_NONE       = 0,
+    LUUP_FINISH_STOP       = 1, /* the model ended its answer, or a stop text came up */
+    LUUP_FINISH_LENGTH     = 2, /* max_tokens were decoded, or with max_tokens -1 the context is full */
+    LUUP_FINISH_TOOL_CALLS = 3 /* luup_run_suspend(): calls wait in the history for their results */
 } luup_finish_reason;
 
 typedef struct luup_event {
@@ -407,11 +450,16 @@ typedef struct luup_event {
     double             prefill_seconds; /* from then to the first token */
     double             decode_seconds;  /* from the first token to the last */
     double             first_token_seconds; /* from luup_run_start() to the first token; 0 if there was none */
-    double             total_seconds;   /* from luup_run_start() to the end */
+    double             total_seconds;   /* from luup_run_start() to the end, tools included */
+    const char *       call_id;         /* of a TOOL_CALL; else "" */
+    const char *       tool_name;       /* of a TOOL_CALL; else "" */
+    int32_t            calls_left;      /* of a TOOL_CALL: how many more calls of the same turn come right after it */
+    int32_t            turns;           /* of DONE and ERROR: answers of the model, those that called tools included */
+    const char *       confidence;      /* of DONE: JSON object, pointer into the answer to probability; "" if not asked for */
 } luup_event;
 
-/* Begins to answer `message` (NULL: answers the history as it stands, which must end with a user message). Never waits for the
- * model. On success the run's events come from luup_run_next(); on failure there is no run:
+/* Begins to answer `message` (NULL: answers the history as it stands, which must end with a user message, with tool results, or with
+ * tool calls that wait for theirs). Never waits for the model. On success the run's events come from luup_run_next(); on failure there is no run:
  * LUUP_ERROR_INVALID_PARAM (empty message, bad sampling value), _CONTEXT_FULL (with counts), _BUSY, _CLOSED, _CHAT_TEMPLATE.
  * The message and its answer enter the history together when the run ends with LUUP_EVENT_DONE; a run that fails or is
  * cancelled leaves the history as it was. */
@@ -422,13 +470,31 @@ LUUP_API int luup_run_start(luup_agent * agent, const char * message, const luup
  * luup_last_error_message() is set too. */
 LUUP_API int luup_run_next(luup_run * run, int32_t timeout_ms, luup_event * event);
 
-/* Waits up to `timeout_ms` (0 = not at all, -1 = as long as it takes) until the run has ended, and tells in `ended` whether it has.
- * Its events wait for luup_run_next() meanwhile: who wants only the whole answer is not woken for every token of it. */
+/* Waits up to `timeout_ms` (0 = not at all, -1 = as long as it takes) until the run has ended, or waits for tool results or the review of
+ * its output, and tells in `ended` whether it has ended. Its events wait for luup_run_next() meanwhile: who wants only the whole answer is not woken for every token of it. */
 LUUP_API int luup_run_wait(luup_run * run, int32_t timeout_ms, bool * ended);
 
 /* From now on a byte is written to `fd` (a non-blocking socket or pipe; a SOCKET on Windows) whenever the run gets events after
  * having had none; at once if some wait. -1 turns it off. `fd` stays yours and must stay open until then. */
 LUUP_API int luup_run_set_wakeup_fd(luup_run * run, intptr_t fd);
+
+/* Answers the TOOL_CALL event `call_id`: `content` is what the tool gave, or with `is_error` why it failed, as text for the model. The
+ * calls of a turn may be answered in any order and from any thread; the run goes on when all are.
+ * LUUP_ERROR_INVALID_PARAM if no such call waits for an answer. Nothing happens if the run has ended. */
+LUUP_API int luup_run_submit_tool_result(luup_run * run, const char * call_id, const char * content, bool is_error);
+
+/* Answers the OUTPUT event: `problem` NULL accepts the answer and the run ends with DONE; else the model is told the problem and answers
+ * anew, as often as output_retries allows; then the run ends with LUUP_ERROR_INVALID_OUTPUT. LUUP_ERROR_INVALID_PARAM if no
+ * answer waits. Nothing happens if the run has ended. */
+LUUP_API int luup_run_review_output(luup_run * run, const char * problem);
+
+/* Ends a run that waits for tool results with DONE and LUUP_FINISH_TOOL_CALLS. Its messages, with the calls and the results so far, enter the
+ * history, which may be stored and loaded elsewhere; luup_run_start() with message NULL then gives the unanswered calls again.
+ * LUUP_ERROR_INVALID_PARAM if the run does not wait for tool results. */
+LUUP_API int luup_run_suspend(luup_run * run);
+
+/* The messages that the run has added to the conversation so far, as luup_agent_get_history() gives them: free it with luup_string_free(). */
+LUUP_API int luup_run_get_messages(const luup_run * run, char ** json);
 
 /* Ends the run soon with LUUP_ERROR_CANCELLED, in the middle of a prefill too. NULL, or a run that has ended: nothing happens. */
 LUUP_API void luup_run_cancel(luup_run * run);

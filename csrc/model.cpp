@@ -334,4 +334,14 @@ void Model::close() {
     vocab_ = nullptr;
 }
 
+std::optional<double> Model::call_bar() const {
+    const double bar = call_bar_;
+    return bar > 0 ? std::nullopt : std::optional<double>(bar);
+}
+
+std::shared_ptr<const Vocabulary> Model::vocabulary() const {
+    std::call_once(vocabulary_made_, [&] { vocabulary_ = std::make_shared<const Vocabulary>(vocab_); });
+    return vocabulary_;
+}
+
 }  // namespace luup

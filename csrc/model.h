@@ -2,10 +2,13 @@
 #pragma once
 
 #include "chat.h"
+#include "constraint.h"
 #include "engine.h"
 
 #include <atomic>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 
@@ -37,6 +40,14 @@ class Model {
     const ChatTemplate & chat() const { return *chat_; }
     const llama_vocab *  vocab() const { return vocab_; }
 
+    // Made when it is first asked for.
+    std::shared_ptr<const Vocabulary> vocabulary() const;
+
+    // How sure a model must be of a call that it was led to: the log-probability that calls have which nobody asked for, if that is low. Found out
+    // by the first run with tools where the template knows none.
+    std::optional<double> call_bar() const;
+    void                  set_call_bar(double bar) { call_bar_ = bar; }
+
     // Stays valid after close(), as an engine that refuses everything.
     Engine & engine() const { return *engine_; }
 
@@ -51,13 +62,17 @@ class Model {
     void        describe(const luup_model_params & params);
     std::string meta(const std::string & key) const;
 
-    const unsigned                generation_ = fork_generation();
-    mutable std::shared_mutex     mutex_;
-    bool                          closed_ = false;
-    llama_model *                 model_  = nullptr;
-    const llama_vocab *           vocab_  = nullptr;
-    std::unique_ptr<ChatTemplate> chat_;
-    std::unique_ptr<Engine>       engine_;
+    const unsigned                            generation_ = fork_generation();
+    mutable std::shared_mutex                 mutex_;
+    bool                                      closed_ = false;
+    llama_model *                             model_  = nullptr;
+    const llama_vocab *                       vocab_  = nullptr;
+    std::unique_ptr<ChatTemplate>             chat_;
+    mutable std::once_flag                    vocabulary_made_;
+    mutable std::shared_ptr<const Vocabulary> vocabulary_;
+    std::unique_ptr<Engine>                   engine_;
+
+    std::atomic<double> call_bar_{ 1 };  // 1: not known
 
     luup_model_info info_ = {};
     std::string     path_, description_, architecture_, file_type_, backend_, device_, cpu_variant_, template_;  // what info_ points to

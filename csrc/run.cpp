@@ -1,149 +1,363 @@
 #include "run.h"
 
-#include <cerrno>
-#include <chrono>
+#include "error.h"
+#include "wakeup.h"
 
-#if defined(_WIN32)
-#    include <winsock2.h>
-#else
-#    include <sys/socket.h>
-#    include <unistd.h>
-#endif
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <cmath>
+#include <random>
 
 namespace luup {
 
 namespace {
 
-// A byte into a socket or a pipe; if it is full, a byte is waiting there already.
-void write_byte(intptr_t fd) {
-    const char byte = 1;
-#if defined(_WIN32)
-    send(static_cast<SOCKET>(fd), &byte, 1, 0);
-#else
-#    if defined(MSG_NOSIGNAL)
-    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
-#    else
-    const int flags = MSG_DONTWAIT;
-#    endif
-    if (send(static_cast<int>(fd), &byte, 1, flags) < 0 && errno == ENOTSOCK) {
-        const ssize_t written = write(static_cast<int>(fd), &byte, 1);
-        (void) written;
-    }
-#endif
+using json = nlohmann::ordered_json;
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Waits until `ready`, for up to `timeout_ms`; -1 = as long as it takes.
-template <typename Ready>
-void wait_for(std::condition_variable & changed, std::unique_lock<std::mutex> & lock, int32_t timeout_ms, Ready ready) {
-    if (timeout_ms < 0) {
-        changed.wait(lock, ready);
-    } else if (timeout_ms > 0) {
-        changed.wait_for(lock, std::chrono::milliseconds(timeout_ms), ready);
-    }
+void add(Metrics & sum, const Metrics & m) {
+    sum.prompt_tokens += m.prompt_tokens;
+    sum.cached_tokens += m.cached_tokens;
+    sum.answer_tokens += m.answer_tokens;
+    sum.queue_seconds += m.queue_seconds;
+    sum.prefill_seconds += m.prefill_seconds;
+    sum.decode_seconds += m.decode_seconds;
 }
 
-std::vector<std::string> joined(std::vector<std::string> a, const std::vector<std::string> & b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
+// Nine letters and digits: the form that every template accepts.
+std::string new_call_id() {
+    static constexpr char               alphabet[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    static thread_local std::mt19937_64 random{ std::random_device{}() };
+    std::string                         id;
+    for (int i = 0; i < 9; i++) {
+        id += alphabet[random() % (sizeof(alphabet) - 1)];
+    }
+    return id;
+}
+
+// What a model writes as an id may be refused by its own template.
+bool is_call_id(const std::string & id) {
+    return id.size() == 9 && std::all_of(id.begin(), id.end(), [](unsigned char c) { return c < 128 && std::isalnum(c); });
+}
+
+// For each enum, constant and boolean of an output, how probable what was chosen is among what could have been.
+std::string confidence_of(const Schema & schema, const std::string & output, const std::vector<Guide::Certainty> & certainties) {
+    json result = json::object();
+    for (const Schema::Choice & choice : schema.choices(output)) {
+        double sum = 0;
+        for (const auto & c : certainties) {
+            sum += c.begin < choice.end && c.end > choice.begin ? c.log_probability : 0;
+        }
+        result[choice.pointer] = std::exp(sum);
+    }
+    return result.dump();
 }
 
 }  // namespace
 
-Run::Run(std::shared_ptr<Agent> agent, std::optional<Message> message, Prompt rendered, const Sampling & s, int64_t timeout_ms)
-    : agent_(std::move(agent)),
-      message_(std::move(message)),
-      preserved_(rendered.preserved.begin(), rendered.preserved.end()),
-      stop_(joined(s.stop, rendered.stops)),
-      parser_(rendered.parser) {
-    prompt       = std::move(rendered.tokens);
-    sampling     = s;
-    owner        = agent_->id();
-    answer_.role = "assistant";
-    if (timeout_ms >= 0) {
-        deadline = submitted + std::chrono::milliseconds(timeout_ms);
+Run::Run(std::shared_ptr<Agent> agent, RunRequest request, std::vector<Message> conversation)
+    : agent_(std::move(agent)), request_(std::move(request)), conversation_(std::move(conversation)) {
+    if (request_.message) {
+        added_.push_back(*request_.message);
     }
 }
 
-void Run::on_progress(int32_t done, int32_t total) {
+// ---------------------------------------------------------------------------------------------------------------------
+// Turns
+// ---------------------------------------------------------------------------------------------------------------------
+
+void Run::start() {
+    const auto waiting = request_.message ? std::vector<ToolCall>() : unanswered_calls(conversation_);
+    if (!waiting.empty()) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        await_results(waiting);
+        return;
+    }
+    begin_turn();
+}
+
+// What a turn needs from the caller's thread: beginning the next one, and looking at the clock. `lock` is on mutex_.
+void Run::advance(std::unique_lock<std::mutex> & lock) {
+    if (host_is_waited_for() && is_late()) {
+        finish(LUUP_FINISH_NONE, { LUUP_ERROR_TIMED_OUT, "the run's timeout passed" });
+    }
+    if (state_ != State::Next) {
+        return;
+    }
+    state_ = State::Answering;  // no other thread begins it
+    lock.unlock();
+    Failure failure;
+    try {
+        const auto in_use = agent_->model().use();
+        begin_turn();
+    } catch (...) {
+        failure = current_failure();
+    }
+    lock.lock();
+    if (failure.code != LUUP_SUCCESS) {
+        finish(LUUP_FINISH_NONE, failure);
+    }
+}
+
+bool Run::is_late() const {
+    return request_.timeout_ms >= 0 && Clock::now() >= started_ + std::chrono::milliseconds(request_.timeout_ms);
+}
+
+void Run::next_turn() {
+    if (turns_ >= request_.max_turns) {
+        finish(LUUP_FINISH_NONE, { LUUP_ERROR_MAX_TURNS, "the model still called tools after " + std::to_string(turns_) + " turns" });
+        return;
+    }
+    enter(State::Next);
+    wake();
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// From the engine's thread
+// ---------------------------------------------------------------------------------------------------------------------
+
+void Run::on_answer_progress(int32_t done, int32_t total) {
+    std::lock_guard<std::mutex> lock(mutex_);
     push({ LUUP_EVENT_PROGRESS, "", done, total });
 }
 
-bool Run::on_token(llama_token token) {
-    const std::string text = stop_.push(utf8_.push(token_bytes(agent_->vocab(), token, preserved_.count(token) > 0)));
-    push_delta(parser_.push(text));
-    return !stop_.stopped();
+void Run::on_answer_text(const std::string & reasoning, const std::string & text) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!reasoning.empty()) {
+        push({ LUUP_EVENT_REASONING, reasoning });
+    }
+    if (!text.empty()) {
+        push({ LUUP_EVENT_TEXT, text });
+    }
 }
 
-void Run::on_end(luup_finish_reason reason, const Failure & failure, const Metrics & metrics) {
-    std::string rest = stop_.push(utf8_.finish());
-    if (!stop_.stopped()) {
-        rest += stop_.finish();
+void Run::on_answer_end(Answer & answer, luup_finish_reason reason, const Failure & failure, const Metrics & metrics) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (state_ == State::Ended) {
+        return;
     }
-    push_delta(parser_.push(rest));
-    push_delta(parser_.finish());
-    finish(reason, failure, metrics);
+    if (metrics_.answer_tokens == 0) {
+        metrics_.first_token_seconds = metrics.first_token_seconds;
+    }
+    add(metrics_, metrics);
+    const bool bound = answer.bound() || request_.output;
+    if (failure.code != LUUP_SUCCESS) {
+        finish(LUUP_FINISH_NONE, failure);
+    } else if (bound && reason == LUUP_FINISH_LENGTH) {
+        finish(LUUP_FINISH_NONE, { LUUP_ERROR_INVALID_OUTPUT, std::string(answer.has_calls() ? "a tool call" : "the output") + " was cut off after " +
+                                                                  std::to_string(metrics.answer_tokens) + " tokens: max_tokens is too small for it" });
+    } else if (answer.has_calls()) {
+        take_calls(answer);
+    } else if (request_.output) {
+        take_output(answer);
+    } else {
+        added_.push_back({ "assistant", answer.content(), answer.reasoning(), {}, "", "" });
+        finish(reason, {});
+    }
 }
 
-void Run::push_delta(const AnswerParser::Delta & delta) {
-    if (!delta.reasoning.empty()) {
-        push({ LUUP_EVENT_REASONING, delta.reasoning });
+void Run::on_score(size_t index, const Failure & failure, const Metrics & metrics) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (state_ == State::Ended) {
+        return;
     }
-    if (!delta.text.empty()) {
-        push({ LUUP_EVENT_TEXT, delta.text });
+    add(metrics_, metrics);
+    scores_[index] = metrics.score;
+    if (failure.code != LUUP_SUCCESS) {
+        finish(LUUP_FINISH_NONE, failure);
+    } else if (--scores_left_ == 0) {
+        push({ LUUP_EVENT_TEXT, json(scores_).dump() });
+        finish(LUUP_FINISH_STOP, {});
     }
 }
+
+void Run::on_probe(double score, const Failure & failure) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (state_ == State::Ended) {
+        return;
+    }
+    probed_ += score;
+    if (failure.code != LUUP_SUCCESS) {
+        finish(LUUP_FINISH_NONE, failure);
+    } else if (--scores_left_ == 0) {
+        agent_->model().set_call_bar(std::max(Proposal::lowest_bar, std::min(Proposal::usual_bar, probed_ / 2)));
+        enter(State::Next);
+        wake();
+    }
+}
+
+void Run::take_calls(Answer & answer) {
+    std::vector<ToolCall> calls;
+    try {
+        calls = answer.calls();
+    } catch (const std::exception & e) {
+        reject(answer.guide()->text(), std::string("the tool call could not be read: ") + e.what());
+        return;
+    }
+    if (calls.empty()) {
+        finish(LUUP_FINISH_NONE, { LUUP_ERROR_INVALID_OUTPUT, "the model began a tool call and made none" });
+        return;
+    }
+    for (ToolCall & call : calls) {
+        const auto taken = [&](const ToolCall & other) { return &other != &call && other.id == call.id; };
+        if (!is_call_id(call.id) || std::any_of(calls.begin(), calls.end(), taken)) {
+            call.id = new_call_id();
+        }
+        const json   arguments = json::parse(call.arguments, nullptr, false);
+        const Tool * tool      = request_.tools->find(call.name);
+        if (arguments.is_object()) {
+            call.arguments = tool ? typed_arguments(*tool, arguments) : arguments.dump();
+        }
+    }
+    added_.push_back({ "assistant", answer.content(), answer.reasoning(), calls, "", "" });
+    rejected_.clear();
+    made_.insert(made_.end(), calls.begin(), calls.end());
+    await_results(calls);
+}
+
+void Run::await_results(const std::vector<ToolCall> & calls) {
+    pending_.clear();
+    std::vector<Event> events;
+    for (const ToolCall & call : calls) {
+        const std::string problem = check_call(call);
+        pending_.push_back({ call, problem.empty() ? std::nullopt : std::optional<std::string>("Error: " + problem) });
+        if (problem.empty()) {
+            events.push_back({ LUUP_EVENT_TOOL_CALL, call.arguments, 0, 0, call.id, call.name, 0 });
+        }
+    }
+    enter(State::Tools);
+    for (size_t i = 0; i < events.size(); i++) {
+        events[i].calls_left = static_cast<int32_t>(events.size() - 1 - i);
+        push(events[i]);
+    }
+    if (events.empty()) {
+        commit_results();
+        next_turn();
+    }
+}
+
+// Why a call can't be made, for the model; "" if it can.
+std::string Run::check_call(const ToolCall & call) const {
+    const Tool * tool = request_.tools->find(call.name);
+    if (!tool) {
+        return "there is no tool \"" + call.name.substr(0, 80) + "\"";
+    }
+    const json arguments = json::parse(call.arguments, nullptr, false);
+    return arguments.is_object() ? tool->parameters->validate(arguments) : "the arguments are not a JSON object";
+}
+
+void Run::commit_results() {
+    for (PendingCall & pending : pending_) {
+        if (pending.result) {
+            added_.push_back({ "tool", *pending.result, "", {}, pending.call.id, pending.call.name });
+        }
+    }
+    pending_.clear();
+}
+
+void Run::take_output(Answer & answer) {
+    const Guide &     guide  = *answer.guide();
+    const std::string output = answer.bound() ? guide.text().substr(guide.bound_begin()) : answer.content();
+    const json        value  = json::parse(output, nullptr, false);
+    const std::string problem =
+        value.is_discarded() ? "the answer is not JSON" : request_.output->schema->validate(value);
+    output_ = output;
+    if (!problem.empty()) {
+        reject(output, problem);
+        return;
+    }
+    if (request_.confidence) {
+        confidence_ = confidence_of(*request_.output->schema, output, guide.certainties());
+    }
+    added_.push_back({ "assistant", output, answer.reasoning(), {}, "", "" });
+    if (request_.review) {
+        enter(State::Review);
+        push({ LUUP_EVENT_OUTPUT, output });
+    } else {
+        finish(LUUP_FINISH_STOP, {});
+    }
+}
+
+void Run::reject(const std::string & output, const std::string & problem) {
+    if (retries_++ >= request_.output_retries) {
+        finish(LUUP_FINISH_NONE, { LUUP_ERROR_INVALID_OUTPUT, "the output is still wrong after " + std::to_string(request_.output_retries) + " retries: " + problem });
+        return;
+    }
+    rejected_ = { { "assistant", output, "", {}, "", "" }, { "user", "That answer is not valid: " + problem + "\nAnswer again, corrected.", "", {}, "", "" } };
+    push({ LUUP_EVENT_RETRY, problem });
+    enter(State::Next);
+    wake();
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Events
+// ---------------------------------------------------------------------------------------------------------------------
 
 // Text joins the text before it, and a newer progress replaces an older one: a slow reader finds little to read.
 void Run::push(Event event) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (ended_) {
+    if (state_ == State::Ended) {
         return;
     }
-    if (event.type == LUUP_EVENT_TEXT) {
-        answer_.content += event.text;
-    } else if (event.type == LUUP_EVENT_REASONING) {
-        answer_.reasoning += event.text;
-    }
-    const bool waiting = !events_.empty();
-    if (waiting && events_.back().type == event.type) {
+    const bool joins = event.type <= LUUP_EVENT_PROGRESS;
+    if (joins && !events_.empty() && events_.back().type == event.type) {
         Event & last = events_.back();
         last.text += event.text;
         last.done  = event.done;
         last.total = event.total;
         return;
     }
+    const bool waiting = !events_.empty();
     events_.push_back(std::move(event));
     if (!waiting) {
-        ready_.notify_all();
-        if (wakeup_fd_ >= 0) {
-            write_byte(wakeup_fd_);
-        }
+        wake();
+    }
+}
+
+void Run::enter(State state) {
+    state_ = state;
+    ready_.notify_all();
+    turn_.notify_all();
+}
+
+void Run::wake() {
+    ready_.notify_all();
+    if (wakeup_fd_ >= 0) {
+        write_wakeup(wakeup_fd_);
     }
 }
 
 // The first end counts: a run that was cancelled stays cancelled, whatever the engine says later.
-void Run::finish(luup_finish_reason reason, const Failure & failure, const Metrics & metrics) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (ended_) {
+void Run::finish(luup_finish_reason reason, const Failure & failure) {
+    if (state_ == State::Ended) {
         return;
     }
-    ended_   = true;
-    reason_  = reason;
-    failure_ = failure;
-    metrics_ = metrics;
-    agent_->on_run_end(failure.code == LUUP_SUCCESS, message_, answer_);
-    const bool waiting = !events_.empty();
-    events_.push_back({ failure.code == LUUP_SUCCESS ? LUUP_EVENT_DONE : LUUP_EVENT_ERROR, failure.message });
-    ready_.notify_all();
-    over_.notify_all();
-    if (!waiting && wakeup_fd_ >= 0) {
-        write_byte(wakeup_fd_);
-    }
+    reason_                = reason;
+    failure_               = failure;
+    metrics_.total_seconds = seconds_since(started_);
+    const bool success     = failure.code == LUUP_SUCCESS;
+    agent_->on_run_end(success && request_.choices.empty() ? added_ : std::vector<Message>());
+    push({ success ? LUUP_EVENT_DONE : LUUP_EVENT_ERROR, failure.message });
+    enter(State::Ended);
+    pending_.clear();
+    completions_.clear();
 }
 
 void Run::next(int32_t timeout_ms, luup_event * event) {
+    const auto                   until = Clock::now() + std::chrono::milliseconds(std::max(timeout_ms, 0));
     std::unique_lock<std::mutex> lock(mutex_);
-    wait_for(ready_, lock, timeout_ms, [&] { return !events_.empty() || ended_; });
+    for (;;) {
+        advance(lock);
+        if (!events_.empty() || state_ == State::Ended || timeout_ms == 0 || (timeout_ms > 0 && Clock::now() >= until)) {
+            break;
+        }
+        wait_for_change(ready_, lock, timeout_ms < 0 ? std::nullopt : std::optional<Clock::time_point>(until));
+    }
     current_ = { LUUP_EVENT_NONE, "" };
     if (!events_.empty()) {
         current_ = std::move(events_.front());
@@ -155,6 +369,10 @@ void Run::next(int32_t timeout_ms, luup_event * event) {
     event->text_length    = current_.text.size();
     event->progress_done  = current_.done;
     event->progress_total = current_.total;
+    event->call_id        = current_.call_id.c_str();
+    event->tool_name      = current_.tool_name.c_str();
+    event->calls_left     = current_.calls_left;
+    event->confidence     = "";
     if (current_.type >= LUUP_EVENT_DONE) {
         event->error               = failure_.code;
         event->finish_reason       = reason_;
@@ -166,30 +384,116 @@ void Run::next(int32_t timeout_ms, luup_event * event) {
         event->decode_seconds      = metrics_.decode_seconds;
         event->first_token_seconds = metrics_.first_token_seconds;
         event->total_seconds       = metrics_.total_seconds;
+        event->turns               = turns_;
+        event->confidence          = confidence_.c_str();
+    }
+}
+
+// Until something may have changed, `until`, or the run's own deadline if only the host can move it on.
+void Run::wait_for_change(std::condition_variable & changed, std::unique_lock<std::mutex> & lock, std::optional<Clock::time_point> until) {
+    if (host_is_waited_for() && request_.timeout_ms >= 0) {
+        const auto deadline = started_ + std::chrono::milliseconds(request_.timeout_ms);
+        until               = until ? std::min(*until, deadline) : deadline;
+    }
+    if (until) {
+        changed.wait_until(lock, *until);
+    } else {
+        changed.wait(lock);
     }
 }
 
 bool Run::wait(int32_t timeout_ms) {
+    const auto                   until = Clock::now() + std::chrono::milliseconds(std::max(timeout_ms, 0));
     std::unique_lock<std::mutex> lock(mutex_);
-    wait_for(over_, lock, timeout_ms, [&] { return ended_; });
-    return ended_;
+    for (;;) {
+        advance(lock);
+        if (state_ == State::Ended || host_is_waited_for() || timeout_ms == 0 || (timeout_ms > 0 && Clock::now() >= until)) {
+            return state_ == State::Ended;
+        }
+        wait_for_change(turn_, lock, timeout_ms < 0 ? std::nullopt : std::optional<Clock::time_point>(until));
+    }
 }
 
 void Run::set_wakeup_fd(intptr_t fd) {
     std::lock_guard<std::mutex> lock(mutex_);
     wakeup_fd_ = fd;
-    if (fd >= 0 && !events_.empty()) {
-        write_byte(fd);
+    if (fd >= 0 && (!events_.empty() || state_ == State::Next)) {
+        write_wakeup(fd);
     }
 }
 
+// ---------------------------------------------------------------------------------------------------------------------
+// What the host says
+// ---------------------------------------------------------------------------------------------------------------------
+
+void Run::submit_tool_result(const std::string & call_id, const std::string & content, bool is_error) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (state_ == State::Ended) {
+        return;
+    }
+    const auto pending =
+        std::find_if(pending_.begin(), pending_.end(), [&](const PendingCall & p) { return p.call.id == call_id && !p.result; });
+    if (state_ != State::Tools || pending == pending_.end()) {
+        fail(LUUP_ERROR_INVALID_PARAM, "call_id \"%.80s\" is no call that waits for its result", call_id.c_str());
+    }
+    pending->result = is_error && content.rfind("Error", 0) != 0 ? "Error: " + content : content;
+    if (std::all_of(pending_.begin(), pending_.end(), [](const PendingCall & p) { return p.result.has_value(); })) {
+        commit_results();
+        next_turn();
+        advance(lock);
+    }
+}
+
+bool Run::waits_for(const std::string & call_id) const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return state_ == State::Tools &&
+           std::any_of(pending_.begin(), pending_.end(), [&](const PendingCall & p) { return p.call.id == call_id && !p.result; });
+}
+
+void Run::review_output(const std::optional<std::string> & problem) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (state_ == State::Ended) {
+        return;
+    }
+    if (state_ != State::Review) {
+        fail(LUUP_ERROR_INVALID_PARAM, "no output waits for a review");
+    }
+    if (!problem) {
+        finish(LUUP_FINISH_STOP, {});
+        return;
+    }
+    added_.pop_back();
+    reject(output_, *problem);
+    advance(lock);
+}
+
+void Run::suspend() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (state_ == State::Ended) {
+        return;
+    }
+    if (state_ != State::Tools) {
+        fail(LUUP_ERROR_INVALID_PARAM, "the run does not wait for tool results");
+    }
+    commit_results();
+    finish(LUUP_FINISH_TOOL_CALLS, {});
+}
+
 void Run::cancel() {
-    cancelled.store(true, std::memory_order_release);
-    Metrics metrics;
-    metrics.prompt_tokens = static_cast<int32_t>(prompt.size());
-    metrics.total_seconds = std::chrono::duration<double>(Clock::now() - submitted).count();
-    finish(LUUP_FINISH_NONE, { LUUP_ERROR_CANCELLED, "the run was cancelled" }, metrics);
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        for (const auto & completion : completions_) {
+            completion->cancelled.store(true, std::memory_order_release);
+            metrics_.prompt_tokens += static_cast<int32_t>(completion->prompt.size());
+        }
+        finish(LUUP_FINISH_NONE, { LUUP_ERROR_CANCELLED, "the run was cancelled" });
+    }
     agent_->model().engine().interrupt();
+}
+
+std::vector<Message> Run::messages() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return added_;
 }
 
 }  // namespace luup

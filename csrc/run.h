@@ -1,9 +1,9 @@
-// One message being answered: the events that the caller pulls.
+// One message being answered: the model's turns, the calls of tools between them, and the events that the caller pulls.
 #pragma once
 
 #include "agent.h"
-#include "engine.h"
-#include "text.h"
+#include "answer.h"
+#include "output.h"
 
 #include <condition_variable>
 #include <deque>
@@ -11,60 +11,131 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <unordered_set>
+#include <vector>
 
 namespace luup {
 
-class Run : public Completion {
-  public:
-    // `message`: what enters the history before the answer; none if the history is answered as it stands.
-    Run(std::shared_ptr<Agent> agent, std::optional<Message> message, Prompt prompt, const Sampling & sampling, int64_t timeout_ms);
+// What a run is asked for.
+struct RunRequest {
+    std::optional<Message>              message;  // what enters the history before the answer; none: the history is answered as it stands
+    Sampling                            sampling;
+    int64_t                             timeout_ms = -1;
+    std::shared_ptr<const ToolSet>      tools;     // never null
+    std::string                         tool_choice    = "auto";
+    bool                                parallel_calls = true;
+    int32_t                             max_turns      = 16;
+    std::shared_ptr<const OutputFormat> output;  // null: free text
+    bool                                review         = false;
+    int32_t                             output_retries = 1;
+    bool                                confidence     = false;
+    std::vector<std::string>            choices;  // to be scored instead of an answer
+};
 
-    // See luup_run_next() and its siblings. `event->text` is valid until the next call.
+class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
+  public:
+    // `conversation`: the messages before this run, the system prompt first.
+    Run(std::shared_ptr<Agent> agent, RunRequest request, std::vector<Message> conversation);
+
+    // Begins the first turn, or gives the calls again that the conversation ends with. Model::use() is held. Throws Error.
+    void start();
+
+    // See luup_run_next() and its siblings. `event->text` and its like are valid until the next call.
     void next(int32_t timeout_ms, luup_event * event);
     bool wait(int32_t timeout_ms);
     void set_wakeup_fd(intptr_t fd);
+    void submit_tool_result(const std::string & call_id, const std::string & content, bool is_error);
+    void review_output(const std::optional<std::string> & problem);
+    void suspend();
+    bool waits_for(const std::string & call_id) const;
     void cancel();
 
-    const Agent & agent() const { return *agent_; }
+    std::vector<Message> messages() const;
+    const Agent &        agent() const { return *agent_; }
+    const RunRequest &   request() const { return request_; }
 
     // From the engine's thread.
-    void on_progress(int32_t done, int32_t total) override;
-    bool on_token(llama_token token) override;
-    void on_end(luup_finish_reason reason, const Failure & failure, const Metrics & metrics) override;
+    void on_answer_progress(int32_t done, int32_t total) override;
+    void on_answer_text(const std::string & reasoning, const std::string & text) override;
+    void on_answer_end(Answer & answer, luup_finish_reason reason, const Failure & failure, const Metrics & metrics) override;
+    void on_score(size_t index, const Failure & failure, const Metrics & metrics);
+    void on_probe(double score, const Failure & failure);
 
   private:
     struct Event {
         luup_event_type type;
-        std::string     text;
-        int32_t         done  = 0;
-        int32_t         total = 0;
+        std::string     text       = "";
+        int32_t         done       = 0;
+        int32_t         total      = 0;
+        std::string     call_id    = "";
+        std::string     tool_name  = "";
+        int32_t         calls_left = 0;
     };
 
-    void push_delta(const AnswerParser::Delta & delta);
-    void push(Event event);
-    void finish(luup_finish_reason reason, const Failure & failure, const Metrics & metrics);
+    // A call of the turn under way; its result comes from the host, or from here if the call can't be made.
+    struct PendingCall {
+        ToolCall                   call;
+        std::optional<std::string> result;
+    };
+
+    enum class State { Answering,
+                       Tools,
+                       Review,
+                       Next,
+                       Ended };
+
+    using Completions = std::vector<std::shared_ptr<Completion>>;
+
+    AnswerPlan  plan(const Prompt & prompt) const;
+    std::string words_given() const;
+    void        begin_turn();
+    Completions scored_choices(const Prompt & prompt);
+    Completions probes();
+    bool        needs_probes() const;
+
+    // mutex_ is held in all of these; advance() and wait_for_change() let go of it for a while.
+    void        advance(std::unique_lock<std::mutex> & lock);
+    void        wait_for_change(std::condition_variable & changed, std::unique_lock<std::mutex> & lock, std::optional<Clock::time_point> until);
+    bool        host_is_waited_for() const { return state_ == State::Tools || state_ == State::Review; }
+    void        take_calls(Answer & answer);
+    void        take_output(Answer & answer);
+    void        reject(const std::string & output, const std::string & problem);
+    std::string check_call(const ToolCall & call) const;
+    void        await_results(const std::vector<ToolCall> & calls);
+    void        commit_results();
+    void        next_turn();
+    void        push(Event event);
+    void        enter(State state);
+    void        wake();
+    void        finish(luup_finish_reason reason, const Failure & failure);
+    bool        is_late() const;
 
     const std::shared_ptr<Agent> agent_;
-    const std::optional<Message> message_;
+    const RunRequest             request_;
+    const std::vector<Message>   conversation_;
+    const Clock::time_point      started_ = Clock::now();
 
-    // Of the engine's thread alone.
-    std::unordered_set<llama_token> preserved_;
-    Utf8Stream                      utf8_;
-    StopFilter                      stop_;
-    AnswerParser                    parser_;
-
-    std::mutex              mutex_;
-    std::condition_variable ready_;  // an event waits, or the run has ended
-    std::condition_variable over_;   // the run has ended
-    std::deque<Event>       events_;
-    Message                 answer_;   // so far
-    Event                   current_;  // what next() gave last: owns event->text
-    bool                    ended_     = false;
-    intptr_t                wakeup_fd_ = -1;
-    luup_finish_reason      reason_    = LUUP_FINISH_NONE;
-    Failure                 failure_;
-    Metrics                 metrics_;
+    mutable std::mutex       mutex_;
+    std::condition_variable  ready_;  // an event waits, or the state has changed
+    std::condition_variable  turn_;   // the state has changed
+    State                    state_ = State::Next;
+    std::deque<Event>        events_;
+    Event                    current_ = { LUUP_EVENT_NONE, "" };  // what next() gave last: owns event->text
+    std::vector<Message>     added_;     // to the conversation, by this run
+    std::vector<Message>     rejected_;  // answers, and why; forgotten in the end
+    std::vector<PendingCall> pending_;
+    std::vector<ToolCall>    made_;  // in all turns
+    Completions              completions_;  // of the turn under way
+    std::vector<double>      scores_;
+    size_t                   scores_left_ = 0;
+    double                   probed_      = 0;  // the sum of the probes' scores
+    int32_t                  turns_       = 0;
+    int32_t                  retries_     = 0;
+    std::string              output_;  // under review
+    std::string              confidence_;
+    intptr_t                 wakeup_fd_ = -1;
+    luup_finish_reason       reason_    = LUUP_FINISH_NONE;
+    Failure                  failure_;
+    Metrics                  metrics_;  // of all turns
 };
 
 }  // namespace luup

@@ -1,5 +1,6 @@
 #include "sampler.h"
 
+#include "constraint.h"
 #include "error.h"
 
 #include <algorithm>
@@ -9,6 +10,11 @@
 namespace luup {
 
 namespace {
+
+// With a constraint that many of the likeliest are tried before all that it allows are counted up.
+constexpr size_t tried_first = 256;
+
+constexpr auto more_likely = [](const auto & a, const auto & b) { return a.logit > b.logit; };
 
 void check_range(const char * name, double value, double low, double high) {
     if (!(value >= low && value <= high)) {  // NaN is out of every range
@@ -95,11 +101,9 @@ llama_token Sampler::argmax(const float * logits) const {
     return start;
 }
 
-// Fills candidates_, most likely first: the top_k of the row, or with top_k = 0 as many as top_p and min_p can ask for.
-void Sampler::select(const float * logits) {
-    const auto more_likely = [](const Candidate & a, const Candidate & b) { return a.logit > b.logit; };
+// Fills candidates_ with the `k` most likely of the row, the likeliest first.
+void Sampler::select(const float * logits, size_t k) {
     candidates_.clear();
-    const size_t k = sampling_.top_k > 0 ? std::min(sampling_.top_k, n_vocab_) : static_cast<size_t>(n_vocab_);
     if (k < static_cast<size_t>(n_vocab_)) {
         // A heap of the k best with the worst of them on top.
         float bar = -INFINITY;
@@ -130,6 +134,76 @@ void Sampler::select(const float * logits) {
     }
 }
 
+// The likeliest token that the constraint allows. Mostly it is among the first few.
+llama_token Sampler::best_allowed(const float * logits, const Constraint & constraint) {
+    const llama_token best = argmax(logits);
+    if (constraint.allows(best)) {
+        return best;
+    }
+    const Constraint::Wish wish = constraint.wish(best);
+    select(logits, std::min<size_t>(tried_first, static_cast<size_t>(n_vocab_)));
+    for (const Candidate & c : candidates_) {
+        if (constraint.allows(c.token) && constraint.suits(wish, c.token)) {
+            return c.token;
+        }
+        const llama_token shorter = constraint.beginning_of(c.token);
+        if (shorter != LLAMA_TOKEN_NULL) {
+            return shorter;
+        }
+    }
+    constraint.allowed(allowed_);
+    if (allowed_.empty()) {
+        fail(LUUP_ERROR_INFERENCE_FAILED, "no token of the vocabulary fits the grammar here");
+    }
+    return *std::max_element(allowed_.begin(), allowed_.end(), [&](llama_token a, llama_token b) { return logits[a] < logits[b]; });
+}
+
+// What is not allowed of candidates_ goes; its probability falls to the token with the beginning of its text, if that one is allowed.
+void Sampler::keep_allowed(const Constraint & constraint) {
+    std::vector<Candidate> kept;
+    for (const Candidate & c : candidates_) {
+        const llama_token token = constraint.allows(c.token) ? c.token : constraint.beginning_of(c.token);
+        if (token == LLAMA_TOKEN_NULL) {
+            continue;
+        }
+        const auto same = std::find_if(kept.begin(), kept.end(), [&](const Candidate & k) { return k.token == token; });
+        if (same == kept.end()) {
+            kept.push_back({ token, c.logit, 0 });
+        } else {
+            const float high = std::max(same->logit, c.logit), low = std::min(same->logit, c.logit);
+            same->logit = high + std::log1p(std::exp(low - high));
+        }
+    }
+    std::sort(kept.begin(), kept.end(), more_likely);
+    candidates_.swap(kept);
+}
+
+// As select() with top_k, of the tokens that the constraint allows.
+void Sampler::select_allowed(const float * logits, const Constraint & constraint) {
+    const size_t n = static_cast<size_t>(n_vocab_);
+    const size_t k = sampling_.top_k > 0 ? std::min(static_cast<size_t>(sampling_.top_k), n) : n;
+    if (k <= tried_first / 2) {
+        select(logits, std::min(tried_first, n));
+        keep_allowed(constraint);
+    } else {
+        candidates_.clear();
+    }
+    if (candidates_.size() < k) {
+        constraint.allowed(allowed_);
+        candidates_.clear();
+        for (llama_token token : allowed_) {
+            if (logits[token] > -INFINITY) {
+                candidates_.push_back({ token, logits[token], 0 });
+            }
+        }
+        std::sort(candidates_.begin(), candidates_.end(), more_likely);
+    }
+    if (candidates_.empty()) {
+        fail(LUUP_ERROR_INFERENCE_FAILED, "no token of the vocabulary fits the grammar here");
+    }
+    candidates_.resize(std::min(candidates_.size(), k));
+}
+
 void Sampler::normalize() {
     const float max = candidates_.front().logit;
     float       sum = 0;
@@ -153,12 +227,16 @@ llama_token Sampler::draw() {
     return candidates_.back().token;
 }
 
-llama_token Sampler::sample(float * logits) {
+llama_token Sampler::sample(float * logits, const Constraint * constraint) {
     penalize(logits);
     if (sampling_.temperature == 0) {
-        return argmax(logits);
+        return constraint ? best_allowed(logits, *constraint) : argmax(logits);
     }
-    select(logits);
+    if (constraint) {
+        select_allowed(logits, *constraint);
+    } else {
+        select(logits, sampling_.top_k > 0 ? static_cast<size_t>(std::min(sampling_.top_k, n_vocab_)) : static_cast<size_t>(n_vocab_));
+    }
     normalize();
     if (sampling_.top_p < 1) {
         float  sum  = 0;

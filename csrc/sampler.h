@@ -12,6 +12,8 @@
 
 namespace luup {
 
+class Constraint;
+
 // luup_sampling_params with memory of its own.
 struct Sampling {
     float                    temperature    = 0.7f;
@@ -32,9 +34,10 @@ class Sampler {
   public:
     Sampler(const Sampling & sampling, int32_t vocabulary_size);
 
-    // The next token. `logits` has one value for each token of the vocabulary and may be changed. The order of the steps is
-    // llama.cpp's: penalty, top-k, top-p, min-p, temperature. Throws Error(LUUP_ERROR_INFERENCE_FAILED) if no logit is finite.
-    llama_token sample(float * logits);
+    // The next token, of those that `constraint` allows if there is one. `logits` has one value for each token of the vocabulary and may be
+    // changed. The order of the steps is llama.cpp's: penalty, top-k, top-p, min-p, temperature. Throws
+    // Error(LUUP_ERROR_INFERENCE_FAILED) if no logit is finite, or no token is allowed.
+    llama_token sample(float * logits, const Constraint * constraint = nullptr);
 
     // Tells that `token` follows: of the prompt, or sampled.
     void accept(llama_token token);
@@ -48,15 +51,19 @@ class Sampler {
 
     void        penalize(float * logits) const;
     llama_token argmax(const float * logits) const;
-    void        select(const float * logits);
+    llama_token best_allowed(const float * logits, const Constraint & constraint);
+    void        select(const float * logits, size_t k);
+    void        keep_allowed(const Constraint & constraint);
+    void        select_allowed(const float * logits, const Constraint & constraint);
     void        normalize();
     llama_token draw();
 
-    Sampling                sampling_;
-    int32_t                 n_vocab_;
-    std::mt19937            random_;
-    std::deque<llama_token> recent_;
-    std::vector<Candidate>  candidates_;  // kept between calls for its memory
+    Sampling                 sampling_;
+    int32_t                  n_vocab_;
+    std::mt19937             random_;
+    std::deque<llama_token>  recent_;
+    std::vector<Candidate>   candidates_;  // kept between calls for its memory
+    std::vector<llama_token> allowed_;    // likewise
 };
 
 }  // namespace luup

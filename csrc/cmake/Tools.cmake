@@ -5,13 +5,21 @@ add_subdirectory("${LUUP_LLAMA_DIR}/tools/completion" llama-completion EXCLUDE_F
 add_executable(luup-reference "${CMAKE_CURRENT_SOURCE_DIR}/../tests/native/reference.cpp")
 target_link_libraries(luup-reference PRIVATE llama ggml)
 
-# The core's own classes, tested without a model.
-add_executable(luup-native-tests
-  "${CMAKE_CURRENT_SOURCE_DIR}/../tests/native/native_tests.cpp" amx.cpp error.cpp log.cpp sampler.cpp text.cpp trial.cpp)
-target_include_directories(luup-native-tests PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}" "${LUUP_LLAMA_DIR}/ggml/src")
-target_link_libraries(luup-native-tests PRIVATE llama llama-common ggml Threads::Threads)
+# The core's own classes, tested and measured without the C API.
+set(LUUP_TESTS "${CMAKE_CURRENT_SOURCE_DIR}/../tests/native")
+foreach(program native_tests schema_cases grammar_cases grammar_bench template_cases)
+  string(REPLACE _ - name "luup-${program}")
+  add_executable(${name} "${LUUP_TESTS}/${program}.cpp" $<TARGET_OBJECTS:luup-core>)
+  target_include_directories(${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
+  target_include_directories(${name} SYSTEM PRIVATE
+    "${LUUP_LLAMA_DIR}" "${LUUP_LLAMA_DIR}/src" "${LUUP_LLAMA_DIR}/ggml/src")
+  target_link_libraries(${name} PRIVATE llama llama-common ggml Threads::Threads ${CMAKE_DL_LIBS})
+endforeach()
+
+set(LUUP_PROGRAMS llama-bench llama-completion luup-reference luup-native-tests luup-schema-cases luup-grammar-cases luup-grammar-bench
+  luup-template-cases)
 
 # They lie in the folder of the libraries that they load.
-set_target_properties(llama-bench llama-completion luup-reference luup-native-tests PROPERTIES
+set_target_properties(${LUUP_PROGRAMS} PROPERTIES
   RUNTIME_OUTPUT_DIRECTORY "${LUUP_OUTPUT_DIR}" BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "${LUUP_RPATH}")
-add_custom_target(luup-tools ALL DEPENDS llama-bench llama-completion luup-reference luup-native-tests)
+add_custom_target(luup-tools ALL DEPENDS ${LUUP_PROGRAMS})

@@ -1,4 +1,5 @@
 // Tests of the core's classes that need no model. Exits with 1 after the first failed check of each test.
+#include "check.h"
 #include "amx.h"
 #include "error.h"
 #include "sampler.h"
@@ -19,16 +20,6 @@
 using namespace luup;
 
 namespace {
-
-struct CheckFailed {};
-
-#define CHECK(condition)                                                \
-    do {                                                                \
-        if (!(condition)) {                                             \
-            std::printf("%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            throw CheckFailed();                                        \
-        }                                                               \
-    } while (0)
 
 void utf8_finds_what_is_invalid() {
     CHECK(utf8_find_invalid("") == std::string_view::npos);
@@ -206,16 +197,5 @@ int main() {
         { "amx_is_tried_where_it_can_do_no_harm", amx_is_tried_where_it_can_do_no_harm },
         { "errors_have_names", errors_have_names },
     };
-    int failed = 0;
-    for (const auto & [name, test] : tests) {
-        try {
-            test();
-            std::printf("ok   %s\n", name);
-        } catch (const CheckFailed &) {
-            std::printf("FAIL %s\n", name);
-            failed++;
-        }
-    }
-    std::printf("%zu passed, %d failed\n", tests.size() - failed, failed);
-    return failed ? 1 : 0;
+    return run_cases(tests);
 }

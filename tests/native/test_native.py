@@ -21,11 +21,17 @@ def header_sample():
     return text[text.index("#include <stdio.h>") : text.index("\n}\n") + 3]
 
 
-def test_core_classes(tool):
+@pytest.mark.parametrize("program", ["luup-native-tests", "luup-schema-cases", "luup-grammar-cases"])
+def test_core_classes(program, tool, model_path):
     result = subprocess.run(
-        [str(tool("luup-native-tests"))], capture_output=True, encoding="utf-8", timeout=120, check=False
+        [str(tool(program)), str(model_path)],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=300,
+        check=False,
     )
-    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr[-2000:]
     assert re.search(r"^[1-9]\d* passed, 0 failed$", result.stdout, re.MULTILINE)
 
 
@@ -48,6 +54,38 @@ def test_header_sample_compiles_and_answers(compiler, package, model_path, tmp_p
     )
     assert (failed.returncode, failed.stdout) == (1, "")
     assert "no such file" in failed.stderr
+
+
+@linux
+def test_tools_and_typed_output_from_c(package, model_path, tmp_path):
+    if not shutil.which("gcc"):
+        pytest.skip("gcc is not here")
+    program = tmp_path / "tools"
+    source = Path(__file__).with_name("tools.c")
+    command = [
+        "gcc",
+        "-std=c99",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        f"-I{package / 'include'}",
+        str(source),
+        "-o",
+        str(program),
+    ]
+    subprocess.run([*command, f"-L{package}", "-lluup-agent", f"-Wl,-rpath,{package}"], check=True, timeout=60)
+    result = subprocess.run(
+        [str(program), str(model_path)], capture_output=True, encoding="utf-8", timeout=120, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    refused, called, silent, output, history = result.stdout.splitlines()
+    assert re.fullmatch(r'add \{"a":-?\d+,"b":-?\d+\} user data', called)
+    assert "third" in refused
+    assert "/properties/a/not" in refused
+    assert silent == "silent"
+    assert re.fullmatch(r'output \{"sum":\d{1,2}\}', output)
+    assert "the tool gave no result" in history
+    assert '"tool_call_id"' in history
 
 
 @linux

@@ -1,0 +1,151 @@
+#include "answer.h"
+
+#include "common/chat.h"
+
+namespace luup {
+
+namespace {
+
+std::vector<std::string> joined(std::vector<std::string> a, const std::vector<std::string> & b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+}
+
+std::vector<std::string> triggers(const AnswerPlan & plan) {
+    const bool anywhere = plan.calls != AnswerPlan::Calls::None && !plan.format->only_first && plan.format->patterns.empty();
+    return anywhere ? plan.format->triggers : std::vector<std::string>();
+}
+
+}  // namespace
+
+AnswerParser::AnswerParser(std::shared_ptr<const common_chat_parser_params> params)
+    : params_(std::move(params)), seen_(std::make_unique<common_chat_msg>()) {}
+
+AnswerParser::~AnswerParser() = default;
+
+AnswerParser::Delta AnswerParser::push(std::string_view piece) {
+    if (!params_) {
+        return { "", std::string(piece) };
+    }
+    raw_.append(piece);
+    return piece.empty() ? Delta{} : parse(true);
+}
+
+AnswerParser::Delta AnswerParser::finish() {
+    return params_ ? parse(false) : Delta{};
+}
+
+AnswerParser::Delta AnswerParser::parse(bool partial) {
+    Delta delta;
+    try {
+        common_chat_msg now = common_chat_parse(raw_, partial, *params_);
+        for (const auto & diff : common_chat_msg_diff::compute_diffs(*seen_, now)) {
+            delta.reasoning += diff.reasoning_content_delta;
+            delta.text += diff.content_delta;
+        }
+        *seen_ = std::move(now);
+    } catch (const std::exception &) {
+        // What doesn't parse yet may parse with more text; what never does is shown as it came.
+        if (!partial && seen_->empty()) {
+            delta.text = raw_;
+        }
+    }
+    return delta;
+}
+
+Answer::Answer(std::shared_ptr<Listener> listener, const llama_vocab * vocab, std::shared_ptr<const Vocabulary> vocabulary, Prompt rendered, AnswerPlan plan,
+               const Sampling & s)
+    : listener_(std::move(listener)),
+      vocab_(vocab),
+      preserved_(rendered.preserved.begin(), rendered.preserved.end()),
+      stop_(joined(s.stop, rendered.stops)),
+      trigger_(triggers(plan)),
+      parser_(plan.calls != AnswerPlan::Calls::None && !plan.format->patterns.empty() ? plan.format->parser : rendered.parser) {
+    if (plan.format) {
+        preserved_.insert(plan.format->marker_tokens.begin(), plan.format->marker_tokens.end());
+    }
+    if (plan.needed()) {
+        guide_.emplace(std::move(plan), std::move(vocabulary));
+    }
+    prompt   = std::move(rendered.tokens);
+    sampling = s;
+}
+
+Answer::~Answer() = default;
+
+std::vector<ToolCall> Answer::calls() const {
+    return guide_->calls();
+}
+
+void Answer::on_progress(int32_t done, int32_t total) {
+    listener_->on_answer_progress(done, total);
+}
+
+void Answer::choose(Sampler & sampler, float * logits, Choice & choice) {
+    if (!guide_) {
+        Completion::choose(sampler, logits, choice);
+        return;
+    }
+    guide_->next(sampler, logits, choice);
+    if (choice.take_back > 0) {
+        utf8_ = Utf8Stream();
+    }
+}
+
+bool Answer::on_token(llama_token token) {
+    const std::string text = utf8_.push(token_bytes(vocab_, token, preserved_.count(token) > 0));
+    if (bound()) {
+        stream(text);
+        return true;
+    }
+    stream(stop_.push(text));
+    return !stop_.stopped();
+}
+
+// A bound output is shown as it comes, a call not at all; the rest goes through the parser.
+void Answer::stream(const std::string & text) {
+    if (guide_ && guide_->phase() == Guide::Phase::Output) {
+        tell({ "", text });
+    } else if (guide_ && has_calls() && guide_->proposed()) {
+        return;
+    } else if (!trigger_.stopped()) {
+        const std::string safe = trigger_.push(text);
+        if (!has_calls() || trigger_.stopped()) {
+            tell(parser_.push(safe));
+        }
+    }
+}
+
+void Answer::on_end(luup_finish_reason reason, const Failure & failure, const Metrics & metrics) {
+    const std::string rest = utf8_.finish();
+    if (bound()) {
+        stream(rest);
+    } else {
+        std::string text = stop_.push(rest);
+        if (!stop_.stopped()) {
+            text += stop_.finish();
+        }
+        tell(parser_.push(trigger_.push(text)));
+        tell(parser_.push(trigger_.finish()));
+        tell(parser_.finish());
+    }
+    const auto listener = std::move(listener_);  // a run holds its answer, and the answer its run
+    listener->on_answer_end(*this, reason, failure, metrics);
+}
+
+void Answer::tell(const AnswerParser::Delta & delta) {
+    std::string text = delta.text;
+    if (guide_ && content_.empty()) {  // blanks before a call are no text
+        text         = blanks_ + text;
+        const bool b = text.find_first_not_of(" \n\t\r") == std::string::npos;
+        blanks_      = b ? text : "";
+        text         = b ? "" : text;
+    }
+    content_ += text;
+    reasoning_ += delta.reasoning;
+    if (!text.empty() || !delta.reasoning.empty()) {
+        listener_->on_answer_text(delta.reasoning, text);
+    }
+}
+
+}  // namespace luup

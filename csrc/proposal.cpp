@@ -1,0 +1,191 @@
+#include "proposal.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <numeric>
+
+namespace luup {
+
+namespace {
+
+using json = nlohmann::ordered_json;
+
+// The first call of an answer: log-probabilities of its beginning, its name and (on average) its arguments, less a fine for values that were
+// made up. The floors keep one long text from deciding everything.
+constexpr double made_up_fine   = 1.5;
+constexpr double name_floor     = -6;
+constexpr double argument_floor = -4;
+
+// One more call: name and values together at least as probable as not.
+const double next_bar = std::log(0.5);
+
+// An optional argument that nobody spoke of stays only if the model is sure of its value.
+const double sure = std::log(0.9);
+
+bool is_name_character(char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-';
+}
+
+// Whether a piece of text says anything: a letter, a digit, or a part of a character that is not ASCII.
+bool has_content(const std::string & text, size_t begin, size_t end) {
+    return std::any_of(text.begin() + static_cast<std::ptrdiff_t>(begin), text.begin() + static_cast<std::ptrdiff_t>(std::min(end, text.size())),
+                       [](unsigned char c) { return std::isalnum(c) || c >= 0x80; });
+}
+
+std::vector<std::string> required_of(const Tool & tool) {
+    const json schema = json::parse(tool.parameters->text());
+    return schema.contains("required") ? schema["required"].get<std::vector<std::string>>() : std::vector<std::string>();
+}
+
+// A string in small letters; "AA" after "Aa" is nothing new.
+json folded(const json & leaf) {
+    return leaf.is_string() ? json(lowered(leaf.get<std::string>())) : leaf;
+}
+
+bool contains(const std::vector<std::string> & names, const std::string & name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+}  // namespace
+
+void Proposal::add(size_t begin, size_t end, double log_probability, bool choice) {
+    pieces_.push_back({ begin, end, log_probability, choice });
+}
+
+std::string Proposal::before_name(const std::string & dictated) const {
+    if (name_end_ > 0) {
+        return dictated;
+    }
+    size_t end = dictated.size();
+    for (const Tool & tool : tools_->tools()) {
+        end = std::min(end, dictated.find(tool.name));
+    }
+    return end == dictated.size() && tools_->tools().size() == 1 ? "" : dictated.substr(0, end);
+}
+
+// The first whole name of a tool in the call.
+bool Proposal::find_name(const std::string & text) {
+    if (name_end_ > 0) {
+        return true;
+    }
+    size_t best = std::string::npos;
+    for (const Tool & tool : tools_->tools()) {
+        for (size_t at = text.find(tool.name, begin_); at != std::string::npos && at < best; at = text.find(tool.name, at + 1)) {
+            const size_t end    = at + tool.name.size();
+            const bool   begins = at == begin_ || !is_name_character(text[at - 1]);
+            if (begins && end < text.size() && !is_name_character(text[end])) {
+                best        = at;
+                name_begin_ = at;
+                name_end_   = end;
+                break;
+            }
+        }
+    }
+    return best != std::string::npos;
+}
+
+double Proposal::name_score() const {
+    double sum = 0;
+    for (const Piece & piece : pieces_) {
+        sum += piece.begin < name_end_ && piece.end > name_begin_ ? piece.log_probability : 0;
+    }
+    return sum;
+}
+
+std::vector<Proposal::Argument> Proposal::arguments(const std::string & text, const ToolCall & call) const {
+    std::vector<Argument> list;
+    const json            values = json::parse(call.arguments);
+    size_t                at     = name_end_;
+    for (const auto & argument : values.items()) {
+        const std::string quoted = json(argument.key()).dump();
+        size_t            key    = text.find(quoted, at);
+        size_t            length = quoted.size();
+        if (key == std::string::npos) {
+            key    = text.find(argument.key(), at);
+            length = argument.key().size();
+        }
+        if (key == std::string::npos) {
+            continue;
+        }
+        if (!list.empty()) {
+            list.back().end = key;
+        }
+        at = key + length;
+        list.push_back({ argument.key(), at, text.size(), 0 });
+    }
+    for (Argument & argument : list) {
+        for (const Piece & piece : pieces_) {
+            if (piece.choice && piece.begin >= argument.begin && piece.end <= argument.end && has_content(text, piece.begin, piece.end)) {
+                argument.log_probability += piece.log_probability;
+            }
+        }
+    }
+    return list;
+}
+
+std::optional<double> Proposal::name_score(const std::string & text) {
+    return find_name(text) ? std::optional<double>(start_ + name_score()) : std::nullopt;
+}
+
+bool Proposal::may_be_meant(const std::string & text) {
+    if (!find_name(text)) {
+        return true;
+    }
+    return first_ ? start_ + std::max(name_floor, name_score()) >= bar_ : name_score() >= next_bar;
+}
+
+bool Proposal::is_meant(const std::string & text, const ToolCall & call, const std::vector<ToolCall> & earlier) {
+    const Tool * tool   = tools_->find(call.name);
+    const json   values = json::parse(call.arguments, nullptr, false);
+    if (!tool || !values.is_object() || !find_name(text)) {
+        return false;
+    }
+    const auto all = arguments(text, call);
+    if (!first_) {
+        // What is asked for once more is asked for with something new.
+        const double      sum = std::accumulate(all.begin(), all.end(), name_score(), [](double s, const Argument & a) { return s + a.log_probability; });
+        std::vector<json> used;
+        for (const ToolCall & other : earlier) {
+            for (const json & leaf : leaves(json::parse(other.arguments, nullptr, false))) {
+                used.push_back(folded(leaf));
+            }
+        }
+        const auto mine = leaves(values);
+        return sum >= next_bar && (mine.empty() || std::any_of(mine.begin(), mine.end(), [&](const json & leaf) {
+                                       return std::find(used.begin(), used.end(), folded(leaf)) == used.end() && given_->stands(leaf);
+                                   }));
+    }
+    const auto required = required_of(*tool);
+    double     sum      = 0;
+    int        count    = 0;
+    for (const Argument & argument : all) {
+        if (required.empty() || contains(required, argument.name)) {
+            sum += std::max(argument_floor, argument.log_probability);
+            count++;
+        }
+    }
+    const double score = start_ + std::max(name_floor, name_score()) + (count > 0 ? sum / count : 0) - made_up_fine * given_->missing(values);
+    return score >= bar_;
+}
+
+ToolCall Proposal::without_guesses(const std::string & text, const ToolCall & call) const {
+    const Tool * tool   = tools_->find(call.name);
+    json         values = json::parse(call.arguments);
+    if (!tool) {
+        return call;
+    }
+    const auto required = required_of(*tool);
+    for (const Argument & argument : arguments(text, call)) {
+        const json & value = values[argument.name];
+        const bool   guess = argument.log_probability < sure && !value.is_boolean() && given_->missing(value) == 1;
+        if (guess && !contains(required, argument.name)) {
+            values.erase(argument.name);
+        }
+    }
+    return { call.id, call.name, values.dump() };
+}
+
+}  // namespace luup

@@ -1,0 +1,203 @@
+// What a run asks the model for: the next turn, the scores of choices, or how the model takes to calls.
+#include "run.h"
+
+#include "error.h"
+
+#include <chrono>
+#include <cmath>
+
+namespace luup {
+
+namespace {
+
+// Thoughts may take up to this part of max_tokens if something bound has to come after them.
+constexpr int32_t thinking_part = 2;
+
+// A text of a choice, scored after the prompt.
+class Score : public Completion {
+  public:
+    Score(std::shared_ptr<Run> run, size_t index) : run_(std::move(run)), index_(index) {}
+
+    void on_progress(int32_t, int32_t) override {}
+    bool on_token(llama_token) override { return true; }
+    void on_end(luup_finish_reason, const Failure & failure, const Metrics & metrics) override {
+        const auto run = std::move(run_);
+        run->on_score(index_, failure, metrics);
+    }
+
+  private:
+    std::shared_ptr<Run> run_;
+    const size_t         index_;
+};
+
+// A call that is proposed in answer to a message without content.
+class Probe : public Completion {
+  public:
+    Probe(std::shared_ptr<Run> run, AnswerPlan plan, std::shared_ptr<const Vocabulary> vocabulary)
+        : run_(std::move(run)), guide_(std::move(plan), std::move(vocabulary)) {}
+
+    void on_progress(int32_t, int32_t) override {}
+    void choose(Sampler & sampler, float * logits, Choice & choice) override { guide_.next(sampler, logits, choice); }
+    bool on_token(llama_token) override { return true; }
+    void on_end(luup_finish_reason, const Failure & failure, const Metrics &) override {
+        const auto run = std::move(run_);
+        run->on_probe(guide_.probed(), failure);
+    }
+
+  private:
+    std::shared_ptr<Run> run_;
+    Guide                guide_;
+};
+
+}  // namespace
+
+AnswerPlan Run::plan(const Prompt & prompt) const {
+    const ChatTemplate & chat = agent_->model().chat();
+    AnswerPlan           plan;
+    plan.thinking   = prompt.thinking;
+    plan.confidence = request_.confidence;
+    if (request_.output) {
+        plan.schema = request_.output->schema;
+        plan.output = request_.output->grammar;
+    }
+    // A tool that was asked for is called in the first turn; then the model is free to answer.
+    const bool        first  = turns_ == 0 || (made_.empty() && retries_ > 0);
+    const std::string choice = first || request_.tool_choice == "none" ? request_.tool_choice : "auto";
+    if (!request_.tools->empty() && choice != "none") {
+        const bool named = choice != "auto" && choice != "required";
+        plan.calls       = choice == "auto" ? AnswerPlan::Calls::Auto : AnswerPlan::Calls::Required;
+        plan.parallel    = request_.parallel_calls;
+        plan.made        = made_;
+        plan.native      = chat.native_tools();
+        plan.bar         = agent_->model().call_bar().value_or(Proposal::usual_bar);
+        plan.tools       = named ? request_.tools->only(choice) : request_.tools;
+        plan.format      = chat.tool_format(*plan.tools, request_.parallel_calls);
+        plan.given       = std::make_shared<const Grounding>(words_given());
+    }
+    if (!prompt.thinking.ends.empty()) {
+        plan.think_end = chat.marker_tokens(prompt.thinking.ends.front());
+        if (!prompt.thinking.start.empty()) {
+            plan.think_start = chat.marker_tokens(prompt.thinking.start);
+        }
+    }
+    const bool must_come = plan.output || plan.calls == AnswerPlan::Calls::Required;
+    if (must_come && request_.sampling.max_tokens > 0) {
+        plan.max_thinking = request_.sampling.max_tokens / thinking_part;
+    }
+    return plan;
+}
+
+// All that the user and the tools said: what a call's values may come from.
+std::string Run::words_given() const {
+    std::string text;
+    for (const auto * messages : { &conversation_, &added_ }) {
+        for (const Message & m : *messages) {
+            text += m.role == "user" || m.role == "tool" ? m.content + "\n" : "";
+        }
+    }
+    return text;
+}
+
+// How a model takes to calls that nobody asked for is found out once, where its template knows no tools: such a model begins no call by itself.
+bool Run::needs_probes() const {
+    const Model & model = agent_->model();
+    return request_.choices.empty() && !request_.tools->empty() && request_.tool_choice != "none" && !model.chat().native_tools() && !model.call_bar();
+}
+
+Run::Completions Run::probes() {
+    const auto    search = make_tool("search", "Search for something.", R"({"type":"object","properties":{"query":{"type":"string"}},"required":["query"]})");
+    const auto    tools  = std::make_shared<const ToolSet>(std::vector<Tool>{ search });
+    const Model & model  = agent_->model();
+    Completions   completions;
+    for (const char * message : { "Hello!", "N/A" }) {
+        AnswerPlan plan;
+        plan.calls                  = AnswerPlan::Calls::Auto;
+        plan.probe                  = true;
+        plan.bar                    = -INFINITY;
+        plan.tools                  = tools;
+        plan.given                  = std::make_shared<const Grounding>(message);
+        plan.format                 = model.chat().tool_format(*tools, false);
+        auto probe                  = std::make_shared<Probe>(shared_from_this(), std::move(plan), model.vocabulary());
+        probe->prompt               = model.chat().render({ { "user", message, "", {}, "", "" } }, tools.get(), true).tokens;
+        probe->sampling.temperature = 0;
+        probe->sampling.max_tokens  = 64;
+        completions.push_back(probe);
+    }
+    probed_      = 0;
+    scores_left_ = completions.size();
+    return completions;
+}
+
+// Renders what was said so far and hands it to the engine. Model::use() is held, mutex_ is not.
+void Run::begin_turn() {
+    std::vector<Message> messages = conversation_;
+    messages.insert(messages.end(), added_.begin(), added_.end());
+    messages.insert(messages.end(), rejected_.begin(), rejected_.end());
+    const size_t  history = messages.size();
+    const Model & model   = agent_->model();
+    if (request_.output) {
+        describe_output(messages, *request_.output);
+    }
+    Prompt        prompt = model.chat().render(messages, request_.tools->empty() ? nullptr : request_.tools.get(), true);
+    const int32_t total  = model.engine().context_size();
+    if (prompt.tokens.size() >= static_cast<size_t>(total)) {
+        fail(LUUP_ERROR_CONTEXT_FULL, "the prompt has %zu tokens with the system prompt, %zu messages and %zu tools; the context holds %d",
+             prompt.tokens.size(), history, request_.tools->tools().size(), total);
+    }
+    if (prompt.tokens.empty()) {
+        fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template made an empty prompt of the messages");
+    }
+    Completions completions;
+    const bool  probing = needs_probes();
+    if (probing) {
+        completions = probes();
+    } else if (request_.choices.empty()) {
+        AnswerPlan answer     = plan(prompt);
+        const auto vocabulary = answer.needed() ? model.vocabulary() : nullptr;
+        completions.push_back(std::make_shared<Answer>(shared_from_this(), agent_->vocab(), vocabulary, std::move(prompt), std::move(answer), request_.sampling));
+    } else {
+        completions = scored_choices(prompt);
+    }
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (state_ == State::Ended) {
+            return;
+        }
+        state_ = State::Answering;
+        turns_ += !probing;
+        completions_ = completions;
+    }
+    for (const auto & completion : completions) {
+        completion->owner     = agent_->id();
+        completion->submitted = turns_ <= 1 ? started_ : Clock::now();
+        if (request_.timeout_ms >= 0) {
+            completion->deadline = started_ + std::chrono::milliseconds(request_.timeout_ms);
+        }
+        model.engine().submit(completion);
+    }
+}
+
+Run::Completions Run::scored_choices(const Prompt & prompt) {
+    const auto  vocabulary = agent_->model().vocabulary();
+    Completions completions;
+    for (size_t i = 0; i < request_.choices.size(); i++) {
+        auto score        = std::make_shared<Score>(shared_from_this(), i);
+        score->prompt     = prompt.tokens;
+        score->score_from = prompt.tokens.size();
+        const auto tokens = tokenize_text(agent_->vocab(), request_.choices[i], false, false);
+        score->prompt.insert(score->prompt.end(), tokens.begin(), tokens.end());
+        if (!vocabulary->ends.empty()) {
+            score->prompt.push_back(vocabulary->ends.front());
+        }
+        if (score->prompt.size() > static_cast<size_t>(agent_->model().engine().context_size())) {
+            fail(LUUP_ERROR_CONTEXT_FULL, "the prompt and choices[%zu] have %zu tokens; the context holds %d", i, score->prompt.size(),
+                 agent_->model().engine().context_size());
+        }
+        completions.push_back(score);
+    }
+    scores_.assign(completions.size(), 0);
+    scores_left_ = completions.size();
+    return completions;
+}
+
+}  // namespace luup
