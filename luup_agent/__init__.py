@@ -13,8 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from luup_agent.agent import Agent
+from luup_agent.classify import Classification
 from luup_agent.devices import CpuVariant, DeviceInfo, cpu_variant, devices, llama_version
 from luup_agent.errors import (
+    ApprovalRequiredError,
     BackendInitError,
     BusyError,
     ChatTemplateError,
@@ -24,10 +26,12 @@ from luup_agent.errors import (
     HTTPError,
     InferenceError,
     InternalError,
+    InvalidOutputError,
     InvalidParamError,
     InvalidSchemaError,
     JSONParseError,
     LuupError,
+    MaxTurnsError,
     ModelLoadError,
     ModelNotFoundError,
     OutOfMemoryError,
@@ -35,6 +39,7 @@ from luup_agent.errors import (
     RunTimeoutError,
     StorageError,
     ToolNotFoundError,
+    ToolRetryError,
     UnsupportedError,
     check_error,
 )
@@ -44,14 +49,22 @@ from luup_agent.messages import (
     DoneEvent,
     Event,
     Message,
+    PartialEvent,
     ProgressEvent,
     ReasoningEvent,
+    RetryEvent,
     TextEvent,
     Timings,
+    ToolCall,
+    ToolCallEvent,
+    ToolResult,
+    ToolResultEvent,
     Usage,
 )
 from luup_agent.model import Model, ModelInfo, ModelStats
 from luup_agent.sampling import RunOptions
+from luup_agent.tool_context import ModelRetry, RunContext
+from luup_agent.tools import Tool, tool
 
 if TYPE_CHECKING:
     from luup_agent.async_run import AsyncEventStream, AsyncTextStream
@@ -61,11 +74,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Agent",
     "AgentResponse",
+    "ApprovalRequiredError",
     "AsyncEventStream",
     "AsyncTextStream",
     "BackendInitError",
     "BusyError",
     "ChatTemplateError",
+    "Classification",
     "ClosedError",
     "ContextFullError",
     "ContextUsage",
@@ -77,26 +92,38 @@ __all__ = [
     "HTTPError",
     "InferenceError",
     "InternalError",
+    "InvalidOutputError",
     "InvalidParamError",
     "InvalidSchemaError",
     "JSONParseError",
     "LuupError",
+    "MaxTurnsError",
     "Message",
     "Model",
     "ModelInfo",
     "ModelLoadError",
     "ModelNotFoundError",
+    "ModelRetry",
     "ModelStats",
     "OutOfMemoryError",
+    "PartialEvent",
     "ProgressEvent",
     "ReasoningEvent",
+    "RetryEvent",
     "RunCancelledError",
+    "RunContext",
     "RunOptions",
     "RunTimeoutError",
     "StorageError",
     "TextEvent",
     "Timings",
+    "Tool",
+    "ToolCall",
+    "ToolCallEvent",
     "ToolNotFoundError",
+    "ToolResult",
+    "ToolResultEvent",
+    "ToolRetryError",
     "UnsupportedError",
     "Usage",
     "__version__",
@@ -104,6 +131,7 @@ __all__ = [
     "cpu_variant",
     "devices",
     "llama_version",
+    "tool",
 ]
 
 

@@ -26,12 +26,19 @@ EVENT_NONE: int = lib.LUUP_EVENT_NONE
 EVENT_TEXT: int = lib.LUUP_EVENT_TEXT
 EVENT_REASONING: int = lib.LUUP_EVENT_REASONING
 EVENT_PROGRESS: int = lib.LUUP_EVENT_PROGRESS
+EVENT_TOOL_CALL: int = lib.LUUP_EVENT_TOOL_CALL
+EVENT_OUTPUT: int = lib.LUUP_EVENT_OUTPUT
+EVENT_RETRY: int = lib.LUUP_EVENT_RETRY
 EVENT_DONE: int = lib.LUUP_EVENT_DONE
 EVENT_ERROR: int = lib.LUUP_EVENT_ERROR
 
 _INT32_MAX = 2**31 - 1
 _SEED_RANDOM: int = lib.LUUP_SEED_RANDOM
-_FINISH_REASONS: Dict[int, FinishReason] = {lib.LUUP_FINISH_STOP: "stop", lib.LUUP_FINISH_LENGTH: "length"}
+_FINISH_REASONS: Dict[int, FinishReason] = {
+    lib.LUUP_FINISH_STOP: "stop",
+    lib.LUUP_FINISH_LENGTH: "length",
+    lib.LUUP_FINISH_TOOL_CALLS: "tool_calls",
+}
 _DEVICE_TYPES: Dict[int, str] = {
     lib.LUUP_DEVICE_CPU: "cpu",
     lib.LUUP_DEVICE_GPU: "gpu",
@@ -225,6 +232,14 @@ def default_sampling() -> Dict[str, Any]:
     return {name: getattr(params, name) for name in Settings._fields if hasattr(params, name)}
 
 
+def default_run_params() -> Dict[str, Any]:
+    """The library's own defaults for a run, by the names that `Settings` has for them."""
+    params = ffi.new("luup_run_params *")
+    lib.luup_run_default_params(params)
+    names = {"parallel_tool_calls": "parallel_calls", "max_turns": "max_turns", "retries": "output_retries"}
+    return {name: getattr(params, field) for name, field in names.items()}
+
+
 def default_model_params() -> Dict[str, Any]:
     """The library's own defaults for loading a model, by field; `context_size` None is its default."""
     params = ffi.new("luup_model_params *")
@@ -251,6 +266,15 @@ def _to_dict(struct: Any) -> Dict[str, Any]:
             value = getattr(struct, name)
             values[name] = to_text(value) if field.type.kind == "pointer" else value
     return values
+
+
+def check_schema(schema: str) -> None:
+    """Lets the library say whether it can enforce a JSON schema.
+
+    Raises:
+        InvalidSchemaError: It can't; the message has the JSON pointer of the part.
+    """
+    check(lib.luup_schema_check(encode_text("schema", schema)))
 
 
 def _take_string(call: Callable[[Any], int]) -> str:
@@ -460,7 +484,7 @@ class NativeAgent:
 
     def __init__(self, model: NativeModel, system_prompt: Optional[str], settings: Settings, history: bool) -> None:
         """Makes the agent; `settings` are what its runs use unless told otherwise."""
-        encode_timeout(settings.timeout)
+        _run_params(settings, settings, RunRequest(None))  # a wrong one is told now, not by the first run
         params = ffi.new("luup_agent_params *")
         lib.luup_agent_default_params(params)
         sampling = _sampling_params(settings)
@@ -494,6 +518,18 @@ class NativeAgent:
         """Replaces the history."""
         check(lib.luup_agent_set_history(self.handle, json.dumps(messages).encode("ascii")))
 
+    def register_tool(self, name: str, description: str, parameters: str) -> None:
+        """Gives the agent's later runs a tool; `parameters` is the text of a JSON schema."""
+        params = ffi.new("luup_tool_params *")
+        lib.luup_tool_default_params(params)
+        texts = [ffi.new("char[]", encode_text("tool", text)) for text in (name, description, parameters)]
+        params.name, params.description, params.parameters = texts
+        check(lib.luup_agent_register_tool(self.handle, params))
+
+    def unregister_tool(self, name: str) -> None:
+        """Takes a tool away from the agent's later runs."""
+        check(lib.luup_agent_unregister_tool(self.handle, encode_text("name", name)))
+
     def context(self) -> Dict[str, int]:
         """The fields of ``luup_context_usage``."""
         usage = _output("luup_context_usage")
@@ -508,13 +544,61 @@ class NativeAgent:
         )
 
 
+class RunRequest(NamedTuple):
+    """What a run is to do, beside its settings: the pointers of ``luup_run_params`` as texts.
+
+    Attributes:
+        message: The user's message; None answers the history.
+        tools: A JSON array of tool definitions; None for the agent's own.
+        output_schema: The JSON schema of a typed result.
+        choices: Answers to be scored instead of generating one.
+    """
+
+    message: Optional[str]
+    tools: Optional[str] = None
+    output_schema: Optional[str] = None
+    choices: Tuple[str, ...] = ()
+
+
+def _run_params(settings: Settings, base: Settings, request: RunRequest) -> _Struct:
+    params = ffi.new("luup_run_params *")
+    lib.luup_run_default_params(params)
+    keep: List[Any] = []
+    if settings is not base:
+        sampling = _sampling_params(settings)
+        params.sampling = sampling.pointer
+        keep.append(sampling)
+
+    def text(name: str, value: str) -> Any:
+        keep.append(ffi.new("char[]", encode_text(name, value)))
+        return keep[-1]
+
+    params.timeout_ms = encode_timeout(settings.timeout)
+    params.parallel_calls = encode_bool("parallel_tool_calls", settings.parallel_tool_calls)
+    params.max_turns = encode_int("max_turns", settings.max_turns)
+    params.output_retries = encode_int("retries", settings.retries, 0, 100)
+    if settings.tool_choice != "auto":
+        params.tool_choice = text("tool_choice", settings.tool_choice)
+    if request.tools is not None:
+        params.tools = text("tools", request.tools)
+    if request.output_schema is not None:
+        params.output_schema = text("output_schema", request.output_schema)
+        params.review_output = params.confidence = True
+    if request.choices:
+        choices = ffi.new("const char *[]", [text("choices", choice) for choice in request.choices])
+        keep.append(choices)
+        params.choices = choices
+        params.n_choices = len(request.choices)
+    return _Struct(params, tuple(keep))
+
+
 class NativeRun:
     """A ``luup_run`` and its pump: `next` fills the event, the properties and methods read it.
 
-    One thread at a time may use it; `cancel` may come from any.
+    One thread at a time may use it; `cancel` and `messages` may come from any.
     """
 
-    __slots__ = ("__weakref__", "_cell", "_event", "_handle", "_keep")
+    __slots__ = ("__weakref__", "_cell", "_event", "_guard", "_handle", "_keep")
 
     def __init__(self) -> None:
         """Makes an empty one, which `close` may be called on from now on."""
@@ -522,17 +606,13 @@ class NativeRun:
         self._cell: Any = _new_cell("luup_run", lib.luup_run_destroy, self._keep)
         self._handle: Any = ffi.NULL
         self._event: Any = ffi.new("luup_event *")
+        self._guard = threading.RLock()  # between `close` and a tool's thread that asks for the messages
 
-    def start(self, agent: NativeAgent, message: Optional[str], settings: Settings) -> None:
+    def start(self, agent: NativeAgent, settings: Settings, request: RunRequest) -> None:
         """Begins to answer; never waits for the model."""
-        params = ffi.new("luup_run_params *")
-        lib.luup_run_default_params(params)
-        if settings is not agent.settings:
-            sampling = _sampling_params(settings)
-            params.sampling = sampling.pointer
-        params.timeout_ms = encode_timeout(settings.timeout)
-        c_message = ffi.NULL if message is None else encode_text("message", message)
-        check(lib.luup_run_start(agent.handle, c_message, params, self._cell))
+        params = _run_params(settings, agent.settings, request)
+        c_message = ffi.NULL if request.message is None else encode_text("message", request.message)
+        check(lib.luup_run_start(agent.handle, c_message, params.pointer, self._cell))
         self._handle = self._cell[0]
 
     def next(self, timeout_ms: int) -> int:
@@ -550,7 +630,7 @@ class NativeRun:
         return bool(ended[0])
 
     def text(self) -> str:
-        """The text of a TEXT or REASONING event."""
+        """The text of a TEXT, REASONING, OUTPUT or RETRY event, and the arguments of a TOOL_CALL event."""
         event = self._event
         text: str = ffi.unpack(event.text, event.text_length).decode("utf-8")
         return text
@@ -563,17 +643,55 @@ class NativeRun:
         """Prompt tokens done and in total, of a PROGRESS event."""
         return self._event.progress_done, self._event.progress_total
 
+    def call(self) -> Tuple[str, str, int]:
+        """Of a TOOL_CALL event: the id, the tool's name, and how many more calls of the turn follow."""
+        event = self._event
+        return to_text(event.call_id), to_text(event.tool_name), event.calls_left
+
     def finish_reason(self) -> FinishReason:
-        """Of a DONE event: "stop" or "length"."""
+        """Of a DONE event: "stop", "length" or "tool_calls"."""
         return _FINISH_REASONS[self._event.finish_reason]
 
+    def confidence(self) -> Dict[str, float]:
+        """Of a DONE event: how sure the model was of the enums and bools in its answer, by JSON pointer."""
+        text = to_text(self._event.confidence)
+        values: Dict[str, float] = json.loads(text) if text else {}
+        return values
+
     def measures(self) -> Dict[str, Any]:
-        """The token counts and seconds of a DONE event, by field."""
+        """The token counts, turns and seconds of a DONE event, by field."""
         return {
             name: getattr(self._event, name)
             for name, _ in ffi.typeof("luup_event").fields
-            if name.endswith(("_tokens", "_seconds"))
+            if name.endswith(("_tokens", "_seconds", "turns"))
         }
+
+    def submit_result(self, call_id: str, content: str, is_error: bool) -> None:
+        """Answers a TOOL_CALL event."""
+        check(
+            lib.luup_run_submit_tool_result(
+                self._handle, encode_text("call_id", call_id), encode_text("content", content), is_error
+            )
+        )
+
+    def review(self, problem: Optional[str]) -> None:
+        """Answers an OUTPUT event; None accepts the answer."""
+        check(
+            lib.luup_run_review_output(self._handle, ffi.NULL if problem is None else encode_text("problem", problem))
+        )
+
+    def suspend(self) -> None:
+        """Ends a run that waits for tool results with a DONE event; the calls wait in the history."""
+        check(lib.luup_run_suspend(self._handle))
+
+    def messages(self) -> List[Dict[str, Any]]:
+        """The messages that the run has added so far, as OpenAI chat messages."""
+        with self._guard:
+            if self._handle == ffi.NULL:
+                raise ClosedError("the run has ended")
+            text = _take_string(lambda text: lib.luup_run_get_messages(self._handle, text))
+        messages: List[Dict[str, Any]] = json.loads(text)
+        return messages
 
     def set_wakeup(self, descriptor: int, owner: object) -> None:
         """Lets the library write a byte to `descriptor` when events come; `owner` is kept until the run is gone."""
@@ -588,8 +706,10 @@ class NativeRun:
 
     def close(self) -> None:
         """Cancels the run if it goes on, and gives the handle back. No method may be called afterwards but this."""
-        cell, self._cell, self._handle = self._cell, None, ffi.NULL
+        with self._guard:
+            cell, self._cell, self._handle = self._cell, None, ffi.NULL
+            if cell is not None:
+                ffi.release(cell)
         if cell is not None:
-            ffi.release(cell)
             self._keep.clear()
             drain_logs()

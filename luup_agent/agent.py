@@ -2,50 +2,61 @@
 
 from __future__ import annotations
 
+import threading
 from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
     Dict,
     Generator,
-    Iterable,
-    List,
     Mapping,
     Optional,
     Sequence,
     Type,
     TypeVar,
     Union,
+    overload,
 )
 
 from typing_extensions import Unpack
 
 from luup_agent import _native
 from luup_agent import run as _run
-from luup_agent.errors import ClosedError, InvalidParamError
-from luup_agent.messages import AgentResponse, ContextUsage, Event, Message
+from luup_agent.classify import Classifier
+from luup_agent.conversation import Conversation
+from luup_agent.errors import InvalidParamError, ToolNotFoundError
+from luup_agent.messages import AgentResponse, Event
 from luup_agent.model import Model
+from luup_agent.output import output_spec
 from luup_agent.sampling import RunOptions, Settings
+from luup_agent.toolbox import Toolbox, read_tools
+from luup_agent.tools import AnyTool, ToolLike
 
 if TYPE_CHECKING:
     from luup_agent.async_run import AsyncEventStream, AsyncTextStream
+    from luup_agent.sampling import Approve
+    from luup_agent.tool_calls import Decision
 
+T = TypeVar("T")
 _Agent = TypeVar("_Agent", bound="Agent")
 
 
-class Agent:
-    """Answers messages with a model, and remembers the conversation.
+class Agent(Classifier, Toolbox, Conversation):
+    """Answers messages with a model, calls tools meanwhile, and remembers the conversation.
 
     An agent answers one message at a time (`BusyError` otherwise); with ``enable_history=False`` any number. Make as
     many agents as you like: those that run at the same time are decoded together. Safe to use from any thread.
 
-    Every answering method takes the sampling parameters and `timeout` again, as keywords (`RunOptions`), for that one
-    call. A run that fails, is cancelled or left half-way leaves the history as it was.
+    Every answering method takes the agent's settings again, as keywords (`RunOptions`), for that one call, and
+    `output_type`: a pydantic model, a dataclass, a TypedDict, an enum, a ``Literal``, ``int``, a list, a union or a
+    sequence of these, or whatever else pydantic makes a JSON schema of. The answer is held to that schema while it is
+    decoded; what validators want beyond it is told to the model, which answers again, `retries` times. A run that
+    fails, is cancelled or left half-way leaves the history as it was.
 
     Attributes:
         enable_history: Whether the agent remembers.
-        enable_tool_calling: Kept for the tools, which this version does not have yet; has no effect.
-        enable_builtin_tools: Likewise.
+        enable_tool_calling: Whether runs may use tools.
+        enable_builtin_tools: Kept for the built-in tools, which this version does not have yet; has no effect.
 
     Example:
         >>> agent = Agent(model, "You are a helpful assistant.", temperature=0)
@@ -71,6 +82,13 @@ class Agent:
         stop: Union[str, Sequence[str], None] = None,
         max_tokens: Optional[int] = 512,
         timeout: Optional[float] = None,
+        tools: Sequence[ToolLike] = (),
+        tool_choice: str = "auto",
+        parallel_tool_calls: bool = True,
+        max_turns: int = 16,
+        retries: int = 1,
+        deps: Any = None,
+        approve: Optional[Approve] = None,
         enable_history: bool = True,
         enable_tool_calling: bool = True,
         enable_builtin_tools: bool = True,
@@ -89,13 +107,25 @@ class Agent:
             seed: 0 to 4,294,967,294 for the same answer to the same conversation; None for a new one each run.
             stop: The answer ends before any of these texts.
             max_tokens: Of one answer; None = until the context is full.
-            timeout: Seconds for one run, waiting included; None for no limit.
+            timeout: Seconds for one run, waiting and tools included; None for no limit.
+            tools: Functions that the model may call, and `Tool` objects.
+            tool_choice: Whether the first answer of a run calls tools: "auto" as the model likes, "required" at least
+                one, "none" none at all, or the name of a tool: that one.
+            parallel_tool_calls: Whether one answer may call several tools, which then run side by side.
+            max_turns: Answers of the model in one run, those that call tools included, 1 to 1,000.
+            retries: How often a run may ask for a better typed result, and for a better call of each tool that has no
+                `retries` of its own, 0 to 100.
+            deps: For the tools: `RunContext.deps`.
+            approve: Asked before a call of a tool with `requires_approval`: gets the `ToolCall`, and answers True,
+                False or the reason of a denial; in asynchronous runs it may be asynchronous. Without it such calls
+                end the run and wait for `resume`.
             enable_history: False lets every run start afresh, and several go on at once.
-            enable_tool_calling: Has no effect in this version, which has no tools yet.
-            enable_builtin_tools: Has no effect in this version, which has no tools yet.
+            enable_tool_calling: False offers no tools to the model.
+            enable_builtin_tools: Has no effect in this version, which has no built-in tools yet.
 
         Raises:
             InvalidParamError: An argument is wrong; the message names it.
+            InvalidSchemaError: A tool's parameter has no JSON schema, or one that can't be enforced.
             ClosedError: The model was closed.
             ForkedError: The model belongs to the parent process.
         """
@@ -112,6 +142,12 @@ class Agent:
             stop=tuple(stop) if isinstance(stop, list) else stop,
             max_tokens=max_tokens,
             timeout=timeout,
+            tool_choice=tool_choice,
+            parallel_tool_calls=parallel_tool_calls,
+            max_turns=max_turns,
+            retries=retries,
+            deps=deps,
+            approve=approve,
         )
         self._model = model
         self._system_prompt = system_prompt or None
@@ -121,35 +157,54 @@ class Agent:
         self._agent: Optional[_native.NativeAgent] = _native.NativeAgent(
             model._native_model, system_prompt, self._settings, enable_history
         )
+        self._tools: Dict[str, AnyTool] = {}
+        self._tools_lock = threading.Lock()
+        for tool in read_tools(tools):
+            self.add_tool(tool)
 
-    @property
-    def _native_agent(self) -> _native.NativeAgent:
-        agent = self._agent
-        if agent is None:
-            raise ClosedError("the agent was closed")
-        return agent
-
-    def _new_run(self, caller: str, message: Optional[str], options: Mapping[str, Any]) -> _run.Run:
+    def _new_run(
+        self,
+        caller: str,
+        message: Optional[str],
+        options: Mapping[str, Any],
+        output_type: Any = None,
+        decisions: Optional[Mapping[str, Decision]] = None,
+    ) -> _run.Run:
         settings = self._settings.override(caller, options)
-        return _run.Run(self._native_agent, message, settings, self)
+        extra = read_tools(settings.tools)
+        task = _run.Task(message, settings, output_spec(output_type), decisions or {})
+        return _run.Run(self._native_agent, task, self, lambda: self._tools_for_run(extra))
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
-    def generate(self, message: Optional[str], **options: Unpack[RunOptions]) -> str:
+    @overload
+    def generate(self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]) -> str: ...
+    @overload
+    def generate(self, message: Optional[str], *, output_type: Type[T], **options: Unpack[RunOptions]) -> T: ...
+    @overload
+    def generate(self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]) -> Any: ...
+    def generate(self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]) -> Any:
         """Answers a message.
 
         Args:
-            message: What the user says. None answers the history as it stands, which must end with a user's message.
+            message: What the user says. None answers the history as it stands, which must end with a user's message
+                or with the results of tools.
+            output_type: The type of the answer; None for text.
             **options: Settings for this call, see `RunOptions`.
 
         Returns:
-            The answer.
+            The answer: a str, or a validated value of `output_type`.
 
         Raises:
             InvalidParamError: The message is empty, or an option is wrong.
+            InvalidSchemaError: `output_type` has no JSON schema, or one that can't be enforced.
+            InvalidOutputError: The answer was cut off by `max_tokens`, or is still wrong after all `retries`.
             ContextFullError: The conversation with this message does not fit into the context.
             BusyError: The agent is answering another message.
             RunTimeoutError: `timeout` passed; `partial_text` has the answer so far.
+            MaxTurnsError: The model still called tools after `max_turns` turns.
+            ToolRetryError: A tool asked for a better call more often than its `retries` allow.
+            ApprovalRequiredError: Calls wait for an approval.
             ClosedError: The model or the agent was closed.
             InferenceError: llama.cpp could not decode.
             ForkedError: The model belongs to the parent process.
@@ -157,21 +212,27 @@ class Agent:
         Example:
             >>> agent.generate("What is the capital of France?", max_tokens=16)
             'The capital of France is Paris.'
+            >>> from typing import Literal
+            >>> agent.generate("Is the sky blue?", output_type=Literal["yes", "no"]) in ("yes", "no")
+            True
         """
-        run = self._new_run("generate", message, options)
+        run = self._new_run("generate", message, options, output_type)
         try:
             _run.complete(run)
-            return run.text()
+            return run.value()
         finally:
             run.close()
 
-    def generate_stream(self, message: Optional[str], **options: Unpack[RunOptions]) -> Generator[str, None, None]:
+    def generate_stream(
+        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
+    ) -> Generator[str, None, None]:
         """Answers a message piece by piece.
 
-        The run begins with this call. Closing or dropping the iterator cancels it.
+        The run begins with this call. Closing or dropping the iterator cancels it. Tools are called in between.
 
         Args:
             message: As for `generate`.
+            output_type: The type that the answer is held to; the pieces are those of its JSON text.
             **options: Settings for this call, see `RunOptions`.
 
         Returns:
@@ -185,22 +246,37 @@ class Agent:
             ...     print(piece, end="", flush=True)
             The capital of France is Paris.
         """
-        run = self._new_run("generate_stream", message, options)
+        run = self._new_run("generate_stream", message, options, output_type)
         run.start()
         return _run.stream_text(run)
 
-    def generate_async(self, message: Optional[str], **options: Unpack[RunOptions]) -> AsyncTextStream:
+    @overload
+    def generate_async(
+        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
+    ) -> AsyncTextStream[str]: ...
+    @overload
+    def generate_async(
+        self, message: Optional[str], *, output_type: Type[T], **options: Unpack[RunOptions]
+    ) -> AsyncTextStream[T]: ...
+    @overload
+    def generate_async(
+        self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]
+    ) -> AsyncTextStream[Any]: ...
+    def generate_async(
+        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
+    ) -> AsyncTextStream[Any]:
         """Answers a message under asyncio.
 
         The run begins when the result is first awaited or iterated. Cancelling the task, closing or dropping the result
-        cancels it.
+        cancels it, and the asynchronous tools that it runs.
 
         Args:
             message: As for `generate`.
+            output_type: As for `generate`.
             **options: Settings for this call, see `RunOptions`.
 
         Returns:
-            What can be awaited for the whole answer, or iterated for its pieces.
+            What can be awaited for the whole answer, or iterated for the pieces of its text.
 
         Raises:
             LuupError: As `generate`, out of the ``await`` or the iteration.
@@ -212,66 +288,113 @@ class Agent:
         """
         from luup_agent.async_run import AsyncTextStream
 
-        return AsyncTextStream(self._new_run("generate_async", message, options))
+        return AsyncTextStream(self._new_run("generate_async", message, options, output_type))
 
-    def run(self, message: Optional[str], **options: Unpack[RunOptions]) -> AgentResponse[str]:
+    @overload
+    def run(
+        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
+    ) -> AgentResponse[str]: ...
+    @overload
+    def run(
+        self, message: Optional[str], *, output_type: Type[T], **options: Unpack[RunOptions]
+    ) -> AgentResponse[T]: ...
+    @overload
+    def run(self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]) -> AgentResponse[Any]: ...
+    def run(
+        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
+    ) -> AgentResponse[Any]:
         """Answers a message, and tells how it went.
 
         Args:
             message: As for `generate`.
+            output_type: As for `generate`.
             **options: Settings for this call, see `RunOptions`.
 
         Returns:
-            The answer with its messages, token counts and timings.
+            The answer with its messages, tool calls, token counts and timings. Calls that wait for an approval are in
+            its `pending`.
 
         Raises:
-            LuupError: As `generate`.
+            LuupError: As `generate`, but no `ApprovalRequiredError`.
 
         Example:
             >>> agent.run("What is the capital of France?").usage.completion_tokens
             8
         """
-        run = self._new_run("run", message, options)
+        return self._respond(self._new_run("run", message, options, output_type))
+
+    def _respond(self, run: _run.Run) -> AgentResponse[Any]:
         try:
             _run.complete(run)
             return run.response()
         finally:
             run.close()
 
-    async def run_async(self, message: Optional[str], **options: Unpack[RunOptions]) -> AgentResponse[str]:
+    @overload
+    async def run_async(
+        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
+    ) -> AgentResponse[str]: ...
+    @overload
+    async def run_async(
+        self, message: Optional[str], *, output_type: Type[T], **options: Unpack[RunOptions]
+    ) -> AgentResponse[T]: ...
+    @overload
+    async def run_async(
+        self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]
+    ) -> AgentResponse[Any]: ...
+    async def run_async(
+        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
+    ) -> AgentResponse[Any]:
         """Does what `run` does, under asyncio.
 
         Args:
             message: As for `generate`.
+            output_type: As for `generate`.
             **options: Settings for this call, see `RunOptions`.
 
         Returns:
-            The answer with its messages, token counts and timings.
+            The answer with its messages, tool calls, token counts and timings.
 
         Raises:
-            LuupError: As `generate`.
+            LuupError: As `run`.
 
         Example:
             >>> response = await agent.run_async("What is the capital of France?")
         """
         from luup_agent import async_run
 
-        return await async_run.respond(self._new_run("run_async", message, options))
+        return await async_run.respond(self._new_run("run_async", message, options, output_type))
 
-    def stream_events(self, message: Optional[str], **options: Unpack[RunOptions]) -> Generator[Event, None, None]:
+    @overload
+    def stream_events(
+        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
+    ) -> Generator[Event[str], None, None]: ...
+    @overload
+    def stream_events(
+        self, message: Optional[str], *, output_type: Type[T], **options: Unpack[RunOptions]
+    ) -> Generator[Event[T], None, None]: ...
+    @overload
+    def stream_events(
+        self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]
+    ) -> Generator[Event[Any], None, None]: ...
+    def stream_events(
+        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
+    ) -> Generator[Event[Any], None, None]:
         """Answers a message and tells all that happens.
 
-        The run begins with this call. Closing or dropping the iterator cancels it.
+        The run begins with this call. Closing or dropping the iterator cancels it. With an `output_type`, a
+        `PartialEvent` comes whenever more of the result is complete.
 
         Args:
             message: As for `generate`.
+            output_type: As for `generate`.
             **options: Settings for this call, see `RunOptions`.
 
         Returns:
             An iterator of events, told apart by their `type`; the last one is a `DoneEvent`.
 
         Raises:
-            LuupError: As `generate`; the failures of a run under way come out of the iteration.
+            LuupError: As `run`; the failures of a run under way come out of the iteration.
 
         Example:
             >>> for event in agent.stream_events("What is the capital of France?"):
@@ -281,25 +404,41 @@ class Agent:
             ...         print(f" ({event.response.usage.completion_tokens} tokens)")
             The capital of France is Paris. (8 tokens)
         """
-        run = self._new_run("stream_events", message, options)
+        run = self._new_run("stream_events", message, options, output_type)
+        run.want_events()
         run.start()
         return _run.stream_events(run)
 
-    def stream_events_async(self, message: Optional[str], **options: Unpack[RunOptions]) -> AsyncEventStream:
+    @overload
+    def stream_events_async(
+        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
+    ) -> AsyncEventStream[str]: ...
+    @overload
+    def stream_events_async(
+        self, message: Optional[str], *, output_type: Type[T], **options: Unpack[RunOptions]
+    ) -> AsyncEventStream[T]: ...
+    @overload
+    def stream_events_async(
+        self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]
+    ) -> AsyncEventStream[Any]: ...
+    def stream_events_async(
+        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
+    ) -> AsyncEventStream[Any]:
         """Does what `stream_events` does, under asyncio.
 
         The run begins with the first event that is asked for. Cancelling the task, closing or dropping the iterator
-        cancels it.
+        cancels it, and the asynchronous tools that it runs.
 
         Args:
             message: As for `generate`.
+            output_type: As for `generate`.
             **options: Settings for this call, see `RunOptions`.
 
         Returns:
             An asynchronous iterator of events.
 
         Raises:
-            LuupError: As `generate`, out of the iteration.
+            LuupError: As `run`, out of the iteration.
 
         Example:
             >>> async for event in agent.stream_events_async("Hi"):
@@ -307,111 +446,108 @@ class Agent:
         """
         from luup_agent.async_run import AsyncEventStream
 
-        return AsyncEventStream(self._new_run("stream_events_async", message, options))
+        return AsyncEventStream(self._new_run("stream_events_async", message, options, output_type))
 
-    # -- history -------------------------------------------------------------------------------------------------------
+    # -- calls that wait -----------------------------------------------------------------------------------------------
 
-    def add_message(self, role: str, content: str) -> None:
-        """Appends a message to the history.
+    @overload
+    def resume(
+        self, approvals: Mapping[str, Decision], *, output_type: None = None, **options: Unpack[RunOptions]
+    ) -> AgentResponse[str]: ...
+    @overload
+    def resume(
+        self, approvals: Mapping[str, Decision], *, output_type: Type[T], **options: Unpack[RunOptions]
+    ) -> AgentResponse[T]: ...
+    @overload
+    def resume(
+        self, approvals: Mapping[str, Decision], *, output_type: Any, **options: Unpack[RunOptions]
+    ) -> AgentResponse[Any]: ...
+    def resume(
+        self, approvals: Mapping[str, Decision], *, output_type: Any = None, **options: Unpack[RunOptions]
+    ) -> AgentResponse[Any]:
+        """Goes on with a conversation whose last calls wait for an approval, see `pending`.
 
-        Args:
-            role: "user" or "assistant".
-            content: The text.
-
-        Raises:
-            InvalidParamError: The role is another one, or the text is empty or not text.
-            BusyError: The agent is answering a message.
-
-        Example:
-            >>> agent.add_message("user", "My name is Ada.")
-            >>> agent.add_message("assistant", "Nice to meet you, Ada.")
-        """
-        self._native_agent.add_message(role, content)
-
-    def clear_history(self) -> None:
-        """Empties the history; the system prompt stays.
-
-        Raises:
-            BusyError: The agent is answering a message.
-
-        Example:
-            >>> agent.clear_history()
-        """
-        self._native_agent.clear_history()
-
-    def get_history(self) -> List[Dict[str, Any]]:
-        """The conversation as OpenAI chat messages, the system prompt first if there is one.
-
-        Example:
-            >>> agent.get_history()[-1]
-            {'role': 'assistant', 'content': 'Hello!'}
-        """
-        history = self._native_agent.get_history()
-        if self._system_prompt is not None:
-            history.insert(0, {"role": "system", "content": self._system_prompt})
-        return history
-
-    def set_history(self, messages: Iterable[Union[Message, Mapping[str, Any]]]) -> None:
-        """Replaces the history; on failure it stays as it was.
+        The history may come from another process (`get_history`, `set_history`).
 
         Args:
-            messages: `Message` objects or OpenAI chat messages, as `get_history` gives them. A system message may only
-                come first, and must be the agent's own.
+            approvals: For each waiting call, by its id: True runs the tool, False or a reason as a str denies it, and a
+                `ToolResult` answers it without running the tool. A call that is not in it goes to `approve`, or waits
+                again.
+            output_type: As for `generate`.
+            **options: Settings for this call, see `RunOptions`.
+
+        Returns:
+            As `run`.
 
         Raises:
-            InvalidParamError: It is not a list of messages; the error names the first that is wrong.
-            BusyError: The agent is answering a message.
+            InvalidParamError: No call waits under one of the ids, or a value is none of the above.
+            ToolNotFoundError: A waiting call is for a tool that this run does not have.
+            LuupError: As `run`.
 
         Example:
-            >>> other = Agent(model, agent.system_prompt)
-            >>> other.set_history(agent.get_history())
+            >>> agent.resume({"call_1": True})
+            Traceback (most recent call last):
+            luup_agent.InvalidParamError: no call 'call_1' waits for an approval
         """
-        if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Iterable):
-            raise InvalidParamError(f"messages must be a list of messages, not {type(messages).__name__}")
-        history: List[Dict[str, Any]] = []
-        for index, item in enumerate(messages):
-            name = f"messages[{index}]"
-            if not isinstance(item, (Message, Mapping)):
-                raise InvalidParamError(f"{name} must be a Message or a dict, not {type(item).__name__}")
-            message = item if isinstance(item, Message) else Message.from_dict(name, item)
-            if message.role == "system":
-                if index or message.content != self._system_prompt:
-                    raise InvalidParamError(f"{name} is a system message, but not the agent's own, first")
-                continue
-            for part, text in message.to_dict().items():
-                _native.encode_text(f"{name}.{part}", text)
-            history.append(message.to_dict())
-        self._native_agent.set_history(history)
+        self._check_approvals(approvals, options)
+        return self._respond(self._new_run("resume", None, options, output_type, approvals))
 
-    @property
-    def messages(self) -> List[Message]:
-        """The conversation as `Message` objects, the system prompt first if there is one."""
-        return [Message.from_dict("history", message) for message in self.get_history()]
+    @overload
+    async def resume_async(
+        self, approvals: Mapping[str, Decision], *, output_type: None = None, **options: Unpack[RunOptions]
+    ) -> AgentResponse[str]: ...
+    @overload
+    async def resume_async(
+        self, approvals: Mapping[str, Decision], *, output_type: Type[T], **options: Unpack[RunOptions]
+    ) -> AgentResponse[T]: ...
+    @overload
+    async def resume_async(
+        self, approvals: Mapping[str, Decision], *, output_type: Any, **options: Unpack[RunOptions]
+    ) -> AgentResponse[Any]: ...
+    async def resume_async(
+        self, approvals: Mapping[str, Decision], *, output_type: Any = None, **options: Unpack[RunOptions]
+    ) -> AgentResponse[Any]:
+        """Does what `resume` does, under asyncio.
 
-    @property
-    def context(self) -> ContextUsage:
-        """How the context of the next run would be filled, in exact tokens.
+        Args:
+            approvals: As for `resume`.
+            output_type: As for `generate`.
+            **options: Settings for this call, see `RunOptions`.
+
+        Returns:
+            As `run`.
 
         Raises:
-            ClosedError: The model or the agent was closed.
+            LuupError: As `resume`.
+
+        Example:
+            >>> response = await agent.resume_async({call.id: True for call in agent.pending})
         """
-        return ContextUsage(**self._native_agent.context())
+        from luup_agent import async_run
+
+        self._check_approvals(approvals, options)
+        return await async_run.respond(self._new_run("resume_async", None, options, output_type, approvals))
+
+    def _check_approvals(self, approvals: Mapping[str, Decision], options: Mapping[str, Any]) -> None:
+        if not isinstance(approvals, Mapping):
+            raise InvalidParamError(f"approvals must be a dict, not {type(approvals).__name__}")
+        waiting = {call.id: call.name for call in self.pending}
+        for call_id in approvals:
+            if call_id not in waiting:
+                raise InvalidParamError(f"no call {call_id!r} waits for an approval")
+        if not waiting:
+            raise InvalidParamError("no call waits for an approval")
+        missing = set(waiting.values()) - set(self.tools)
+        missing -= {tool.name for tool in read_tools(options.get("tools", ()))} if missing else set()
+        if missing:
+            raise ToolNotFoundError(f"calls wait for tools that this run does not have: {', '.join(sorted(missing))}")
+
+    # -- end -----------------------------------------------------------------------------------------------------------
 
     @property
     def model(self) -> Model:
         """The model that the agent answers with."""
         return self._model
-
-    @property
-    def system_prompt(self) -> Optional[str]:
-        """What the model is told before the conversation; None for nothing."""
-        return self._system_prompt
-
-    def _prompt_tokens(self, message: Optional[str]) -> List[int]:
-        """The tokens that a run of `message` would prefill."""
-        return self._native_agent.prompt_tokens(message)
-
-    # -- end -----------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Gives the agent's memory back; a run under way may be read to its end. Closing twice is fine.

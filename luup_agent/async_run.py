@@ -11,7 +11,9 @@ import contextlib
 import copy
 import weakref
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, AsyncIterator, Coroutine, Dict, Generator, Optional, Type, TypeVar, Union
+from typing import TYPE_CHECKING, Any, AsyncIterator, Coroutine, Dict, Generator, Optional, Type, Union
+
+from typing_extensions import TypeVar
 
 from luup_agent import _native
 from luup_agent.errors import LuupError, RunCancelledError
@@ -21,7 +23,10 @@ from luup_agent.run import WAIT_SLICE_MS, Run
 if TYPE_CHECKING:
     import asyncio
 
+    from luup_agent.async_calls import AsyncCalls
+
 T = TypeVar("T")
+OutputT = TypeVar("OutputT", default=str)
 
 
 class _SocketPair:
@@ -59,6 +64,12 @@ class _Waker:
             return await future
         finally:
             del self._waiting[run]
+
+    def rouse(self, run: _native.NativeRun) -> None:
+        """Lets whoever waits for an event of `run` go on without one."""
+        future = self._waiting.get(run)
+        if future is not None and not future.done():
+            future.set_result(_native.EVENT_NONE)
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -105,10 +116,11 @@ class AsyncStream(AsyncIterator[T]):
         """Prepares the stream of a run that was not started."""
         self._run = run
         self._state = "new"  # "running", "done", "closed" or "failed"
-        self._failure: Optional[LuupError] = None
+        self._failure: Optional[Exception] = None
         self._waker: Optional[_Waker] = None
         self._busy = False  # a task is in `_next_event`
         self._in_thread = False  # a thread of the loop's executor is in `native.next`
+        self._calls: Optional[AsyncCalls] = None
 
     def __aiter__(self) -> AsyncStream[T]:
         """Gives the stream itself."""
@@ -125,22 +137,25 @@ class AsyncStream(AsyncIterator[T]):
         self._end("closed")
 
     async def _next_event(self) -> int:
-        """The type of the next event but NONE; EVENT_NONE after the end."""
+        """The type of the next event; EVENT_NONE after the end, and when a tool has answered."""
         if self._busy:
             raise RuntimeError("the stream is being read by another task")
         if self._state not in ("new", "running"):
             return _native.EVENT_NONE
         self._busy = True
         try:
-            if self._state == "new":
-                self._run.start()
+            if self._calls is None:
+                self._calls = self._start()
                 self._state = "running"
+            self._calls.begin()
             kind = self._run.native.next(0)
-            if kind == _native.EVENT_NONE:
+            if kind == _native.EVENT_NONE and not self._run.events:
                 kind = await self._wait()
+            if self._calls.failure is not None:
+                raise self._run.with_partial_text(self._calls.failure)
             return self._run.take(kind)
-        except LuupError as error:
-            self._failure = copy.copy(error)
+        except Exception as error:
+            self._failure = copy.copy(error) if isinstance(error, LuupError) else error
             self._end("failed")
             raise
         except BaseException:
@@ -148,6 +163,18 @@ class AsyncStream(AsyncIterator[T]):
             raise
         finally:
             self._busy = False
+
+    def _start(self) -> AsyncCalls:
+        calls = self._run.start_async()
+        stream = weakref.ref(self)
+
+        def wake() -> None:
+            mine = stream()
+            if mine is not None and mine._waker is not None:
+                mine._waker.rouse(mine._run.native)
+
+        calls.wake = wake
+        return calls
 
     async def _wait(self) -> int:
         import asyncio
@@ -165,7 +192,7 @@ class AsyncStream(AsyncIterator[T]):
         """Waits in the loop's executor."""
         import asyncio
 
-        native = self._run.native
+        native, calls = self._run.native, self._calls
         while True:
             future = loop.run_in_executor(None, native.next, WAIT_SLICE_MS)
             self._in_thread = True
@@ -179,36 +206,50 @@ class AsyncStream(AsyncIterator[T]):
                 raise
             finally:
                 self._in_thread = not future.done()
-            if kind != _native.EVENT_NONE:
+            if kind != _native.EVENT_NONE or self._run.events or (calls is not None and calls.failure is not None):
                 return kind
 
     def _end(self, state: str) -> None:
         if self._state in ("new", "running"):
             self._state = state
+        if self._calls is not None:
+            self._calls.close()
         if self._in_thread:
             self._run.native.cancel()  # the thread holds the last reference, and gives it back
         else:
             self._run.close()
 
 
-class AsyncEventStream(AsyncStream[Event]):
+if TYPE_CHECKING:
+    _EventStream = AsyncStream[Event[OutputT]]
+else:
+    _EventStream = AsyncStream[OutputT]  # at run time a union with pydantic's classes takes no parameter
+
+
+class AsyncEventStream(_EventStream[OutputT]):
     """The events of an asynchronous run; see `Agent.stream_events_async`."""
 
     __module__ = "luup_agent"
 
-    async def __anext__(self) -> Event:
+    def __init__(self, run: Run) -> None:
+        """Prepares the stream of a run that was not started."""
+        run.want_events()
+        super().__init__(run)
+
+    async def __anext__(self) -> Event[OutputT]:
         """Gives the next event; the last one is a `DoneEvent`."""
-        kind = await self._next_event()
-        if kind == _native.EVENT_NONE:
-            raise StopAsyncIteration
-        event = self._run.event(kind)
-        if kind == _native.EVENT_DONE:
-            self._end("done")
-        return event
+        events = self._run.events
+        while not events:
+            kind = await self._next_event()
+            if kind == _native.EVENT_DONE:
+                self._end("done")
+            elif kind == _native.EVENT_NONE and self._state != "running":
+                raise StopAsyncIteration
+        return events.popleft()
 
 
-class AsyncTextStream(AsyncStream[str], Coroutine[Any, Any, str]):
-    """The text of an asynchronous run: ``async for`` gives its pieces, ``await`` the whole.
+class AsyncTextStream(AsyncStream[str], Coroutine[Any, Any, OutputT]):
+    """The text of an asynchronous run: ``async for`` gives its pieces, ``await`` the whole, or the typed result.
 
     It is a coroutine too, so it goes into `asyncio.gather`, `asyncio.wait_for`, `asyncio.create_task` and
     `asyncio.run`. See `Agent.generate_async`.
@@ -219,7 +260,7 @@ class AsyncTextStream(AsyncStream[str], Coroutine[Any, Any, str]):
     def __init__(self, run: Run) -> None:
         """Prepares the stream of a run that was not started."""
         super().__init__(run)
-        self._coroutine: Optional[Coroutine[Any, Any, str]] = None
+        self._coroutine: Optional[Coroutine[Any, Any, OutputT]] = None
 
     async def __anext__(self) -> str:
         """Gives the next piece of the answer."""
@@ -229,10 +270,12 @@ class AsyncTextStream(AsyncStream[str], Coroutine[Any, Any, str]):
                 return self._run.piece
             if kind == _native.EVENT_DONE:
                 self._end("done")
-            if kind in (_native.EVENT_DONE, _native.EVENT_NONE):
+                self._run.check_answered()
+                raise StopAsyncIteration
+            if kind == _native.EVENT_NONE and self._state != "running":
                 raise StopAsyncIteration
 
-    async def _whole(self) -> str:
+    async def _whole(self) -> OutputT:
         async for _ in self:
             pass
         if self._failure is not None:
@@ -241,9 +284,10 @@ class AsyncTextStream(AsyncStream[str], Coroutine[Any, Any, str]):
             error = RunCancelledError("the stream was closed before the answer was complete")
             error.partial_text = self._run.text()
             raise error
-        return self._run.text()
+        value: OutputT = self._run.value()
+        return value
 
-    def __await__(self) -> Generator[Any, Any, str]:
+    def __await__(self) -> Generator[Any, Any, OutputT]:
         """Waits for the whole answer, what was iterated already included."""
         return self._whole().__await__()
 
@@ -274,9 +318,9 @@ class AsyncTextStream(AsyncStream[str], Coroutine[Any, Any, str]):
         self._end("closed")
 
 
-async def respond(run: Run) -> AgentResponse[str]:
+async def respond(run: Run) -> AgentResponse[Any]:
     """Starts a run and waits for its response."""
-    stream = AsyncEventStream(run)
+    stream: AsyncStream[Any] = AsyncStream(run)
     while True:
         kind = await stream._next_event()
         if kind == _native.EVENT_DONE:

@@ -1,7 +1,8 @@
 """The exceptions of luup_agent.
 
 Every failure is a `LuupError`, one class for each code of the C library, and at the same time the builtin exception
-that it is, so `except ValueError`, `except FileNotFoundError` or `except TimeoutError` work as anywhere else::
+that it is, so `except ValueError`, `except FileNotFoundError` or `except TimeoutError` work as anywhere else. The two
+without a number are raised by Python alone::
 
     LuupError
     ├── your call is wrong
@@ -22,6 +23,10 @@ that it is, so `except ValueError`, `except FileNotFoundError` or `except Timeou
         ├── ContextFullError                         -10   the text does not fit; the message tells the counts
         ├── RunCancelledError                        -13
         ├── RunTimeoutError      (TimeoutError)      -14
+        ├── InvalidOutputError   (ValueError)        -21   the answer is not what `output_type` asks for
+        ├── MaxTurnsError                            -22   the model still called tools after `max_turns` turns
+        ├── ToolRetryError                                 a tool failed more often than its `retries` allow
+        ├── ApprovalRequiredError                          calls wait for an approval; `pending` has them
         ├── InferenceError                            -4
         ├── HTTPError                                 -7
         ├── OutOfMemoryError     (MemoryError)        -2
@@ -34,9 +39,13 @@ The groups are a reading aid, not classes.
 from __future__ import annotations
 
 import errno
-from typing import Dict, Optional, Type
+from typing import TYPE_CHECKING, Dict, Optional, Tuple, Type
+
+if TYPE_CHECKING:
+    from luup_agent.messages import ToolCall
 
 __all__ = [
+    "ApprovalRequiredError",
     "BackendInitError",
     "BusyError",
     "ChatTemplateError",
@@ -46,10 +55,12 @@ __all__ = [
     "HTTPError",
     "InferenceError",
     "InternalError",
+    "InvalidOutputError",
     "InvalidParamError",
     "InvalidSchemaError",
     "JSONParseError",
     "LuupError",
+    "MaxTurnsError",
     "ModelLoadError",
     "ModelNotFoundError",
     "OutOfMemoryError",
@@ -57,6 +68,7 @@ __all__ = [
     "RunTimeoutError",
     "StorageError",
     "ToolNotFoundError",
+    "ToolRetryError",
     "UnsupportedError",
     "check_error",
 ]
@@ -68,8 +80,8 @@ class LuupError(Exception):
     Raised itself only for a code that this version does not know.
 
     Attributes:
-        code: The number of the C library's `luup_error`, such as -16.
-        code_name: Its name, such as ``"LUUP_ERROR_BUSY"``.
+        code: The number of the C library's `luup_error`, such as -16; 0 for what Python alone raises.
+        code_name: Its name, such as ``"LUUP_ERROR_BUSY"``; "" for what Python alone raises.
         partial_text: For a run that failed on its way, the text that was answered until then; else ``""``.
 
     Example:
@@ -229,7 +241,51 @@ class InternalError(LuupError):
     code_name = "LUUP_ERROR_INTERNAL"
 
 
-_CLASS_OF_CODE: Dict[int, Type[LuupError]] = {cls.code: cls for cls in LuupError.__subclasses__()}
+class InvalidOutputError(LuupError, ValueError):
+    """The answer is not what `output_type` asks for: it was cut off, or still wrong after all `retries`.
+
+    `partial_text` has the answer; `__cause__` is what the last check found, if there was one.
+    """
+
+    code = -21
+    code_name = "LUUP_ERROR_INVALID_OUTPUT"
+
+
+class MaxTurnsError(LuupError):
+    """The model still called tools after `max_turns` turns."""
+
+    code = -22
+    code_name = "LUUP_ERROR_MAX_TURNS"
+
+
+class ToolRetryError(LuupError):
+    """A tool asked for a better call, or its arguments were invalid, more often than its `retries` allow.
+
+    `__cause__` is the last `ModelRetry` or `pydantic.ValidationError`.
+
+    Attributes:
+        call: The last call.
+    """
+
+    code_name = ""
+    call: Optional[ToolCall] = None
+
+
+class ApprovalRequiredError(LuupError):
+    """The model called tools that need an approval, and there was no `approve` to ask.
+
+    The history has the calls: `Agent.resume` goes on with them. `Agent.run` does not raise this; its response has
+    them in `pending`.
+
+    Attributes:
+        pending: The calls that wait.
+    """
+
+    code_name = ""
+    pending: Tuple[ToolCall, ...] = ()
+
+
+_CLASS_OF_CODE: Dict[int, Type[LuupError]] = {cls.code: cls for cls in LuupError.__subclasses__() if cls.code}
 
 
 def make_error(code: int, message: str, partial_text: str = "") -> LuupError:

@@ -43,7 +43,7 @@ class ModelInfo(BaseModel):
         load_seconds: What loading took.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     path: str
     description: str
@@ -87,7 +87,7 @@ class ModelStats(BaseModel):
         preemptions: Runs set back into the queue for room, to be computed again.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     runs_active: int
     runs_waiting: int

@@ -2,106 +2,256 @@
 
 from __future__ import annotations
 
-from typing import Any, Generator, List, Optional, TypeVar
+from collections import deque
+from typing import TYPE_CHECKING, Any, Callable, Deque, Generator, List, Mapping, NamedTuple, Optional, Tuple, TypeVar
+
+from pydantic import ValidationError
 
 from luup_agent import _native
+from luup_agent.errors import ApprovalRequiredError, InvalidOutputError, ToolRetryError
 from luup_agent.messages import (
     AgentResponse,
     DoneEvent,
     Event,
     Message,
+    PartialEvent,
     ProgressEvent,
     ReasoningEvent,
+    RetryEvent,
     TextEvent,
     Timings,
     Usage,
 )
+from luup_agent.output import OutputSpec, dotted, explain
 from luup_agent.sampling import Settings
+from luup_agent.tool_calls import Decision, SyncCalls
+from luup_agent.tool_context import ModelRetry
+from luup_agent.tool_results import clean
+from luup_agent.tools import AnyTool
+
+if TYPE_CHECKING:
+    from luup_agent.async_calls import AsyncCalls
+    from luup_agent.partial import PartialReader
 
 T = TypeVar("T")
 
 WAIT_SLICE_MS = 50  # the longest that a Ctrl-C goes unseen
 
 
+class Task(NamedTuple):
+    """What a run is asked for.
+
+    Attributes:
+        message: The user's; None answers the history.
+        settings: Of this run.
+        output: What the answer is held to; None for plain text.
+        decisions: On calls that wait in the history, by their ids.
+        choices: Answers to be scored instead of generating one.
+    """
+
+    message: Optional[str]
+    settings: Settings
+    output: Optional[OutputSpec] = None
+    decisions: Mapping[str, Decision] = {}
+    choices: Tuple[str, ...] = ()
+
+
+ReadTools = Callable[[], Tuple[Mapping[str, AnyTool], Optional[str]]]
+
+
 class Run:
     """One user message being answered.
 
     Every driver does the same: `start`, then `advance` until the event is a DONE one, and `close` whatever happens.
+
+    Attributes:
+        events: What happened, for drivers that were asked for events (see `want_events`), to be taken from the left.
     """
 
-    def __init__(self, agent: _native.NativeAgent, message: Optional[str], settings: Settings, owner: object) -> None:
-        """Prepares the run; `owner`, the `Agent`, is kept alive with it."""
+    def __init__(self, agent: _native.NativeAgent, task: Task, owner: object, read_tools: ReadTools) -> None:
+        """Prepares the run; `owner`, the `Agent`, is kept alive with it. `read_tools` is asked when it starts."""
         self._agent = agent
-        self._message = message
-        self._settings = settings
+        self._task = task
         self._owner = owner
+        self._read_tools = read_tools
         self._text: List[str] = []
         self._reasoning: List[str] = []
+        self._turn_over = False  # the text so far came before calls
+        self._retried = False
+        self._problem: Optional[Exception] = None  # what the last review found
+        self._partial: Optional[PartialReader] = None
+        self._wants_events = False
+        self._output: Any = None
+        self.events: Deque[Event[Any]] = deque()
         self.native = _native.NativeRun()
+        self.calls: Any = None
         self.piece = ""  # the text of the last TEXT or REASONING event
 
+    def want_events(self) -> None:
+        """From now on `events` is filled."""
+        self._wants_events = True
+        if self._task.output is not None:
+            self._partial = self._task.output.partial_reader()
+
     def start(self) -> None:
-        """Begins to answer."""
+        """Begins to answer; a thread drives the run."""
+        self._start(SyncCalls)
+
+    def start_async(self) -> AsyncCalls:
+        """Begins to answer; an event loop drives the run."""
+        from luup_agent.async_calls import AsyncCalls
+
+        self._start(AsyncCalls)
+        calls: AsyncCalls = self.calls
+        return calls
+
+    def _start(self, calls_type: Any) -> None:
+        task = self._task
         try:
-            self.native.start(self._agent, self._message, self._settings)
+            tools, definitions = self._read_tools()
+            schema = None if task.output is None else task.output.schema
+            self.calls = calls_type(
+                self.native, self._owner, task.settings, task.decisions, self.events if self._wants_events else None
+            )
+            self.calls.tools = tools
+            self.native.start(
+                self._agent, task.settings, _native.RunRequest(task.message, definitions, schema, task.choices)
+            )
         except BaseException:
             self.close()
             raise
 
     def advance(self, timeout_ms: int) -> int:
-        """Waits up to `timeout_ms` for an event, takes it in and gives its type.
+        """Does what the run waits for, or waits up to `timeout_ms` for an event; takes it in and gives its type.
 
         Raises:
             LuupError: The run failed.
+            BaseException: A tool ended it.
         """
+        calls = self.calls
+        if calls.active:
+            try:
+                calls.work(timeout_ms)
+            except BaseException as error:
+                self.with_partial_text(error)
+                raise
+            if calls.active or self.events:
+                timeout_ms = 0
         return self.take(self.native.next(timeout_ms))
 
     def take(self, kind: int) -> int:
         """Takes in the event of type `kind` that `native.next` has just given, and gives `kind`."""
         if kind == _native.EVENT_TEXT:
             self.piece = self.native.text()
+            self._begin_turn()
             self._text.append(self.piece)
         elif kind == _native.EVENT_REASONING:
             self.piece = self.native.text()
+            self._begin_turn()
             self._reasoning.append(self.piece)
+        elif kind == _native.EVENT_TOOL_CALL:
+            self._turn_over = True
+            self.calls.take()
+        elif kind == _native.EVENT_OUTPUT:
+            self._review()
+        elif kind == _native.EVENT_RETRY:
+            self._turn_over = self._retried = True
         elif kind == _native.EVENT_ERROR:
-            raise _native.exit_quietly(self.native.error(self.text()))
+            error = self.native.error(self.text())
+            if isinstance(error, InvalidOutputError):
+                error.__cause__ = self._problem
+            raise _native.exit_quietly(error)
+        elif kind == _native.EVENT_DONE and not self.calls.pending:
+            self._begin_turn()  # an answer without text, after calls
+        if self._wants_events and kind != _native.EVENT_NONE:
+            self._tell(kind)
         return kind
 
+    def _begin_turn(self) -> None:
+        if self._turn_over:
+            self._turn_over = False
+            self._text.clear()
+            self._reasoning.clear()
+            if self._partial is not None and self._task.output is not None:
+                self._partial = self._task.output.partial_reader()
+
+    def _review(self) -> None:
+        """Validates the answer and tells the core what it is worth."""
+        assert self._task.output is not None
+        try:
+            self._output = self._task.output.validate(self.native.text())
+        except (ValidationError, ModelRetry) as error:
+            self._problem = error
+            self.native.review(clean(explain(error)))
+        else:
+            self.native.review(None)
+            if self._wants_events:
+                self.events.append(PartialEvent[Any](output=self._output))
+
+    def _tell(self, kind: int) -> None:
+        """Adds the events for what was just taken in; those of calls are added by `calls`."""
+        if kind == _native.EVENT_TEXT:
+            self.events.append(TextEvent(text=self.piece))
+            if self._partial is not None:
+                self.events.extend(PartialEvent[Any](output=value) for value in self._partial.feed(self.piece))
+        elif kind == _native.EVENT_REASONING:
+            self.events.append(ReasoningEvent(text=self.piece))
+        elif kind == _native.EVENT_PROGRESS:
+            done, total = self.native.progress()
+            self.events.append(ProgressEvent(done=done, total=total))
+        elif kind == _native.EVENT_RETRY:
+            self.events.append(RetryEvent(reason=self.native.text()))
+        elif kind == _native.EVENT_DONE:
+            response = self.response()
+            self.events.append(DoneEvent[Any](finish_reason=response.finish_reason, response=response))
+
+    def with_partial_text(self, error: BaseException) -> BaseException:
+        """`error`, which ends the run; one of this package has the answer so far then."""
+        if isinstance(error, ToolRetryError):
+            error.partial_text = self.text()
+        return error
+
     def text(self) -> str:
-        """The answer so far."""
+        """The answer so far: what the model said since the last calls."""
         return "".join(self._text)
 
-    def event(self, kind: int) -> Event:
-        """The event of type `kind` that was just taken in, for the user."""
-        if kind == _native.EVENT_TEXT:
-            return TextEvent(text=self.piece)
-        if kind == _native.EVENT_REASONING:
-            return ReasoningEvent(text=self.piece)
-        if kind == _native.EVENT_PROGRESS:
-            done, total = self.native.progress()
-            return ProgressEvent(done=done, total=total)
-        response = self.response()
-        return DoneEvent(finish_reason=response.finish_reason, response=response)
+    def value(self) -> Any:
+        """The answer, after the DONE event: the typed result, or the text.
 
-    def response(self) -> AgentResponse[str]:
+        Raises:
+            ApprovalRequiredError: There is none, because calls wait for an approval.
+        """
+        self.check_answered()
+        return self.text() if self._task.output is None else self._output
+
+    def check_answered(self) -> None:
+        """Raises `ApprovalRequiredError` if calls wait for an approval."""
+        pending = self.calls.waiting()
+        if pending:
+            names = ", ".join(call.name for call in pending)
+            error = ApprovalRequiredError(f"calls wait for an approval: {names}; Agent.resume goes on with them")
+            error.pending = tuple(pending)
+            error.partial_text = self.text()
+            raise error
+
+    def response(self) -> AgentResponse[Any]:
         """What came out, after the DONE event."""
         text = self.text()
         reasoning = "".join(self._reasoning) or None
-        messages = [] if self._message is None else [Message(role="user", content=self._message)]
-        messages.append(Message(role="assistant", content=text, reasoning=reasoning))
         counts = self.native.measures()
         prompt, cached, answer = counts["prompt_tokens"], counts["cached_tokens"], counts["answer_tokens"]
-        return AgentResponse[str](
-            output=text,
+        plain = self._task.output is None
+        return AgentResponse[Any](
+            output=text if plain else self._output,
             text=text,
             reasoning=reasoning,
-            messages=messages,
+            messages=self._messages(text, reasoning),
             usage=Usage(
                 prompt_tokens=prompt,
                 cached_tokens=cached,
                 completion_tokens=answer,
                 total_tokens=prompt + answer,
+                turns=counts["turns"],
             ),
             timings=Timings(
                 queue_seconds=counts["queue_seconds"],
@@ -113,7 +263,18 @@ class Run:
                 decode_tokens=max(answer - 1, 0),
             ),
             finish_reason=self.native.finish_reason(),
+            tool_calls=self.calls.calls(),
+            pending=self.calls.waiting(),
+            confidence={dotted(pointer): value for pointer, value in self.native.confidence().items()},
         )
+
+    def _messages(self, text: str, reasoning: Optional[str]) -> List[Message]:
+        """The messages that the run has added; the core is asked only if there are more than two."""
+        if self.calls.log or self._retried:
+            return [Message.from_dict("history", message) for message in self.native.messages()]
+        message = self._task.message
+        asked = [] if message is None else [Message(role="user", content=message)]
+        return [*asked, Message(role="assistant", content=text, reasoning=reasoning)]
 
     def close(self) -> None:
         """Cancels the run if it goes on, and gives the handle back."""
@@ -154,7 +315,7 @@ def stream_text(run: Run) -> Stream[str]:
     return Stream(run, _text_steps(run))
 
 
-def stream_events(run: Run) -> Stream[Event]:
+def stream_events(run: Run) -> Stream[Event[Any]]:
     """All events of a started run. Closing the stream cancels the run at once."""
     return Stream(run, _event_steps(run))
 
@@ -167,17 +328,18 @@ def _text_steps(run: Run) -> Generator[str, None, None]:
             if kind == _native.EVENT_TEXT:
                 yield run.piece
             elif kind == _native.EVENT_DONE:
+                run.check_answered()
                 return
     finally:
         run.close()
 
 
-def _event_steps(run: Run) -> Generator[Event, None, None]:
+def _event_steps(run: Run) -> Generator[Event[Any], None, None]:
     try:
         while True:
             kind = run.advance(WAIT_SLICE_MS)
-            if kind != _native.EVENT_NONE:
-                yield run.event(kind)
+            while run.events:
+                yield run.events.popleft()
             if kind == _native.EVENT_DONE:
                 return
     finally:
@@ -185,9 +347,10 @@ def _event_steps(run: Run) -> Generator[Event, None, None]:
 
 
 def complete(run: Run) -> None:
-    """Starts a run and takes in all its events but the last; `run` still has to be closed."""
+    """Starts a run and takes in all its events; `run` still has to be closed."""
     run.start()
-    while not run.native.wait(WAIT_SLICE_MS):  # this thread is not woken for every token
-        pass
-    while run.advance(0) != _native.EVENT_DONE:
-        pass
+    kind = _native.EVENT_NONE
+    while kind != _native.EVENT_DONE:
+        if kind == _native.EVENT_NONE and not run.calls.active:
+            run.native.wait(WAIT_SLICE_MS)  # this thread is not woken for every token
+        kind = run.advance(WAIT_SLICE_MS if run.calls.active else 0)

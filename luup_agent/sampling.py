@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Mapping, NamedTuple, Optional, Sequence, Union
 
 from typing_extensions import TypedDict
+
+if TYPE_CHECKING:
+    from luup_agent.messages import ToolCall
+    from luup_agent.tools import ToolLike
+
+    Approve = Callable[[ToolCall], Union[bool, str, Awaitable[Union[bool, str]]]]
 
 
 class RunOptions(TypedDict, total=False):
     """What one call may set differently from its agent; the meanings and units are those of `Agent`'s parameters.
+
+    `tools` come to the agent's own for this call; one of the same name takes its place.
 
     Example:
         >>> options: RunOptions = {"temperature": 0, "max_tokens": 32, "timeout": 10}
@@ -26,6 +34,13 @@ class RunOptions(TypedDict, total=False):
     stop: Union[str, Sequence[str], None]
     max_tokens: Optional[int]
     timeout: Optional[float]
+    tools: Sequence[ToolLike]
+    tool_choice: str
+    parallel_tool_calls: bool
+    max_turns: int
+    retries: int
+    deps: Any
+    approve: Optional[Approve]
 
 
 class Settings(NamedTuple):
@@ -41,6 +56,13 @@ class Settings(NamedTuple):
     stop: Union[str, Sequence[str], None]
     max_tokens: Optional[int]
     timeout: Optional[float]
+    tools: Sequence[ToolLike] = ()
+    tool_choice: str = "auto"
+    parallel_tool_calls: bool = True
+    max_turns: int = 16
+    retries: int = 1
+    deps: Any = None
+    approve: Optional[Approve] = None
 
     def override(self, caller: str, options: Mapping[str, Any]) -> Settings:
         """These settings with `options` put over them.

@@ -5,6 +5,7 @@ import gc
 import importlib.util
 import ipaddress
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import random_model
 
 from luup_agent import Agent, LuupError, Model, catalog
 
@@ -151,6 +153,12 @@ class SyncAPI:
     def events(self, agent, message, **options):
         return list(agent.stream_events(message, **options))
 
+    def resume(self, agent, approvals, **options):
+        return agent.resume(approvals, **options)
+
+    def classify(self, agent, text, labels, **options):
+        return agent.classify(text, labels, **options)
+
     def first_piece(self, agent, message, **options):
         stream = agent.generate_stream(message, **options)
         piece = next(stream)
@@ -213,6 +221,12 @@ class AsyncAPI:
             return [event async for event in agent.stream_events_async(message, **options)]
 
         return self.do(collect())
+
+    def resume(self, agent, approvals, **options):
+        return self.do(agent.resume_async(approvals, **options))
+
+    def classify(self, agent, text, labels, **options):
+        return self.do(agent.classify_async(text, labels, **options))
 
     def first_piece(self, agent, message, **options):
         return self.do(self._first(agent.generate_async(message, **options)))
@@ -316,6 +330,31 @@ def tool():
         return found[-1]
 
     return find
+
+
+@pytest.fixture(scope="session")
+def templates():
+    """The chat templates that llama.cpp bundles, from the tree that the last build used, sorted.
+
+    Skips the test where there are none.
+    """
+    caches = (Path(__file__).parents[1] / "build").glob("*/CMakeCache.txt")
+    for cache in sorted(caches, key=lambda path: path.stat().st_mtime, reverse=True):
+        found = re.search(r"^llama\.cpp_SOURCE_DIR:\w+=(.+)$", cache.read_text(encoding="utf-8"), re.MULTILINE)
+        files = sorted(Path(found.group(1)).glob("models/templates/*.jinja")) if found else []
+        if files:
+            return files
+    pytest.skip("no build here, or one with a llama.cpp that has no models/templates")
+
+
+@pytest.fixture(scope="session")
+def marked_path(model_path, templates, tmp_path_factory):
+    """The file of a tiny model with the real one's vocabulary and the control tokens of all templates."""
+    gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
+    path = tmp_path_factory.mktemp("marked") / "marked.gguf"
+    names = random_model.markers(template.read_text(encoding="utf-8") for template in templates)
+    random_model.write(gguf, numpy, model_path, path, names, context=32768, closing='"]}<')
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,11 @@ def documented():
             continue
         yield name, value
         if inspect.isclass(value):
-            for member, function in vars(value).items():
+            for member in dir(value):
+                function = inspect.getattr_static(value, member)
                 function = getattr(function, "__func__", function)
+                if not str(getattr(function, "__module__", "")).startswith("luup_agent"):
+                    continue
                 if inspect.isfunction(function) and not member.startswith("_"):
                     yield f"{name}.{member}", function
 

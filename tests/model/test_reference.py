@@ -7,6 +7,8 @@ import pytest
 
 from luup_agent import Agent
 
+pytestmark = pytest.mark.slow
+
 TOKENS = 24
 NEAR_TIE = 0.5  # logits; Q4_1 weights move them by as much when a batch is cut otherwise
 

@@ -10,7 +10,8 @@ from luup_agent import LuupError, check_error
 from luup_agent import errors as errors_module
 from luup_agent._luup_cffi import lib
 
-CLASSES = LuupError.__subclasses__()
+PYTHON_ONLY = [luup_agent.ApprovalRequiredError, luup_agent.ToolRetryError]
+CLASSES = [cls for cls in LuupError.__subclasses__() if cls not in PYTHON_ONLY]
 CODES = {name: getattr(lib, name) for name in dir(lib) if name.startswith("LUUP_ERROR_")}
 
 
@@ -30,6 +31,7 @@ def test_there_is_one_class_for_each_code_of_the_header():
         ("InvalidSchemaError", ValueError),
         ("ChatTemplateError", ValueError),
         ("RunTimeoutError", TimeoutError),
+        ("InvalidOutputError", ValueError),
         ("StorageError", OSError),
     ],
 )
@@ -54,7 +56,7 @@ def test_success_raises_nothing():
     check_error(0, "a message that nobody needs")
 
 
-@pytest.mark.parametrize("code", [-21, -1000, 7])
+@pytest.mark.parametrize("code", [-23, -1000, 7])
 def test_an_unknown_code_keeps_its_number(code):
     with pytest.raises(LuupError) as caught:
         check_error(code)
@@ -94,13 +96,26 @@ def test_errors_can_be_copied_and_pickled(cls, clone):
     assert getattr(again, "errno", None) == getattr(error, "errno", None)
 
 
+@pytest.mark.parametrize("cls", PYTHON_ONLY, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_what_python_alone_raises_has_no_code_and_keeps_its_calls(cls, clone):
+    call = luup_agent.ToolCall.from_json("call_1", "add", '{"a": 1}')
+    error = cls("no")
+    assert (error.code, error.code_name, error.partial_text) == (0, "", "")
+    name, value = ("pending", (call,)) if cls is luup_agent.ApprovalRequiredError else ("call", call)
+    setattr(error, name, value)
+    again = clone(error)
+    assert type(again) is cls
+    assert (str(again), getattr(again, name)) == ("no", value)
+
+
 def test_a_missing_file_has_its_errno():
     assert luup_agent.ModelNotFoundError("x").errno == 2
 
 
 def test_the_tree_is_drawn_whole():
-    for cls in CLASSES:
+    for cls in [*CLASSES, *PYTHON_ONLY]:
         line = next(line for line in errors_module.__doc__.splitlines() if f" {cls.__name__} " in line)
-        assert f"{cls.code} " in line + " "
+        assert not cls.code or f"{cls.code} " in line + " "
         if len(cls.__bases__) > 1:
             assert f"({cls.__bases__[1].__name__})" in line

@@ -1,7 +1,8 @@
 """Messages, events and responses are plain values."""
 
+import json
 import pickle
-from typing import get_args
+from typing import List, get_args
 
 import pytest
 from hypothesis import given
@@ -14,19 +15,31 @@ from luup_agent import (
     Event,
     InvalidParamError,
     Message,
+    PartialEvent,
     ProgressEvent,
     ReasoningEvent,
+    RetryEvent,
     TextEvent,
     Timings,
+    ToolCall,
+    ToolCallEvent,
+    ToolResult,
+    ToolResultEvent,
     Usage,
 )
 
+arguments = st.dictionaries(st.text(), st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
+calls = st.builds(ToolCall.from_json, st.text(), st.text(), arguments.map(json.dumps))
 messages = st.builds(
     Message,
     role=st.sampled_from(["system", "user", "assistant", "tool"]),
     content=st.text(),
     reasoning=st.none() | st.text(),
+    tool_calls=st.lists(calls, max_size=3).map(tuple),
+    tool_call_id=st.none() | st.text(),
+    name=st.none() | st.text(),
 )
+CALL = ToolCall.from_json("call_1", "add", '{"a": 5, "b": [3]}')
 
 
 def timings(**values):
@@ -50,8 +63,41 @@ def test_a_message_survives_the_way_to_openai_and_back(message):
     assert Message.from_dict("message", message.to_dict()) == message
 
 
-def test_a_message_without_reasoning_has_no_such_key():
+def test_what_a_message_does_not_have_is_no_key():
     assert Message(role="user", content="Hi").to_dict() == {"role": "user", "content": "Hi"}
+
+
+def test_calls_are_written_as_openai_does():
+    message = Message(role="assistant", content="", tool_calls=(CALL,))
+    function = {"name": "add", "arguments": '{"a": 5, "b": [3]}'}
+    call = {"id": "call_1", "type": "function", "function": function}
+    assert message.to_dict() == {"role": "assistant", "content": "", "tool_calls": [call]}
+    assert Message.from_dict("message", {**message.to_dict(), "content": None}) == message
+    assert message.tool_calls[0].arguments == {"a": 5, "b": [3]}
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        "a text",
+        [5],
+        [{}],
+        [{"id": "1", "function": "add"}],
+        [{"id": "1", "function": {"name": "add"}}],
+        [{"id": None, "function": {"name": "add", "arguments": "{}"}}],
+        [{"id": "1", "function": {"name": "add", "arguments": {}}}],
+        [{"id": "1", "function": {"name": "add", "arguments": "[]"}}],
+        [{"id": "1", "function": {"name": "add", "arguments": "{"}}],
+    ],
+)
+def test_what_is_no_call_is_refused(calls):
+    with pytest.raises(InvalidParamError, match=r"message\.tool_calls|call '1'"):
+        Message.from_dict("message", {"role": "assistant", "content": "", "tool_calls": calls})
+
+
+def test_a_result_is_made_of_its_content():
+    assert ToolResult("sunny") == ToolResult(content="sunny", is_error=False)
+    assert ToolResult("no", is_error=True).is_error
 
 
 @pytest.mark.parametrize(
@@ -86,7 +132,14 @@ def test_speeds_of_nothing_are_zero():
         TextEvent(text="Hi"),
         ReasoningEvent(text="Hm"),
         ProgressEvent(done=1, total=2),
-        DoneEvent(finish_reason="stop", response=RESPONSE),
+        CALL,
+        CALL.model_copy(update={"result": ToolResult("8")}),
+        ToolResult("8"),
+        ToolCallEvent(call=CALL),
+        ToolResultEvent(call_id="call_1", name="add", content="8", is_error=False),
+        PartialEvent[List[int]](output=[1, 2]),
+        RetryEvent(reason="too long"),
+        DoneEvent[str](finish_reason="stop", response=RESPONSE),
         RESPONSE,
     ],
     ids=lambda value: type(value).__name__,
@@ -100,7 +153,7 @@ def test_values_are_frozen_and_can_be_pickled_and_written_as_json(value):
 
 def test_events_are_told_apart_by_their_type():
     types = {cls.model_fields["type"].default for cls in get_args(Event)}
-    assert types == {"text", "reasoning", "progress", "done"}
+    assert types == {"text", "reasoning", "progress", "tool_call", "tool_result", "partial", "retry", "done"}
 
 
 def test_a_response_is_generic():

@@ -10,6 +10,8 @@ import luup_agent
 from luup_agent import Agent, InvalidParamError, Model, RunOptions, _native
 from luup_agent.sampling import Settings
 
+OURS = {"seed", "stop", "timeout", "tools", "tool_choice", "deps", "approve"}  # have no default in the library
+
 
 def defaults(function):
     parameters = inspect.signature(function).parameters.values()
@@ -23,7 +25,14 @@ def test_sampling_defaults_are_the_librarys():
     assert python["seed"] is None
     assert native.pop("stop") == _native.ffi.NULL
     assert {name: python[name] for name in native} == pytest.approx(native)
-    assert set(native) == set(Settings._fields) - {"seed", "stop", "timeout"}
+    assert set(native) | set(_native.default_run_params()) == set(Settings._fields) - OURS
+
+
+def test_run_defaults_are_the_librarys():
+    python = defaults(Agent.__init__)
+    native = _native.default_run_params()
+    assert {name: python[name] for name in native} == native
+    assert Settings._field_defaults == {name: python[name] for name in Settings._field_defaults}
 
 
 def test_model_defaults_are_the_librarys():
@@ -40,7 +49,13 @@ def test_every_setting_of_an_agent_can_be_overridden():
 
 @pytest.mark.parametrize(
     ("sync", "twin"),
-    [("generate", "generate_async"), ("run", "run_async"), ("stream_events", "stream_events_async")],
+    [
+        ("generate", "generate_async"),
+        ("run", "run_async"),
+        ("stream_events", "stream_events_async"),
+        ("resume", "resume_async"),
+        ("classify", "classify_async"),
+    ],
 )
 def test_async_twins_take_the_same_parameters(sync, twin):
     one, other = inspect.signature(getattr(Agent, sync)), inspect.signature(getattr(Agent, twin))
@@ -76,6 +91,13 @@ def test_public_names_are_sorted_and_say_where_they_come_from():
             assert value.__module__ == "luup_agent", name
 
 
+def members_of(cls):
+    """What a class has from this package's classes."""
+    for part in cls.__mro__:
+        if part.__module__.partition(".")[0] == "luup_agent":
+            yield from vars(part).items()
+
+
 def test_everything_public_is_documented():
     for name in luup_agent.__all__:
         value = getattr(luup_agent, name)
@@ -83,7 +105,7 @@ def test_everything_public_is_documented():
             continue
         assert value.__doc__, name
         if inspect.isclass(value) and not issubclass(value, Exception):
-            for member, function in vars(value).items():
+            for member, function in members_of(value):
                 if inspect.isfunction(function) and not member.startswith("_"):
                     assert function.__doc__, f"{name}.{member}"
 
@@ -105,5 +127,17 @@ def test_the_import_brings_nothing_heavy_along():
     )
     result = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
     loaded = set(eval(result.stdout))
-    assert not loaded & {"asyncio", "httpx", "rich", "click", "socket", "numpy", "ctypes", "subprocess", "urllib"}
+    assert not loaded & {
+        "asyncio",
+        "concurrent",
+        "docstring_parser",
+        "httpx",
+        "rich",
+        "click",
+        "socket",
+        "numpy",
+        "ctypes",
+        "subprocess",
+        "urllib",
+    }
     assert result.stderr == ""

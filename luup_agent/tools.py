@@ -1,0 +1,264 @@
+"""`Tool`: a function that a model may call, with the JSON schema of its arguments."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Callable, Dict, Generic, Mapping, Optional, TypeVar, Union, cast, overload
+
+from typing_extensions import Literal, ParamSpec
+
+from luup_agent import _native
+from luup_agent.errors import InvalidParamError, InvalidSchemaError
+from luup_agent.tool_results import MAX_RESULT_CHARS
+from luup_agent.tool_schema import (
+    Arguments,
+    Signature,
+    describe_parameters,
+    parameter_of,
+    read_docstring,
+    read_schema,
+    read_signature,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+OnError = Literal["model", "raise"]
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_CHOICES = ("auto", "none", "required")  # what `tool_choice` says without naming a tool
+
+
+class Tool(Generic[P, R]):
+    """A function that a model may call. Still callable itself.
+
+    The name, the description and the arguments are read from the function: its signature and its docstring (Google,
+    NumPy or Sphinx style). Types may be all that pydantic knows; the function gets what pydantic makes of them. A
+    first parameter annotated `RunContext` gets the context of the run, and the model knows nothing of it.
+
+    What the function returns becomes text: a str as it is, None ``null``, anything else JSON. If it raises
+    `ModelRetry`, or the arguments fail in a validator that the schema can't express, the model is told and may call
+    again, `retries` times in a run; then the run fails with `ToolRetryError`. Any other `Exception` is told to the
+    model too, and logged; with ``on_error="raise"`` it ends the run instead and comes out of the call.
+
+    Attributes:
+        function: What is called.
+        name: What the model calls it.
+        description: What the model is told of it.
+        parameters: The JSON schema of the arguments.
+        timeout: Seconds after which the model is told that the tool did not answer; None for no limit.
+        retries: How often a run may ask for a better call; None for the `retries` of the run.
+        requires_approval: Whether a call waits for `approve`, or for `Agent.resume`.
+        on_error: "model" or "raise".
+        max_result_chars: Of a longer result the model gets the beginning and the end.
+        takes_context: Whether the function's first parameter gets the `RunContext`.
+
+    Example:
+        >>> def add(a: int, b: int = 1) -> int:
+        ...     '''Adds two numbers.'''
+        ...     return a + b
+        >>> Tool(add).definition["function"]["name"], Tool(add).parameters["required"]
+        ('add', ['a'])
+    """
+
+    function: Callable[P, R]
+    name: str
+    description: str
+    parameters: Dict[str, Any]
+    timeout: Optional[float]
+    retries: Optional[int]
+    requires_approval: bool
+    on_error: OnError
+    max_result_chars: int
+    takes_context: bool
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        *,
+        name: Optional[str] = None,
+        description: Optional[str] = None,
+        parameters: Optional[Mapping[str, Any]] = None,
+        timeout: Optional[float] = None,
+        retries: Optional[int] = None,
+        requires_approval: bool = False,
+        on_error: OnError = "model",
+        max_result_chars: int = MAX_RESULT_CHARS,
+    ) -> None:
+        """Makes a tool.
+
+        Args:
+            function: A function, a method of an object, a `functools.partial` (the model has no say in what that has
+                fixed), another callable, or an ``async def``.
+            name: 1 to 64 letters, digits, "_" or "-"; by default the function's.
+            description: By default the function's docstring, without the part about the parameters.
+            parameters: A JSON schema of an object, instead of the signature: the function gets the parsed JSON as
+                keywords.
+            timeout: Seconds for a call.
+            retries: How often a run may ask for a better call.
+            requires_approval: Let calls wait for an approval.
+            on_error: Whether an exception is told to the "model" (default), or is to "raise".
+            max_result_chars: How much of a result the model gets.
+
+        Raises:
+            InvalidParamError: The function can't be a tool, or an argument is wrong; the message names the parameter.
+            InvalidSchemaError: A parameter's type has no JSON schema, or one that can't be enforced.
+        """
+        if not callable(function):
+            raise InvalidParamError(f"a tool must be callable, not {type(function).__name__}")
+        self.function = function
+        self.name = _tool_name(function, name)
+        where = f"tool {self.name!r}"
+        text, descriptions = read_docstring(function)
+        self.description = text if description is None else description
+        _native.encode_text(f"{where}: description", self.description)
+        if _native.encode_timeout(timeout) == 0:
+            raise InvalidParamError(f"{where}: timeout must be more than 0 seconds")
+        self.timeout = timeout
+        self.retries = None if retries is None else _native.encode_int("retries", retries, 0, 100)
+        self.requires_approval = _native.encode_bool("requires_approval", requires_approval)
+        if on_error not in ("model", "raise"):
+            raise InvalidParamError(f"{where}: on_error must be 'model' or 'raise', not {on_error!r}")
+        self.on_error = on_error
+        self.max_result_chars = _native.encode_int("max_result_chars", max_result_chars, 1)
+        self.is_async = _is_async(where, function)
+        signature = self._read(parameters, descriptions)
+        self.parameters, self.takes_context, self._parse = signature
+        self._check()
+        self._definition = json.dumps(self.definition)
+
+    def _read(self, parameters: Optional[Mapping[str, Any]], descriptions: Dict[str, str]) -> Signature:
+        scope = _scope_of_caller(self.function)
+        if parameters is None:
+            signature = read_signature(self.name, self.function, scope)
+            describe_parameters(signature.schema, descriptions)
+            return signature
+        if not isinstance(parameters, Mapping):
+            raise InvalidParamError(
+                f"tool {self.name!r}: parameters must be a JSON schema as a dict, not {type(parameters).__name__}"
+            )
+        schema = copy.deepcopy(dict(parameters))
+        return Signature(schema, read_schema(self.name, self.function, scope), _parse_keywords)
+
+    def _check(self) -> None:
+        """Lets the core look at the schema."""
+        try:
+            _native.check_schema(json.dumps(self.parameters))
+        except (InvalidSchemaError, TypeError) as error:
+            parameter = parameter_of(self.parameters, str(error))
+            where = f"tool {self.name!r}" + ("" if parameter is None else f", parameter {parameter!r}")
+            raise InvalidSchemaError(f"{where}: {error}") from None
+
+    @property
+    def definition(self) -> Dict[str, Any]:
+        """The tool as OpenAI's chat API describes it.
+
+        Example:
+            >>> Tool(len, name="measure", parameters={"type": "object"}).definition["type"]
+            'function'
+        """
+        function = {"name": self.name, "description": self.description, "parameters": self.parameters}
+        return {"type": "function", "function": function}
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Calls the function."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        """Such as ``<Tool add(a, b)>``."""
+        return f"<Tool {self.name}({', '.join(self.parameters.get('properties', {}))})>"
+
+
+if TYPE_CHECKING:
+    AnyTool = Tool[..., Any]
+else:
+    AnyTool = Tool  # Python 3.8 can't put "..." there
+ToolLike = Union[AnyTool, Callable[..., Any]]
+
+
+@overload
+def tool(function: Callable[P, R]) -> Tool[P, R]: ...
+@overload
+def tool(
+    *,
+    name: Optional[str] = None,
+    description: Optional[str] = None,
+    parameters: Optional[Mapping[str, Any]] = None,
+    timeout: Optional[float] = None,
+    retries: Optional[int] = None,
+    requires_approval: bool = False,
+    on_error: OnError = "model",
+    max_result_chars: int = MAX_RESULT_CHARS,
+) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+def tool(function: Optional[Callable[..., Any]] = None, **options: Any) -> Any:
+    """Makes a `Tool` of a function; a decorator, bare or with the keywords of `Tool`.
+
+    Example:
+        >>> @tool(timeout=5)
+        ... def add(a: int, b: int) -> int:
+        ...     '''Adds two numbers.'''
+        ...     return a + b
+        >>> add(2, 3), add.name
+        (5, 'add')
+    """
+    if function is None:
+        return functools.partial(Tool, **options)
+    return Tool(function, **options)
+
+
+def as_tool(value: ToolLike) -> AnyTool:
+    """`value` itself if it is a `Tool`, else the tool made of it."""
+    return value if isinstance(value, Tool) else Tool(value)
+
+
+def _tool_name(function: Callable[..., Any], name: Optional[str]) -> str:
+    if name is None:
+        inner: Any = function
+        while isinstance(inner, functools.partial):
+            inner = inner.func
+        name = cast(str, getattr(inner, "__name__", type(inner).__name__))
+        hint = "; give a name"
+    else:
+        hint = ""
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise InvalidParamError(f"the name of a tool must be 1 to 64 letters, digits, '_' or '-', not {name!r}{hint}")
+    if name in _CHOICES:
+        raise InvalidParamError(f"a tool can't be called {name!r}, which means something else as tool_choice{hint}")
+    return name
+
+
+def _is_async(where: str, function: Callable[..., Any]) -> bool:
+    inner: Any = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    for candidate in (inner, inspect.getattr_static(type(inner), "__call__")):
+        if inspect.isgeneratorfunction(candidate) or inspect.isasyncgenfunction(candidate):
+            raise InvalidParamError(f"{where} is a generator function; return a list instead")
+        if inspect.iscoroutinefunction(candidate):
+            return True
+    return False
+
+
+def _scope_of_caller(function: Callable[..., Any]) -> Dict[str, Any]:
+    """The local names where the tool is declared: annotations written as text may use them."""
+    package = __name__.partition(".")[0]
+    frame = sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == package:
+        frame = frame.f_back
+    scope = dict(frame.f_locals)
+    inner = inspect.unwrap(function)
+    code = getattr(inner, "__code__", None)
+    for name, cell in zip(code.co_freevars if code is not None else (), getattr(inner, "__closure__", None) or ()):
+        try:
+            scope[name] = cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+    return scope
+
+
+def _parse_keywords(arguments_json: str) -> Arguments:
+    return [], json.loads(arguments_json)

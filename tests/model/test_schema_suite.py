@@ -1,0 +1,122 @@
+"""The JSON Schema Test Suite: a schema is refused when it is declared, or nothing but its instances can come out.
+
+The schemas are those of draft 2020-12 as the source distribution of `jsonschema` carries them, and `jsonschema` is
+the judge. The model has random weights and temperature 1, so that all of a grammar is walked, not its likely part.
+"""
+
+import collections
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import tarfile
+
+import pytest
+
+from luup_agent import Agent, InvalidSchemaError, _native, catalog
+
+jsonschema = pytest.importorskip("jsonschema")
+
+NAME, VERSION = "jsonschema", "4.26.0"
+SHA256 = "0c26707e2efad8aa1bfc5b7ce170f3fccc2e4918ff85989ba9ffa9facb2be326"
+FOLDER = "/json/tests/draft2020-12/"
+SEEDS = range(20)
+MAX_TOKENS = 3000  # what a grammar lets through ends long before
+
+
+def download(folder):
+    """The source distribution in `folder`, downloaded by pip the first time."""
+    archive = folder / f"{NAME}-{VERSION}.tar.gz"
+    if not archive.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = folder / "requirements.txt"
+        lock.write_text(f"{NAME}=={VERSION} --hash=sha256:{SHA256}\n")
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
+        command += ["--no-deps", "--no-binary", NAME, "--ignore-requires-python", "--require-hashes"]
+        command += ["--requirement", str(lock), "--dest", str(folder)]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL, check=False)
+        if done.returncode:
+            pytest.skip(f"{NAME} {VERSION} can't be had from pip: {done.stderr.strip()[-300:]}")
+    assert hashlib.sha256(archive.read_bytes()).hexdigest() == SHA256
+    return archive
+
+
+@pytest.fixture(scope="module")
+def schemas():
+    """(title, schema) of every group of tests."""
+    found = []
+    with tarfile.open(str(download(catalog.cache_folder().parent / "tests"))) as archive:
+        for member in sorted(archive.getmembers(), key=lambda member: member.name):
+            _, _, place = member.name.partition(FOLDER)
+            if member.isfile() and place.endswith(".json"):
+                for group in json.load(archive.extractfile(member)):
+                    found.append((f"{place}: {group['description']}", group["schema"]))
+    return found
+
+
+def answers(agent, schema):
+    """The whole answers of one run for each seed, all decoded together."""
+    request = _native.RunRequest("Go on.", None, schema)
+    runs = [(_native.NativeRun(), agent._settings._replace(seed=seed)) for seed in SEEDS]
+    outputs = []
+    try:
+        for run, settings in runs:
+            run.start(agent._native_agent, settings, request)
+        for run, _ in runs:
+            kind = _native.EVENT_NONE
+            while kind != _native.EVENT_DONE:
+                kind = run.next(-1)
+                assert kind not in (_native.EVENT_ERROR, _native.EVENT_RETRY), run.text()
+                if kind == _native.EVENT_OUTPUT:
+                    outputs.append(run.text())
+                    run.review(None)
+    finally:
+        for run, _ in runs:
+            run.close()
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def agent(tiny_model):
+    """Walks a grammar at random."""
+    return Agent(
+        tiny_model, temperature=1.0, top_k=100, top_p=1.0, min_p=0.0, max_tokens=MAX_TOKENS, enable_history=False
+    )
+
+
+def refusal(schema):
+    """Why a schema is refused; None if it is not."""
+    try:
+        _native.check_schema(schema)
+    except InvalidSchemaError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.network  # once: the source distribution is kept
+def test_every_schema_is_refused_or_holds(schemas, agent, record_property):
+    assert len(schemas) > 350
+    refused, unjudged, wrong, distinct = collections.Counter(), [], [], 0
+    for title, schema in schemas:
+        text = json.dumps(schema)
+        reason = refusal(text)
+        if reason is not None:
+            assert reason.startswith("/") or ": " in reason, (title, reason)
+            refused[title.partition(":")[0]] += 1
+            continue
+        judge = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
+        outputs = answers(agent, text)
+        assert len(outputs) == len(SEEDS)
+        distinct += len(set(outputs))
+        try:
+            wrong += [(title, output) for output in outputs if not judge.is_valid(json.loads(output))]
+        except re.error:  # a pattern that ECMAScript has and Python has not
+            unjudged.append(title)
+    record_property("schemas", len(schemas))
+    record_property("refused", sum(refused.values()))
+    print(f"{len(schemas)} schemas, {sum(refused.values())} refused, {distinct} different answers: {dict(refused)}")
+    assert not wrong
+    assert len(unjudged) <= 2, unjudged
+    assert sum(refused.values()) < len(schemas) / 5
