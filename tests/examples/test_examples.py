@@ -12,6 +12,13 @@ FOLDER = Path(__file__).resolve().parents[2] / "examples"
 EXPECTED = {
     "async_streaming.py": ["Ann got ", "Paris", "Ben got ", "Tokyo", "Cleo got ", "Cairo", "Berlin"],
     "basic_chat.py": ["Paris", "5 messages, "],
+    "structured_output.py": ["{'title': ", " is a ", "sure of the genre: ", " colors: ", "happy: ", "sad: "],
+    "tool_calling.py": [
+        "weather is called with {'city': ",
+        "weather gave: It is sunny in ",
+        "is allowed",
+        "book_flight gave: The flight to ",
+    ],
 }
 
 
