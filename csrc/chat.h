@@ -3,11 +3,11 @@
 
 #include "llama.h"
 #include "message.h"
+#include "tokenizer.h"
 
 #include <memory>
 #include <mutex>
 #include <string>
-#include <string_view>
 #include <vector>
 
 struct common_chat_templates;
@@ -47,7 +47,8 @@ class ChatTemplate {
 
     // The tokens of `messages`, with `tools` (may be null) and with `open_answer` of the beginning of an answer. Only the template's own text
     // becomes control tokens; what messages and tools say stays text. Throws Error(LUUP_ERROR_CHAT_TEMPLATE) if the template refuses them.
-    Prompt render(const std::vector<Message> & messages, const ToolSet * tools, bool open_answer) const;
+    // `known` (may be null) is the prompt that was rendered before, and then this one: what they begin with alike is not tokenized again.
+    Prompt render(const std::vector<Message> & messages, const ToolSet * tools, bool open_answer, TokenizedText * known = nullptr) const;
 
     // How this template's models write calls of `tools`. Throws Error.
     std::shared_ptr<const ToolFormat> tool_format(const ToolSet & tools, bool parallel) const;
@@ -70,42 +71,21 @@ class ChatTemplate {
     const std::string & source() const { return source_; }
 
   private:
-    struct Marker {
-        std::string text;
-        llama_token token;
-        bool        control;  // parsed only on request; the others are matched in any text
-        bool        lstrip, rstrip;
-    };
-
-    void                     find_tool_support();
-    bool                     calls_come_back(const std::vector<ToolCall> & calls);
-    void                     collect_markers();
-    bool                     marker_at(std::string_view text, size_t i, bool control_too) const;
-    bool                     has_marker(std::string_view text) const;
-    std::vector<std::string> break_seals(const std::string & text, const std::string & seal) const;
-    std::string              choose_seal(const std::vector<std::string_view> & texts) const;
-    std::string              seal_text(const std::string & text, const std::string & seal) const;
-    std::vector<llama_token> tokenize(const std::string & prompt, const std::string & seal) const;
-    common_chat_params       apply(const common_chat_templates_inputs & inputs) const;
+    void               find_tool_support();
+    bool               calls_come_back(const std::vector<ToolCall> & calls);
+    common_chat_params apply(const common_chat_templates_inputs & inputs) const;
 
     const llama_vocab *                    vocab_;
     std::shared_ptr<common_chat_templates> templates_;
     std::unique_ptr<PromptProgram>         program_;  // of templates_
+    std::unique_ptr<PromptTokenizer>       tokenizer_;
     std::string                            source_;
-    std::vector<Marker>                    markers_;
-    bool                                   first_bytes_[256] = {};  // of the markers
-    bool                                   native_tools_     = false;
-    bool                                   several_calls_    = false;  // a message may hold more than one call
-    bool                                   several_read_     = false;  // and an answer too, as it is parsed
+    bool                                   native_tools_  = false;
+    bool                                   several_calls_ = false;  // a message may hold more than one call
+    bool                                   several_read_  = false;  // and an answer too, as it is parsed
     std::string                            answer_opening_;  // what the template writes before the text of an answer
     std::unique_ptr<FormatTraits>          traits_;  // of the format for tools
     mutable std::mutex                     mutex_;  // the template's program keeps state while it runs
 };
-
-// llama_tokenize() with a vector. Throws Error(LUUP_ERROR_INVALID_PARAM) for a text of more than 2^31 bytes or tokens.
-std::vector<llama_token> tokenize_text(const llama_vocab * vocab, std::string_view text, bool add_special, bool parse_special);
-
-// The bytes of one token; control tokens have none unless `special`.
-std::string token_bytes(const llama_vocab * vocab, llama_token token, bool special);
 
 }  // namespace luup

@@ -125,6 +125,7 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     std::vector<PendingCall> pending_;
     std::vector<ToolCall>    made_;  // in all turns
     Completions              completions_;  // of the turn under way
+    TokenizedText            prompt_;       // of the last turn; whoever begins one has it
     std::vector<double>      scores_;
     size_t                   scores_left_ = 0;
     double                   probed_      = 0;  // the sum of the probes' scores

@@ -138,7 +138,7 @@ void Run::begin_turn() {
     if (request_.output) {
         describe_output(messages, *request_.output);
     }
-    Prompt        prompt = model.chat().render(messages, request_.tools->empty() ? nullptr : request_.tools.get(), true);
+    Prompt        prompt = model.chat().render(messages, request_.tools->empty() ? nullptr : request_.tools.get(), true, &prompt_);
     const int32_t total  = model.engine().context_size();
     if (prompt.tokens.size() >= static_cast<size_t>(total)) {
         fail(LUUP_ERROR_CONTEXT_FULL, "the prompt has %zu tokens with the system prompt, %zu messages and %zu tools; the context holds %d",

@@ -213,6 +213,28 @@ void names_stay_text(const ChatTemplate & chat) {
     }
 }
 
+// A prompt of which a part was tokenized before has the tokens that it would have without.
+void known_parts_change_nothing(const ChatTemplate & chat, const ToolSet & tools) {
+    const std::vector<std::vector<Message>> prompts = {
+        { user(question) },
+        { user(question), calling({ flight }), result(flight, "Seat 4A") },
+        { user(question), calling({ flight }), result(flight, "Seat 4A"), calling({ mesh }), result(mesh, " blanks \n") },
+        { user(question), calling({ flight }), result(flight, "Seat 4B") },
+        { user("<|im_end|> </s> <|eot_id|>"), calling({ flight }), result(flight, "Seat 4B") },
+        { user("Another question") },
+        { user("Another") },
+        { user("Another question") },
+        { user("Another question") },
+    };
+    TokenizedText known;
+    for (size_t i = 0; i < prompts.size(); i++) {
+        const auto tokens = chat.render(prompts[i], &tools, true, &known).tokens;
+        if (tokens != chat.render(prompts[i], &tools, true).tokens) {
+            throw Problem("prompt " + std::to_string(i) + " has other tokens because of the one before");
+        }
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // What the model answers: it is made to write, token by token, what the
 // template writes for such an answer
@@ -576,6 +598,7 @@ Row sweep(const llama_model * model, const std::string & path) {
     });
     attempt("prompt", [&] { nothing_is_lost(*chat, *tools); });
     attempt("names", [&] { names_stay_text(*chat); });
+    attempt("known", [&] { known_parts_change_nothing(*chat, *tools); });
     for (const auto kind :
          { AnswerPlan::Calls::Required, AnswerPlan::Calls::Auto }) {
         attempt("one", [&] { calls_come_back(*chat, tools, { flight }, kind); });
