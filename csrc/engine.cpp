@@ -2,12 +2,12 @@
 
 #include "backends.h"
 #include "log.h"
+#include "logits.h"
 
 #include "ggml-cpu.h"
 #include "llama-ext.h"
 
 #include <algorithm>
-#include <cmath>
 #include <future>
 
 namespace luup {
@@ -599,12 +599,7 @@ bool Engine::score(Active & active) {
             end(active, LUUP_FINISH_NONE, { LUUP_ERROR_INFERENCE_FAILED, "llama.cpp gave no logits" });
             return false;
         }
-        const float max = *std::max_element(logits, logits + n);
-        double      sum = 0;
-        for (int32_t k = 0; k < n; k++) {
-            sum += std::exp(logits[k] - max);
-        }
-        active.metrics.score += logits[active.tokens[first + static_cast<size_t>(i)]] - max - std::log(sum);
+        active.metrics.score += logits[active.tokens[first + static_cast<size_t>(i)]] - log_sum_exp(logits, n);
     }
     if (active.pending() > 0) {
         return true;

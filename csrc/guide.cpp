@@ -1,6 +1,7 @@
 #include "guide.h"
 
 #include "error.h"
+#include "logits.h"
 
 #include <nlohmann/json.hpp>
 
@@ -26,17 +27,6 @@ constexpr double obeyed = 0.5;
 
 // Logits that far below the best add nothing to the sum.
 constexpr float negligible = 20;
-
-double log_sum_exp(const float * logits, int32_t n) {
-    const float max = *std::max_element(logits, logits + n);
-    double      sum = 0;
-    for (int32_t i = 0; i < n; i++) {
-        if (logits[i] > max - negligible) {
-            sum += std::exp(static_cast<double>(logits[i] - max));
-        }
-    }
-    return max + std::log(sum);
-}
 
 bool same_json(const std::string & a, const std::string & b) {
     const auto parsed = nlohmann::json::parse(a, nullptr, false);  // keys in any order
@@ -119,7 +109,7 @@ void Guide::begin_call(Completion::Choice & choice, std::optional<double> start)
 
 bool Guide::begins_with(const float * logits, const Tokens & marker) const {
     const int32_t n = llama_vocab_n_tokens(vocabulary_->vocab);
-    return !marker.empty() && std::max_element(logits, logits + n) - logits == marker.front();
+    return !marker.empty() && argmax(logits, n) == marker.front();
 }
 
 // Small models that forget their format's marker begin a call with JSON or a tag.

@@ -2,6 +2,7 @@
 
 #include "constraint.h"
 #include "error.h"
+#include "logits.h"
 
 #include <algorithm>
 #include <cmath>
@@ -67,38 +68,12 @@ void Sampler::penalize(float * logits) const {
     }
 }
 
-// In blocks, so that the compiler can keep the inner loop in vector registers: a scalar argmax costs as much as a layer.
-llama_token Sampler::argmax(const float * logits) const {
-    constexpr int32_t block = 256;
-    float             best  = -INFINITY;
-    int32_t           start = -1;
-    for (int32_t i = 0; i < n_vocab_; i += block) {
-        const int32_t end = std::min(i + block, n_vocab_);
-        float         top[16];
-        std::fill(top, top + 16, -INFINITY);
-        int32_t k = i;
-        for (; k + 16 <= end; k += 16) {
-            for (int32_t lane = 0; lane < 16; lane++) {
-                top[lane] = logits[k + lane] > top[lane] ? logits[k + lane] : top[lane];
-            }
-        }
-        for (; k < end; k++) {
-            top[0] = logits[k] > top[0] ? logits[k] : top[0];
-        }
-        for (float value : top) {
-            if (value > best) {
-                best  = value;
-                start = i;
-            }
-        }
-    }
-    if (start < 0 || !std::isfinite(best)) {
+llama_token Sampler::likeliest(const float * logits) const {
+    const llama_token best = argmax(logits, n_vocab_);
+    if (best < 0) {
         fail(LUUP_ERROR_INFERENCE_FAILED, "the model gave no finite logit");
     }
-    while (logits[start] != best) {
-        start++;
-    }
-    return start;
+    return best;
 }
 
 // Fills candidates_ with the `k` most likely of the row, the likeliest first.
@@ -136,7 +111,7 @@ void Sampler::select(const float * logits, size_t k) {
 
 // The likeliest token that the constraint allows. Mostly it is among the first few.
 llama_token Sampler::best_allowed(const float * logits, const Constraint & constraint) {
-    const llama_token best = argmax(logits);
+    const llama_token best = likeliest(logits);
     if (constraint.allows(best)) {
         return best;
     }
@@ -230,7 +205,7 @@ llama_token Sampler::draw() {
 llama_token Sampler::sample(float * logits, const Constraint * constraint) {
     penalize(logits);
     if (sampling_.temperature == 0) {
-        return constraint ? best_allowed(logits, *constraint) : argmax(logits);
+        return constraint ? best_allowed(logits, *constraint) : likeliest(logits);
     }
     if (constraint) {
         select_allowed(logits, *constraint);

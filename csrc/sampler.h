@@ -50,7 +50,7 @@ class Sampler {
     };
 
     void        penalize(float * logits) const;
-    llama_token argmax(const float * logits) const;
+    llama_token likeliest(const float * logits) const;
     llama_token best_allowed(const float * logits, const Constraint & constraint);
     void        select(const float * logits, size_t k);
     void        keep_allowed(const Constraint & constraint);

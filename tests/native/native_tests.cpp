@@ -2,17 +2,20 @@
 #include "check.h"
 #include "amx.h"
 #include "error.h"
+#include "logits.h"
 #include "sampler.h"
 #include "text.h"
 #include "trial.h"
 
 #include "ggml.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -91,6 +94,30 @@ void greedy_takes_the_first_of_the_best() {
         refused = e.code() == LUUP_ERROR_INFERENCE_FAILED;
     }
     CHECK(refused);
+}
+
+void log_sum_exp_is_exact_enough() {
+    std::mt19937 random(1);
+    for (int n : { 1, 15, 16, 255, 256, 257, 1000 }) {
+        for (float spread : { 0.0f, 1.0f, 10.0f, 100.0f }) {
+            std::normal_distribution<float> near(5.0f, spread + 1e-6f);
+            std::vector<float>              logits(n);
+            for (float & logit : logits) {
+                logit = near(random);
+            }
+            logits[n / 2] = n > 1 ? -INFINITY : logits[0];
+            double max = -INFINITY, sum = 0;
+            for (float logit : logits) {
+                max = std::max<double>(max, logit);
+            }
+            for (float logit : logits) {
+                sum += std::exp(logit - max);
+            }
+            CHECK(std::fabs(log_sum_exp(logits.data(), n) - (max + std::log(sum))) < 1e-6);
+        }
+    }
+    const std::vector<float> none(20, -INFINITY);
+    CHECK(log_sum_exp(none.data(), 20) == -INFINITY);
 }
 
 // Draws often and compares with the probabilities that the definition gives.
@@ -191,6 +218,7 @@ int main() {
         { "utf8_stream_never_splits_a_character", utf8_stream_never_splits_a_character },
         { "stop_filter_holds_back_what_may_become_a_stop", stop_filter_holds_back_what_may_become_a_stop },
         { "greedy_takes_the_first_of_the_best", greedy_takes_the_first_of_the_best },
+        { "log_sum_exp_is_exact_enough", log_sum_exp_is_exact_enough },
         { "sampling_follows_the_distribution", sampling_follows_the_distribution },
         { "penalty_makes_repeated_tokens_less_likely", penalty_makes_repeated_tokens_less_likely },
         { "children_pay_for_crashes_and_hangs", children_pay_for_crashes_and_hangs },

@@ -1,0 +1,15 @@
+// Arithmetic on a row of logits. Written so that the compiler keeps it in vector registers: plain loops over a large vocabulary cost as
+// much as a layer of a small model.
+#pragma once
+
+#include <cstdint>
+
+namespace luup {
+
+// The index of the largest; the first of equals; -1 if none is finite.
+int32_t argmax(const float * logits, int32_t n);
+
+// The logarithm of the sum of their exponentials: a logit less this is a log-probability. Good to about 1e-6.
+double log_sum_exp(const float * logits, int32_t n);
+
+}  // namespace luup
