@@ -71,7 +71,7 @@ Engine::Engine(llama_model * model, const EngineParams & params) : model_(model)
         }
         llama_attach_threadpool(context_, pool_decode_, pool_prefill_ ? pool_prefill_ : pool_decode_);
         batch_     = llama_batch_init(n_batch_, 0, 1);
-        sequences_ = std::make_unique<SequencePool>(context_, n_seq_max_);
+        sequences_ = std::make_unique<SequencePool>(context_, n_seq_max_, params.cache_ram);
         thread_    = std::thread(&Engine::run, this);
     } catch (...) {
         release_context();
@@ -396,7 +396,6 @@ void Engine::step() {
         return;  // aborted: drop_ended() finds out for whom, the others try again
     }
     if (rc == 1 && sequences_->evict()) {
-        totals_.evictions++;
         return;
     }
     if (rc == 1 && active_.size() > 1) {
@@ -480,13 +479,13 @@ void Engine::add_to_batch(Active & active, int32_t n) {
 bool Engine::make_room(size_t n) {
     while (sequences_->cells_used() + n > sequences_->cells_total()) {
         if (sequences_->evict()) {
-            totals_.evictions++;
-        } else if (active_.size() > 1) {
+            continue;
+        }
+        if (active_.size() > 1) {
             preempt(active_.size() - 1);
             return false;
-        } else {
-            return true;  // the last one fits: a completion never has more tokens than the context
         }
+        return true;  // the last one fits: a completion never has more tokens than the context
     }
     return true;
 }
@@ -679,6 +678,10 @@ void Engine::publish_stats() {
     totals_.sequences_active = sequences_->count(true);
     totals_.sequences_parked = sequences_->count(false);
     totals_.context_used     = static_cast<int32_t>(sequences_->cells_used());
+    totals_.evictions        = sequences_->evictions();
+    totals_.restored         = sequences_->restored();
+    totals_.sequences_in_ram = static_cast<int32_t>(sequences_->store().count());
+    totals_.ram_used         = sequences_->store().bytes();
     std::lock_guard<std::mutex> lock(mutex_);
     totals_.runs_waiting = static_cast<int32_t>(waiting_.size() + inbox_.size());
     stats_               = totals_;

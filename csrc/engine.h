@@ -78,6 +78,7 @@ struct EngineParams {
     llama_context_params context;
     int32_t              threads       = 1;
     int32_t              threads_batch = 1;
+    uint64_t             cache_ram     = 0;  // bytes
 };
 
 class Engine {

@@ -11,6 +11,9 @@ namespace {
 constexpr size_t worth_sharing_parked = 64;
 constexpr size_t worth_sharing_active = 16;
 
+// What is shorter is prefilled again rather than brought to RAM and back.
+constexpr size_t worth_storing = 64;
+
 // Sequences without an agent that are kept for their prefixes. Every cell in use costs each decode a little: attention steps over it.
 constexpr size_t max_orphans = 2;
 
@@ -21,8 +24,13 @@ size_t common_prefix(const std::vector<llama_token> & a, const std::vector<llama
     return std::mismatch(a.begin(), a.begin() + n, b.begin()).first - a.begin();
 }
 
-SequencePool::SequencePool(llama_context * context, int32_t n_sequences)
-    : context_(context), memory_(llama_get_memory(context)), n_cells_(llama_n_ctx(context)), sequences_(n_sequences) {
+SequencePool::SequencePool(llama_context * context, int32_t n_sequences, uint64_t ram)
+    : context_(context),
+      memory_(llama_get_memory(context)),
+      n_cells_(llama_n_ctx(context)),
+      sequences_(n_sequences),
+      // A state of a sliding window lacks what lies before the window, and could not be cut where the next turn's prompt differs.
+      store_(llama_model_n_swa(llama_get_model(context)) > 0 ? 0 : ram) {
     const llama_model * model = llama_get_model(context);
     partial_                  = !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model);
     for (int32_t i = 0; i < n_sequences; i++) {
@@ -95,7 +103,74 @@ Sequence * SequencePool::acquire(uint64_t owner, const std::vector<llama_token> 
     chosen->owner  = owner;
     chosen->active = true;
     chosen->used   = ++clock_;
+    restore(*chosen, tokens);
     return chosen;
+}
+
+// Gets what RAM holds of `tokens` into an active sequence that holds less of them.
+void SequencePool::restore(Sequence & sequence, const std::vector<llama_token> & tokens) {
+    const auto stored = store_.take(sequence.owner, tokens, sequence.tokens.size() + worth_storing);
+    if (!stored) {
+        return;
+    }
+    const size_t     length = std::min(common_prefix(stored->tokens, tokens), tokens.size() - 1);
+    const Sequence * sharer = nullptr;  // of what was not stored
+    for (const Sequence & s : sequences_) {
+        if (stored->from > 0 && &s != &sequence && common_prefix(s.tokens, stored->tokens) >= stored->from) {
+            sharer = &s;
+        }
+    }
+    if ((!partial_ && length < stored->tokens.size()) || (stored->from > 0 && !sharer)) {
+        return;  // of no use any more
+    }
+    const size_t own = stored->tokens.size() - stored->from;
+    while (n_used_ + own > n_cells_) {
+        Sequence * oldest = oldest_parked(sharer);
+        if (!oldest) {
+            return;
+        }
+        give_up(*oldest);
+    }
+    truncate(sequence, 0);
+    if (llama_state_seq_set_data(context_, stored->state.data(), stored->state.size(), sequence.id) == 0) {
+        llama_memory_seq_rm(memory_, sequence.id, -1, -1);
+        return;
+    }
+    if (stored->from > 0) {
+        copy(*sharer, sequence, stored->from);
+    }
+    append(sequence, stored->tokens.data() + stored->from, own);
+    truncate(sequence, length);
+    restored_++;
+}
+
+// Takes a parked sequence out of the context.
+void SequencePool::give_up(Sequence & sequence) {
+    evictions_++;
+    const size_t from = partial_ ? shared(sequence) : 0;
+    if (sequence.owner == 0 || sequence.tokens.size() < from + worth_storing) {
+        release(sequence);
+        return;
+    }
+    StoredSequence stored = { sequence.owner, sequence.tokens, from, {} };
+    if (from > 0) {
+        llama_memory_seq_rm(memory_, sequence.id, 0, static_cast<llama_pos>(from));
+    }
+    const size_t size = llama_state_seq_get_size(context_, sequence.id);
+    if (store_.takes(size)) {
+        stored.state.resize(size);
+        if (llama_state_seq_get_data(context_, stored.state.data(), size, sequence.id) == size) {
+            store_.put(std::move(stored));
+        }
+    }
+    release(sequence);
+}
+
+// How many of its first tokens are shared by all that share any: what agents have in common, and not what two of them happen to.
+size_t SequencePool::shared(const Sequence & sequence) const {
+    const uint32_t holders = sequence.cells.empty() ? 1 : references_[sequence.cells.front()];
+    const auto     fewer   = [&](uint32_t cell) { return references_[cell] < holders; };
+    return holders < 2 ? 0 : static_cast<size_t>(std::find_if(sequence.cells.begin(), sequence.cells.end(), fewer) - sequence.cells.begin());
 }
 
 Sequence * SequencePool::empty_sequence(const Sequence * keep) {
@@ -106,7 +181,7 @@ Sequence * SequencePool::empty_sequence(const Sequence * keep) {
     }
     Sequence * oldest = oldest_parked(keep);
     if (oldest) {
-        truncate(*oldest, 0);
+        give_up(*oldest);
     }
     return oldest;
 }
@@ -124,7 +199,7 @@ Sequence * SequencePool::oldest_parked(const Sequence * keep) {
 bool SequencePool::evict() {
     Sequence * oldest = oldest_parked(nullptr);
     if (oldest) {
-        release(*oldest);
+        give_up(*oldest);
     }
     return oldest != nullptr;
 }
@@ -197,6 +272,7 @@ void SequencePool::release(Sequence & sequence) {
 }
 
 void SequencePool::disown(uint64_t owner) {
+    store_.disown(owner);
     std::vector<Sequence *> orphans;
     for (Sequence & s : sequences_) {
         if (s.owner == owner && !s.active) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "llama.h"
+#include "warm_store.h"
 
 #include <cstdint>
 #include <vector>
@@ -24,10 +25,11 @@ size_t common_prefix(const std::vector<llama_token> & a, const std::vector<llama
 // Hands out sequences, warm where an older one begins alike. Belongs to the thread that owns the context.
 class SequencePool {
   public:
-    SequencePool(llama_context * context, int32_t n_sequences);
+    // `ram`: bytes for sequences of agents that have to leave the context.
+    SequencePool(llama_context * context, int32_t n_sequences, uint64_t ram);
 
     // A sequence for `owner` that holds the longest possible prefix of `tokens` (always at least one token short of the whole, since
-    // the last must be decoded for its logits). nullptr if all sequences are active.
+    // the last must be decoded for its logits): its own, a copy of another's, or one that comes back from RAM. nullptr if all are active.
     Sequence * acquire(uint64_t owner, const std::vector<llama_token> & tokens);
 
     // How many tokens acquire() would find warm.
@@ -49,7 +51,7 @@ class SequencePool {
     void park(Sequence & sequence);
     void release(Sequence & sequence);
 
-    // Empties the least recently used parked sequence. False if there is none.
+    // Takes the least recently used parked sequence out of the context, to RAM if it has an owner. False if there is none.
     bool evict();
 
     // The owner is gone: its parked sequences serve as a cache for others.
@@ -60,11 +62,18 @@ class SequencePool {
     size_t cells_active() const;  // used by active sequences: what can't be evicted
     int    count(bool active) const;
 
+    const WarmStore & store() const { return store_; }
+    uint64_t          evictions() const { return evictions_; }
+    uint64_t          restored() const { return restored_; }
+
   private:
     size_t     reusable(const Sequence & sequence, uint64_t owner, const std::vector<llama_token> & tokens) const;
     Sequence * best_donor(uint64_t owner, const std::vector<llama_token> & tokens, size_t & length);
     Sequence * empty_sequence(const Sequence * keep);
     Sequence * oldest_parked(const Sequence * keep);
+    void       restore(Sequence & sequence, const std::vector<llama_token> & tokens);
+    void       give_up(Sequence & sequence);
+    size_t     shared(const Sequence & sequence) const;
     bool       truncate(Sequence & sequence, size_t length);
     void       copy(const Sequence & from, Sequence & to, size_t length);
     void       drop_cells(Sequence & sequence, size_t length);
@@ -78,6 +87,9 @@ class SequencePool {
     std::vector<Sequence> sequences_;
     std::vector<uint32_t> references_;  // of each cell
     std::vector<uint32_t> free_cells_;
+    WarmStore             store_;
+    uint64_t              evictions_ = 0;
+    uint64_t              restored_  = 0;
 };
 
 }  // namespace luup

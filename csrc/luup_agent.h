@@ -213,6 +213,7 @@ typedef struct luup_model_params {
     int32_t            threads;       /* for decoding; 0 = as many as the machine grants, at most 512 */
     int32_t            threads_batch; /* for prefill; 0 = as `threads` */
     int32_t            max_sequences; /* runs decoded at once, and histories kept warm: 1 … 256 (64) */
+    int64_t            cache_ram;     /* bytes for histories that have to leave the context; 0 = they are computed again (1 GiB) */
     bool               use_mmap;      /* map the file instead of reading it (true) */
     bool               use_mlock;     /* keep it from being swapped out (false) */
     const char *       chat_template; /* a Jinja template instead of the model's own; NULL = the model's */
@@ -263,7 +264,10 @@ typedef struct luup_model_stats {
     uint64_t tokens_cached;    /* prompt tokens that needed no prefill */
     uint64_t tokens_decoded;   /* sampled, of all answers */
     uint64_t batches;          /* calls of llama_decode */
-    uint64_t evictions;        /* parked sequences given up for room */
+    uint64_t evictions;        /* parked sequences that had to leave the context, to RAM or for good */
+    uint64_t restored;         /* of these, that came back from RAM */
+    int32_t  sequences_in_ram;
+    uint64_t ram_used;         /* bytes that they take */
     uint64_t preemptions;      /* runs set back into the queue for room, to be computed again */
 } luup_model_stats;
 

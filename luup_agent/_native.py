@@ -395,6 +395,7 @@ class NativeModel:
         threads: int,
         threads_batch: int,
         max_sequences: int,
+        cache_ram: int,
         use_mmap: bool,
         use_mlock: bool,
         chat_template: Optional[str],
@@ -418,6 +419,7 @@ class NativeModel:
         params.threads = encode_int("threads", threads)
         params.threads_batch = encode_int("threads_batch", threads_batch)
         params.max_sequences = encode_int("max_sequences", max_sequences)
+        params.cache_ram = encode_int("cache_ram", cache_ram, -(1 << 63), (1 << 63) - 1)
         params.use_mmap = encode_bool("use_mmap", use_mmap)
         params.use_mlock = encode_bool("use_mlock", use_mlock)
         params.chat_template = template

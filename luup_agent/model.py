@@ -83,7 +83,10 @@ class ModelStats(BaseModel):
         tokens_cached: Prompt tokens that needed no prefill.
         tokens_decoded: Since the model was loaded.
         batches: Steps of the decoding thread.
-        evictions: Parked sequences given up for room.
+        evictions: Parked sequences that had to leave the context, to RAM or for good.
+        restored: Of these, how many came back from RAM.
+        sequences_in_ram: Those that are there now.
+        ram_used: Bytes that they take.
         preemptions: Runs set back into the queue for room, to be computed again.
     """
 
@@ -99,6 +102,9 @@ class ModelStats(BaseModel):
     tokens_decoded: int
     batches: int
     evictions: int
+    restored: int
+    sequences_in_ram: int
+    ram_used: int
     preemptions: int
 
 
@@ -134,6 +140,7 @@ class Model:
         threads: int = 0,
         threads_batch: int = 0,
         max_sequences: int = 64,
+        cache_ram: int = 1 << 30,
         use_mmap: bool = True,
         use_mlock: bool = False,
         chat_template: Optional[str] = None,
@@ -151,6 +158,8 @@ class Model:
             threads: For decoding. 0 = as many as the machine grants.
             threads_batch: For prefill. 0 = as `threads`.
             max_sequences: Runs decoded at once, and histories kept warm, 1 to 256.
+            cache_ram: Bytes of memory for histories that have to leave the context, which come back without a
+                prefill; 0 = none.
             use_mmap: Map the file instead of reading it.
             use_mlock: Keep it from being swapped out.
             chat_template: A Jinja template instead of the model's own.
@@ -184,6 +193,7 @@ class Model:
             threads=threads,
             threads_batch=threads_batch,
             max_sequences=max_sequences,
+            cache_ram=cache_ram,
             use_mmap=use_mmap,
             use_mlock=use_mlock,
             chat_template=chat_template,
