@@ -20,6 +20,9 @@ void check(const RunRequest & request) {
     if (request.message && request.message->content.empty()) {
         fail(LUUP_ERROR_INVALID_PARAM, "message is empty");
     }
+    if (request.priority < -1000 || request.priority > 1000) {
+        fail(LUUP_ERROR_INVALID_PARAM, "priority must be from -1000 to 1000, not %d", request.priority);
+    }
     if (request.max_turns < 1 || request.max_turns > 1000) {
         fail(LUUP_ERROR_INVALID_PARAM, "max_turns must be from 1 to 1000, not %d", request.max_turns);
     }
@@ -53,6 +56,14 @@ Agent::~Agent() {
     if (!model_->forked()) {
         model_->engine().disown(id_);
     }
+}
+
+std::shared_ptr<Agent> Agent::fork() const {
+    auto                        fork = std::make_shared<Agent>(model_, system_prompt_, sampling_, enable_history_);
+    std::lock_guard<std::mutex> lock(mutex_);
+    fork->history_ = history_;
+    fork->tools_   = tools_;
+    return fork;
 }
 
 void Agent::check_idle() const {

@@ -22,6 +22,9 @@ class Agent : public std::enable_shared_from_this<Agent> {
     Agent(std::shared_ptr<Model> model, std::string system_prompt, Sampling sampling, bool enable_history);
     ~Agent();
 
+    // Another agent with the settings, the tools and the history of this one.
+    std::shared_ptr<Agent> fork() const;
+
     // Begins to answer; `request.tools` null: the agent's own. Throws Error.
     std::shared_ptr<Run> start(RunRequest request);
 

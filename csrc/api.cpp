@@ -149,6 +149,7 @@ RunRequest read_request(Agent & agent, const std::optional<std::string> & messag
     request.timeout_ms     = p.timeout_ms;
     request.tool_choice    = optional_text("tool_choice", p.tool_choice).value_or("auto");
     request.parallel_calls = p.parallel_calls;
+    request.priority       = p.priority;
     request.max_turns      = p.max_turns;
     request.review         = p.review_output;
     request.output_retries = p.output_retries;
@@ -235,6 +236,7 @@ void luup_model_default_params(luup_model_params * params) {
         params->context_size  = LUUP_CONTEXT_SIZE_DEFAULT;
         params->batch_size    = 512;
         params->max_sequences = 64;
+        params->max_waiting   = -1;
         params->cache_ram     = int64_t(1) << 30;
         params->use_mmap      = true;
     }
@@ -358,6 +360,15 @@ int luup_agent_create(luup_model * model, const luup_agent_params * params, luup
         const Sampling          sampling      = read_sampling(p.sampling);
         const auto              in_use        = model->model->use();
         *agent                                = new luup_agent{ std::make_shared<Agent>(model->model, system_prompt, sampling, p.enable_history) };
+    });
+}
+
+int luup_agent_fork(const luup_agent * agent, luup_agent ** fork) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        check_pointer("fork", fork);
+        const auto in_use = agent->agent->model().use();
+        *fork             = new luup_agent{ agent->agent->fork() };
     });
 }
 

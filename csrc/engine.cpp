@@ -64,6 +64,7 @@ Engine::Engine(llama_model * model, const EngineParams & params) : model_(model)
     try {
         n_ctx_       = static_cast<int32_t>(llama_n_ctx(context_));
         n_batch_     = static_cast<int32_t>(std::min(llama_n_batch(context_), llama_n_ubatch(context_)));
+        max_waiting_ = params.max_waiting;
         n_seq_max_   = static_cast<int32_t>(llama_n_seq_max(context_));
         pool_decode_ = new_threadpool(params.threads);
         if (params.threads_batch != params.threads) {
@@ -102,10 +103,23 @@ void Engine::submit(std::shared_ptr<Completion> completion) {
         if (closed_ || closing_) {
             throw Error(LUUP_ERROR_CLOSED, "the model is closed");
         }
+        if (max_waiting_ >= 0 && !completion->admitted) {
+            check_queue();
+        }
         inbox_.push_back(std::move(completion));
         stats_.runs_waiting++;
     }
     wakeup_.notify_one();
+}
+
+// mutex_ is held. What is in the inbox waits only if nothing is free for it.
+void Engine::check_queue() const {
+    const auto    arriving = static_cast<int32_t>(inbox_.size());
+    const int32_t stuck    = stats_.runs_waiting - arriving;
+    const int32_t free     = stuck > 0 ? 0 : n_seq_max_ - stats_.runs_active;
+    if (stuck + arriving - free >= max_waiting_) {
+        fail(LUUP_ERROR_BUSY, "the model is busy: %d runs are active and %d wait already (max_waiting)", stats_.runs_active, stats_.runs_waiting);
+    }
 }
 
 void Engine::interrupt() {
@@ -202,6 +216,7 @@ void Engine::run() {
             run_tasks();
             drop_ended();
             admit();
+            publish_stats();
             if (!active_.empty()) {
                 step();
             }
@@ -220,11 +235,18 @@ bool Engine::wait_for_work() {
     std::unique_lock<std::mutex> lock(mutex_);
     wakeup_.wait(lock, [&] { return closing_ || !inbox_.empty() || !tasks_.empty() || !active_.empty() || !waiting_.empty(); });
     for (auto & completion : inbox_) {
-        waiting_.push_back({ std::move(completion), nullptr });
+        queue({ std::move(completion), nullptr }, false);
     }
     inbox_.clear();
     closed_ = closing_;
     return !closing_;
+}
+
+// Before those of a lower priority; `first`: before those of its own, too.
+void Engine::queue(Waiting waiting, bool first) {
+    const int32_t priority = waiting.completion->priority;
+    const auto    behind   = [&](const Waiting & w) { return w.completion->priority < priority || (first && w.completion->priority == priority); };
+    waiting_.insert(std::find_if(waiting_.begin(), waiting_.end(), behind), std::move(waiting));
 }
 
 void Engine::run_tasks() {
@@ -279,7 +301,7 @@ void Engine::erase_ended() {
     active_.erase(std::remove_if(active_.begin(), active_.end(), [](const auto & a) { return a->sequence == nullptr; }), active_.end());
 }
 
-// Gives sequences to waiting completions, first come first served; only those that wait for a shared prefix let others pass.
+// Gives sequences to waiting completions, first come first served within a priority; only those that wait for a shared prefix let others pass.
 void Engine::admit() {
     for (auto it = waiting_.begin(); it != waiting_.end();) {
         const auto & tokens = it->resumed ? it->resumed->tokens : it->completion->prompt;
@@ -322,7 +344,8 @@ bool Engine::admit_one(Waiting & waiting) {
     }
     active->sequence = sequence;
     active->order    = ++admissions_;
-    active_.push_back(std::move(active));
+    const auto lower = [&](const auto & a) { return a->completion->priority < completion.priority; };
+    active_.insert(std::find_if(active_.begin(), active_.end(), lower), std::move(active));
     return true;
 }
 
@@ -399,7 +422,7 @@ void Engine::step() {
         return;
     }
     if (rc == 1 && active_.size() > 1) {
-        preempt(active_.size() - 1);
+        preempt();
         return;
     }
     const std::vector<Active *> failed = in_batch_;
@@ -482,7 +505,7 @@ bool Engine::make_room(size_t n) {
             continue;
         }
         if (active_.size() > 1) {
-            preempt(active_.size() - 1);
+            preempt();
             return false;
         }
         return true;  // the last one fits: a completion never has more tokens than the context
@@ -490,13 +513,14 @@ bool Engine::make_room(size_t n) {
     return true;
 }
 
-// Sets an active completion back to the head of the queue. It keeps its tokens and will compute them again.
-void Engine::preempt(size_t index) {
-    std::unique_ptr<Active> active = std::move(active_[index]);
-    active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(index));
+// Sets the last active completion back to the head of the queue. It keeps its tokens and will compute them again.
+void Engine::preempt() {
+    std::unique_ptr<Active> active = std::move(active_.back());
+    active_.pop_back();
     sequences_->release(*active->sequence);
-    active->sequence = nullptr;
-    waiting_.push_front({ active->completion, std::move(active) });
+    active->sequence                       = nullptr;
+    std::shared_ptr<Completion> completion = active->completion;
+    queue({ std::move(completion), std::move(active) }, true);
     totals_.preemptions++;
 }
 

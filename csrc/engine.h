@@ -61,7 +61,9 @@ class Completion {
     std::vector<llama_token>         prompt;  // never empty
     size_t                           score_from = 0;  // > 0: nothing is generated, but the prompt's tokens from there on are scored
     Sampling                         sampling;
-    uint64_t                         owner = 0;  // the agent, whose sequence is kept warm
+    uint64_t                         owner    = 0;  // the agent, whose sequence is kept warm
+    int32_t                          priority = 0;      // the higher first
+    bool                             admitted = false;  // a later turn of a run: however many wait, it is taken
     std::optional<Clock::time_point> deadline;
     Clock::time_point                submitted = Clock::now();
     std::atomic<bool>                cancelled{ false };
@@ -79,6 +81,7 @@ struct EngineParams {
     int32_t              threads       = 1;
     int32_t              threads_batch = 1;
     uint64_t             cache_ram     = 0;  // bytes
+    int32_t              max_waiting   = -1;  // completions; -1 = no bound
 };
 
 class Engine {
@@ -89,7 +92,7 @@ class Engine {
     Engine(const Engine &)             = delete;
     Engine & operator=(const Engine &) = delete;
 
-    // Queues a completion; on_end() will be called. Throws Error(LUUP_ERROR_CLOSED).
+    // Queues a completion; on_end() will be called. Throws Error(LUUP_ERROR_CLOSED), or LUUP_ERROR_BUSY if too many wait.
     void submit(std::shared_ptr<Completion> completion);
 
     // Makes the thread look at the `cancelled` flags now.
@@ -142,6 +145,8 @@ class Engine {
 
     void                   run();
     bool                   wait_for_work();
+    void                   queue(Waiting waiting, bool first);
+    void                   check_queue() const;
     void                   run_tasks();
     void                   drop_ended();
     void                   erase_ended();
@@ -153,7 +158,7 @@ class Engine {
     void                   fill_batch();
     void                   add_to_batch(Active & active, int32_t n);
     bool                   make_room(size_t n);
-    void                   preempt(size_t index);
+    void                   preempt();
     void                   after_decode();
     bool                   sample(Active & active);
     bool                   take(Active & active, llama_token token);
@@ -175,11 +180,12 @@ class Engine {
     int32_t             n_ctx_        = 0;
     int32_t             n_batch_      = 0;
     int32_t             n_seq_max_    = 0;
+    int32_t             max_waiting_  = -1;
     llama_batch         batch_        = {};
 
     // Of the engine's thread alone.
     std::unique_ptr<SequencePool>        sequences_;
-    std::vector<std::unique_ptr<Active>> active_;
+    std::vector<std::unique_ptr<Active>> active_;  // the highest priority first, the oldest first within one
     std::deque<Waiting>                  waiting_;
     std::vector<Active *>                in_batch_;
     Completion::Choice                   choice_;  // of sample(), kept for its memory

@@ -213,6 +213,7 @@ typedef struct luup_model_params {
     int32_t            threads;       /* for decoding; 0 = as many as the machine grants, at most 512 */
     int32_t            threads_batch; /* for prefill; 0 = as `threads` */
     int32_t            max_sequences; /* runs decoded at once, and histories kept warm: 1 … 256 (64) */
+    int32_t            max_waiting;   /* runs that wait for their turn; one more is LUUP_ERROR_BUSY. -1 = no bound (-1) */
     int64_t            cache_ram;     /* bytes for histories that have to leave the context; 0 = they are computed again (1 GiB) */
     bool               use_mmap;      /* map the file instead of reading it (true) */
     bool               use_mlock;     /* keep it from being swapped out (false) */
@@ -348,6 +349,10 @@ typedef struct luup_context_usage {
 /* Makes an agent. `params` may be NULL; its strings are copied. The agent shares ownership of the model. */
 LUUP_API int luup_agent_create(luup_model * model, const luup_agent_params * params, luup_agent ** agent);
 
+/* Makes an agent with the settings, the tools and the history of another, which go different ways from here. The history's part of the
+ * context is shared: the fork's first run prefills its own message only. What a run of `agent` that goes on now adds is not in it. */
+LUUP_API int luup_agent_fork(const luup_agent * agent, luup_agent ** fork);
+
 /* Gives the handle back. Its runs go on until they end or are destroyed themselves. */
 LUUP_API void luup_agent_destroy(luup_agent * agent);
 
@@ -408,6 +413,7 @@ typedef struct luup_run_params {
     const char *                 tools;          /* JSON array of OpenAI tool definitions, instead of the agent's; NULL = the agent's */
     const char *                 tool_choice;    /* "auto", "required", "none" or a tool's name, for the first turn; NULL = "auto" */
     bool                         parallel_calls; /* the model may call several tools in one turn (true) */
+    int32_t                      priority;       /* runs of a higher one go first where not all can at once; -1000 … 1000 (0) */
     int32_t                      max_turns;      /* answers of the model at most, those that call tools included; 1 … 1000 (16) */
     const char *                 output_schema;  /* JSON Schema that the answer is held to; NULL = free text */
     bool                         review_output;  /* ask for luup_run_review_output() before a run with a schema ends (false) */

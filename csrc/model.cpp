@@ -90,6 +90,7 @@ void check_params(const luup_model_params & p) {
     check_int("threads", p.threads, 0, 512);
     check_int("threads_batch", p.threads_batch, 0, 512);
     check_int("max_sequences", p.max_sequences, 1, 256);
+    check_int("max_waiting", p.max_waiting, -1, INT32_MAX);
     check_int("cache_ram", p.cache_ram, 0, INT64_MAX);
 }
 
@@ -227,6 +228,7 @@ void Model::make_engine(const luup_model_params & params) {
     p.threads       = params.threads > 0 ? params.threads : usable_threads();
     p.threads_batch = params.threads_batch > 0 ? params.threads_batch : p.threads;
     p.cache_ram     = static_cast<uint64_t>(params.cache_ram);
+    p.max_waiting   = params.max_waiting;
 
     const int32_t trained   = llama_model_n_ctx_train(model_);
     const int32_t automatic = trained >= 256 ? std::min(trained, default_context_size) : default_context_size;

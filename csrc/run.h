@@ -23,6 +23,7 @@ struct RunRequest {
     std::shared_ptr<const ToolSet>      tools;     // never null
     std::string                         tool_choice    = "auto";
     bool                                parallel_calls = true;
+    int32_t                             priority       = 0;
     int32_t                             max_turns      = 16;
     std::shared_ptr<const OutputFormat> output;  // null: free text
     bool                                review         = false;
@@ -131,6 +132,7 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     double                   probed_      = 0;  // the sum of the probes' scores
     int32_t                  turns_       = 0;
     int32_t                  retries_     = 0;
+    bool                     begun_       = false;  // the engine has taken something of this run
     std::string              output_;  // under review
     std::string              confidence_;
     intptr_t                 wakeup_fd_ = -1;

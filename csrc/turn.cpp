@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 namespace luup {
 
@@ -170,6 +171,8 @@ void Run::begin_turn() {
     for (const auto & completion : completions) {
         completion->owner     = agent_->id();
         completion->submitted = turns_ <= 1 ? started_ : Clock::now();
+        completion->priority  = request_.priority;
+        completion->admitted  = std::exchange(begun_, true);
         if (request_.timeout_ms >= 0) {
             completion->deadline = started_ + std::chrono::milliseconds(request_.timeout_ms);
         }

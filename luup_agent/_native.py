@@ -395,6 +395,7 @@ class NativeModel:
         threads: int,
         threads_batch: int,
         max_sequences: int,
+        max_waiting: Optional[int],
         cache_ram: int,
         use_mmap: bool,
         use_mlock: bool,
@@ -419,6 +420,8 @@ class NativeModel:
         params.threads = encode_int("threads", threads)
         params.threads_batch = encode_int("threads_batch", threads_batch)
         params.max_sequences = encode_int("max_sequences", max_sequences)
+        if max_waiting is not None:
+            params.max_waiting = encode_int("max_waiting", max_waiting, low=0)
         params.cache_ram = encode_int("cache_ram", cache_ram, -(1 << 63), (1 << 63) - 1)
         params.use_mmap = encode_bool("use_mmap", use_mmap)
         params.use_mlock = encode_bool("use_mlock", use_mlock)
@@ -501,6 +504,15 @@ class NativeAgent:
         self.handle = self._cell[0]
         self.settings = settings
 
+    def fork(self) -> NativeAgent:
+        """Another agent with the settings, the tools and the history of this one."""
+        fork = object.__new__(NativeAgent)
+        fork._cell = _new_cell("luup_agent", lib.luup_agent_destroy)
+        check(lib.luup_agent_fork(self.handle, fork._cell))
+        fork.handle = fork._cell[0]
+        fork.settings = self.settings
+        return fork
+
     def add_message(self, role: object, content: object) -> None:
         """Appends a message to the history."""
         check(lib.luup_agent_add_message(self.handle, encode_text("role", role), encode_text("content", content)))
@@ -577,6 +589,7 @@ def _run_params(settings: Settings, base: Settings, request: RunRequest) -> _Str
 
     params.timeout_ms = encode_timeout(settings.timeout)
     params.parallel_calls = encode_bool("parallel_tool_calls", settings.parallel_tool_calls)
+    params.priority = encode_int("priority", settings.priority)
     params.max_turns = encode_int("max_turns", settings.max_turns)
     params.output_retries = encode_int("retries", settings.retries, 0, 100)
     if settings.tool_choice != "auto":

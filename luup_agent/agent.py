@@ -82,6 +82,7 @@ class Agent(Classifier, Toolbox, Conversation):
         stop: Union[str, Sequence[str], None] = None,
         max_tokens: Optional[int] = 512,
         timeout: Optional[float] = None,
+        priority: int = 0,
         tools: Sequence[ToolLike] = (),
         tool_choice: str = "auto",
         parallel_tool_calls: bool = True,
@@ -108,6 +109,7 @@ class Agent(Classifier, Toolbox, Conversation):
             stop: The answer ends before any of these texts.
             max_tokens: Of one answer; None = until the context is full.
             timeout: Seconds for one run, waiting and tools included; None for no limit.
+            priority: Where not all runs of a model can go on at once, those of a higher priority do; -1,000 to 1,000.
             tools: Functions that the model may call, and `Tool` objects.
             tool_choice: Whether the first answer of a run calls tools: "auto" as the model likes, "required" at least
                 one, "none" none at all, or the name of a tool: that one.
@@ -142,6 +144,7 @@ class Agent(Classifier, Toolbox, Conversation):
             stop=tuple(stop) if isinstance(stop, list) else stop,
             max_tokens=max_tokens,
             timeout=timeout,
+            priority=priority,
             tool_choice=tool_choice,
             parallel_tool_calls=parallel_tool_calls,
             max_turns=max_turns,
@@ -541,6 +544,36 @@ class Agent(Classifier, Toolbox, Conversation):
         missing -= {tool.name for tool in read_tools(options.get("tools", ()))} if missing else set()
         if missing:
             raise ToolNotFoundError(f"calls wait for tools that this run does not have: {', '.join(sorted(missing))}")
+
+    # -- copies --------------------------------------------------------------------------------------------------------
+
+    def fork(self: _Agent) -> _Agent:
+        """Makes an agent that goes on from here by itself: with the settings, the tools and the history of this one.
+
+        What both have in common stays in the context once, so a fork prefills nothing but its own next message. Use it
+        for several answers to the same question, or to try a branch of a conversation.
+
+        Returns:
+            The other agent. What this one is answering right now is not in its history.
+
+        Raises:
+            ClosedError: The model or the agent was closed.
+            ForkedError: The model belongs to the parent process.
+
+        Example:
+            >>> branches = [agent.fork() for _ in range(3)]
+            >>> answers = [branch.generate("Suggest a name for a cat.", seed=n) for n, branch in enumerate(branches)]
+            >>> len(answers)
+            3
+        """
+        native = self._native_agent.fork()
+        fork = object.__new__(type(self))
+        fork.__dict__.update(self.__dict__)
+        fork._agent = native
+        with self._tools_lock:
+            fork._tools = dict(self._tools)
+        fork._tools_lock = threading.Lock()
+        return fork
 
     # -- end -----------------------------------------------------------------------------------------------------------
 

@@ -140,6 +140,7 @@ class Model:
         threads: int = 0,
         threads_batch: int = 0,
         max_sequences: int = 64,
+        max_waiting: Optional[int] = None,
         cache_ram: int = 1 << 30,
         use_mmap: bool = True,
         use_mlock: bool = False,
@@ -158,6 +159,8 @@ class Model:
             threads: For decoding. 0 = as many as the machine grants.
             threads_batch: For prefill. 0 = as `threads`.
             max_sequences: Runs decoded at once, and histories kept warm, 1 to 256.
+            max_waiting: Runs that may wait until there is room for them; one more is refused with `BusyError`. None =
+                any number.
             cache_ram: Bytes of memory for histories that have to leave the context, which come back without a
                 prefill; 0 = none.
             use_mmap: Map the file instead of reading it.
@@ -193,6 +196,7 @@ class Model:
             threads=threads,
             threads_batch=threads_batch,
             max_sequences=max_sequences,
+            max_waiting=max_waiting,
             cache_ram=cache_ram,
             use_mmap=use_mmap,
             use_mlock=use_mlock,

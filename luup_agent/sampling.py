@@ -34,6 +34,7 @@ class RunOptions(TypedDict, total=False):
     stop: Union[str, Sequence[str], None]
     max_tokens: Optional[int]
     timeout: Optional[float]
+    priority: int
     tools: Sequence[ToolLike]
     tool_choice: str
     parallel_tool_calls: bool
@@ -56,6 +57,7 @@ class Settings(NamedTuple):
     stop: Union[str, Sequence[str], None]
     max_tokens: Optional[int]
     timeout: Optional[float]
+    priority: int = 0
     tools: Sequence[ToolLike] = ()
     tool_choice: str = "auto"
     parallel_tool_calls: bool = True
