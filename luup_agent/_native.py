@@ -236,18 +236,21 @@ def default_run_params() -> Dict[str, Any]:
     """The library's own defaults for a run, by the names that `Settings` has for them."""
     params = ffi.new("luup_run_params *")
     lib.luup_run_default_params(params)
-    names = {"parallel_tool_calls": "parallel_calls", "max_turns": "max_turns", "retries": "output_retries"}
-    return {name: getattr(params, field) for name, field in names.items()}
+    names = {"parallel_tool_calls": "parallel_calls", "retries": "output_retries"}
+    own = ("priority", "max_turns")
+    return {name: getattr(params, names.get(name, name)) for name in (*own, *names)}
 
 
 def default_model_params() -> Dict[str, Any]:
-    """The library's own defaults for loading a model, by field; `context_size` None is its default."""
+    """The library's own defaults for loading a model, by field; None where Python has that for it."""
     params = ffi.new("luup_model_params *")
     lib.luup_model_default_params(params)
     skip = ("size", "progress", "user_data", "chat_template")
     values = {name: getattr(params, name) for name, _ in ffi.typeof("luup_model_params").fields if name not in skip}
     if values["context_size"] == lib.LUUP_CONTEXT_SIZE_DEFAULT:
         values["context_size"] = None
+    if values["max_waiting"] == -1:
+        values["max_waiting"] = None
     return values
 
 

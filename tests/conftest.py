@@ -6,6 +6,7 @@ import importlib.util
 import ipaddress
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -30,6 +31,8 @@ hypothesis.settings.load_profile("luup")
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background of a shell; children would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if sys.version_info < (3, 9):  # the last pytest-asyncio for 3.8 leaves an event loop of its own open
         config.addinivalue_line("filterwarnings", "ignore:unclosed (event loop|<socket):ResourceWarning")
 
