@@ -1,7 +1,9 @@
 #include "agent.h"
 
 #include "error.h"
+#include "log.h"
 #include "run.h"
+#include "saved_agent.h"
 
 #include <algorithm>
 #include <atomic>
@@ -56,6 +58,40 @@ Agent::~Agent() {
     if (!model_->forked()) {
         model_->engine().disown(id_);
     }
+}
+
+void Agent::save(const std::string & path, const std::string & extra) const {
+    const auto in_use = model_->use();
+    SavedAgent saved;
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        check_idle();
+        saved.history = history_;
+    }
+    saved.system_prompt = system_prompt_;
+    saved.extra         = extra;
+    saved.key           = model_->context_key();
+    saved.sequence      = model_->engine().snapshot(id_);
+    write_agent(path, saved);
+}
+
+std::shared_ptr<Agent> Agent::load(std::shared_ptr<Model> model, const std::string & path, Sampling sampling, std::string & extra) {
+    const auto  in_use = model->use();
+    SavedAgent  saved  = read_agent(path);
+    const auto  agent  = std::make_shared<Agent>(model, saved.system_prompt, std::move(sampling), true);
+    std::string why    = saved.damage;
+    if (saved.sequence && saved.key != model->context_key()) {
+        why = "it was saved with another model, template or build";
+    } else if (saved.sequence) {
+        saved.sequence->owner = agent->id_;
+        why                   = model->engine().adopt(std::move(*saved.sequence)) ? "" : "there is no room for it in cache_ram";
+    }
+    if (!why.empty()) {
+        log_write(LUUP_LOG_WARN, path + ": the conversation will be computed again: " + why);
+    }
+    agent->history_ = std::move(saved.history);
+    extra           = std::move(saved.extra);
+    return agent;
 }
 
 std::shared_ptr<Agent> Agent::fork() const {

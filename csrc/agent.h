@@ -22,6 +22,10 @@ class Agent : public std::enable_shared_from_this<Agent> {
     Agent(std::shared_ptr<Model> model, std::string system_prompt, Sampling sampling, bool enable_history);
     ~Agent();
 
+    // Saves what was said, `extra` and what of the context is warm; and makes an agent of that, whose `enable_history` is true. Throw Error.
+    void                          save(const std::string & path, const std::string & extra) const;
+    static std::shared_ptr<Agent> load(std::shared_ptr<Model> model, const std::string & path, Sampling sampling, std::string & extra);
+
     // Another agent with the settings, the tools and the history of this one.
     std::shared_ptr<Agent> fork() const;
 

@@ -372,6 +372,26 @@ int luup_agent_fork(const luup_agent * agent, luup_agent ** fork) {
     });
 }
 
+int luup_agent_save(const luup_agent * agent, const char * path, const char * extra) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        agent->agent->save(checked_text("path", path), optional_text("extra", extra).value_or(""));
+    });
+}
+
+int luup_agent_load(luup_model * model, const char * path, const luup_sampling_params * sampling, luup_agent ** agent, char ** extra) {
+    return guard([&] {
+        check_pointer("model", model);
+        check_pointer("agent", agent);
+        std::string text;
+        auto        loaded = Agent::load(model->model, checked_text("path", path), read_sampling(sampling), text);
+        if (extra) {
+            *extra = new_string(text);
+        }
+        *agent = new luup_agent{ std::move(loaded) };
+    });
+}
+
 void luup_agent_destroy(luup_agent * agent) {
     delete agent;
 }

@@ -141,36 +141,50 @@ void Engine::disown(uint64_t owner) {
     wakeup_.notify_one();
 }
 
-void Engine::warmup() {
-    std::promise<int> done;
+// What `task` gives in the engine's thread, where it is called between two steps.
+template <typename F>
+auto Engine::ask_thread(F task) -> decltype(task()) {
+    std::packaged_task<decltype(task())()> packaged(std::move(task));
     {
         std::lock_guard<std::mutex> lock(mutex_);
         if (closed_ || closing_) {
             throw Error(LUUP_ERROR_CLOSED, "the model is closed");
         }
-        tasks_.push_back([this, &done] {
-            // Any token will do; the sequence goes back empty. If all are active, the model is warm already.
-            llama_token token = llama_vocab_bos(vocab_);
-            token             = token == LLAMA_TOKEN_NULL ? 0 : token;
-            Sequence * s      = make_room(1) ? sequences_->acquire(0, { token }) : nullptr;
-            int        rc     = 0;
-            if (s) {
-                batch_.n_tokens     = 1;
-                batch_.token[0]     = token;
-                batch_.pos[0]       = 0;
-                batch_.n_seq_id[0]  = 1;
-                batch_.seq_id[0][0] = s->id;
-                batch_.logits[0]    = 1;
-                rc                  = llama_decode(context_, batch_);
-                llama_synchronize(context_);
-                sequences_->rollback(*s);
-                sequences_->release(*s);
-            }
-            done.set_value(rc);
-        });
+        tasks_.push_back([&packaged] { packaged(); });
     }
     wakeup_.notify_one();
-    const int rc = done.get_future().get();
+    return packaged.get_future().get();
+}
+
+std::optional<StoredSequence> Engine::snapshot(uint64_t owner) {
+    return ask_thread([&] { return sequences_->snapshot(owner); });
+}
+
+bool Engine::adopt(StoredSequence sequence) {
+    return ask_thread([&] { return sequences_->adopt(std::move(sequence)); });
+}
+
+void Engine::warmup() {
+    const int rc = ask_thread([this] {
+        // Any token will do; the sequence goes back empty. If all are active, the model is warm already.
+        llama_token token = llama_vocab_bos(vocab_);
+        token             = token == LLAMA_TOKEN_NULL ? 0 : token;
+        Sequence * s      = make_room(1) ? sequences_->acquire(0, { token }) : nullptr;
+        int        rc     = 0;
+        if (s) {
+            batch_.n_tokens     = 1;
+            batch_.token[0]     = token;
+            batch_.pos[0]       = 0;
+            batch_.n_seq_id[0]  = 1;
+            batch_.seq_id[0][0] = s->id;
+            batch_.logits[0]    = 1;
+            rc                  = llama_decode(context_, batch_);
+            llama_synchronize(context_);
+            sequences_->rollback(*s);
+            sequences_->release(*s);
+        }
+        return rc;
+    });
     if (rc != 0) {
         fail(closing_ ? LUUP_ERROR_CLOSED : LUUP_ERROR_INFERENCE_FAILED, "the warm-up token could not be decoded (llama_decode: %d)", rc);
     }

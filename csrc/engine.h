@@ -101,6 +101,12 @@ class Engine {
     // The owner's parked sequences may serve others.
     void disown(uint64_t owner);
 
+    // A copy of the owner's part of the context, if there is one that is warm. Blocks until it is its turn. Throws Error(LUUP_ERROR_CLOSED).
+    std::optional<StoredSequence> snapshot(uint64_t owner);
+
+    // Keeps such a copy for the owner's next turn. False if it has no room. Blocks likewise. Throws Error(LUUP_ERROR_CLOSED).
+    bool adopt(StoredSequence sequence);
+
     // Decodes one token. Blocks until it is its turn. Throws Error.
     void warmup();
 
@@ -143,11 +149,13 @@ class Engine {
         size_t                      behind_tokens = 0;  // until it has this many
     };
 
-    void                   run();
-    bool                   wait_for_work();
-    void                   queue(Waiting waiting, bool first);
-    void                   check_queue() const;
-    void                   run_tasks();
+    void run();
+    bool wait_for_work();
+    void queue(Waiting waiting, bool first);
+    void check_queue() const;
+    void run_tasks();
+    template <typename F>
+    auto                   ask_thread(F task) -> decltype(task());
     void                   drop_ended();
     void                   erase_ended();
     void                   admit();

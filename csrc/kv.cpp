@@ -166,6 +166,38 @@ void SequencePool::give_up(Sequence & sequence) {
     release(sequence);
 }
 
+std::optional<StoredSequence> SequencePool::snapshot(uint64_t owner) {
+    std::vector<llama_token> stored = store_.longest(owner);
+    if (!stored.empty()) {  // what it shares is in the context only
+        stored.push_back(0);
+        Sequence * back = acquire(owner, stored);
+        if (back) {
+            park(*back);
+        }
+    }
+    const Sequence * longest = nullptr;
+    for (const Sequence & s : sequences_) {
+        if (s.owner == owner && !s.active && s.tokens.size() > (longest ? longest->tokens.size() : 0)) {
+            longest = &s;
+        }
+    }
+    if (!longest) {
+        return std::nullopt;
+    }
+    StoredSequence copy = { owner, longest->tokens, 0, {} };
+    copy.state.resize(llama_state_seq_get_size(context_, longest->id));
+    const size_t size = llama_state_seq_get_data(context_, copy.state.data(), copy.state.size(), longest->id);
+    return size == copy.state.size() ? std::optional<StoredSequence>(std::move(copy)) : std::nullopt;
+}
+
+bool SequencePool::adopt(StoredSequence sequence) {
+    const bool fits = store_.takes(sequence.bytes()) && sequence.tokens.size() <= n_cells_;
+    if (fits) {
+        store_.put(std::move(sequence));
+    }
+    return fits;
+}
+
 // How many of its first tokens are shared by all that share any: what agents have in common, and not what two of them happen to.
 size_t SequencePool::shared(const Sequence & sequence) const {
     const uint32_t holders = sequence.cells.empty() ? 1 : references_[sequence.cells.front()];

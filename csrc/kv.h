@@ -54,6 +54,12 @@ class SequencePool {
     // Takes the least recently used parked sequence out of the context, to RAM if it has an owner. False if there is none.
     bool evict();
 
+    // A copy of the longest parked sequence of `owner`, with all of its state. One that is in RAM comes back into the context for it.
+    std::optional<StoredSequence> snapshot(uint64_t owner);
+
+    // Keeps a sequence from elsewhere in RAM until its owner's next turn. False if there is no room for it.
+    bool adopt(StoredSequence sequence);
+
     // The owner is gone: its parked sequences serve as a cache for others.
     void disown(uint64_t owner);
 

@@ -353,6 +353,17 @@ LUUP_API int luup_agent_create(luup_model * model, const luup_agent_params * par
  * context is shared: the fork's first run prefills its own message only. What a run of `agent` that goes on now adds is not in it. */
 LUUP_API int luup_agent_fork(const luup_agent * agent, luup_agent ** fork);
 
+/* Writes the agent's system prompt, history and, where it is warm, its part of the context to a file; with `extra` (may be NULL), a text of your
+ * own. The size is that of the KV cache of its tokens. An existing file is replaced at once or stays as it is. LUUP_ERROR_IO, LUUP_ERROR_BUSY. */
+LUUP_API int luup_agent_save(const luup_agent * agent, const char * path, const char * extra);
+
+/* Makes an agent of a file that luup_agent_save() wrote, with history enabled. `sampling` may be NULL for the defaults; `extra`, if not NULL,
+ * gets what was saved with it: free it with luup_string_free(). Its part of the context comes back without a prefill if the model's file,
+ * its template and this library's build are the same, and cache_ram has room; else, or if that part of the file is damaged, the log says why
+ * in a warning and the next run computes it again. LUUP_ERROR_IO: the file can't be read, is none, or its history is damaged. The file is trusted as
+ * a model's is: load none that a stranger made. */
+LUUP_API int luup_agent_load(luup_model * model, const char * path, const luup_sampling_params * sampling, luup_agent ** agent, char ** extra);
+
 /* Gives the handle back. Its runs go on until they end or are destroyed themselves. */
 LUUP_API void luup_agent_destroy(luup_agent * agent);
 

@@ -2,6 +2,7 @@
 
 #include "backends.h"
 #include "error.h"
+#include "fingerprint.h"
 #include "log.h"
 #include "trial.h"
 
@@ -106,6 +107,26 @@ uint64_t available_memory() {
     return 0;
 }
 
+std::string text_key(const std::string & text) {
+    Fingerprint f;
+    f.add(text.data(), text.size());
+    return std::to_string(f.value());
+}
+
+// Tells files apart without reading gigabytes: by the size, the beginning (all of the metadata, mostly) and the end.
+std::string file_key(const std::string & path) {
+    constexpr std::streamoff part = 4 << 20;
+    std::ifstream            file(fs::u8path(path), std::ios::binary | std::ios::ate);
+    const std::streamoff     size = file.tellg();
+    std::string              bytes(static_cast<size_t>(std::min(size, 2 * part)), '\0');
+    const std::streamoff     head = std::min(size, part);
+    file.seekg(0);
+    file.read(&bytes[0], head);
+    file.seekg(size - static_cast<std::streamoff>(bytes.size()) + head);
+    file.read(&bytes[static_cast<size_t>(head)], static_cast<std::streamsize>(bytes.size()) - head);
+    return std::to_string(size) + " " + text_key(bytes);
+}
+
 // The name of a GGUF file type, as llama.cpp's descriptions end: "llama 135M Q4_1" gives "Q4_1".
 std::string file_type_name(llama_ftype type, const std::string & description, const std::string & architecture) {
     std::string rest = description;
@@ -150,6 +171,7 @@ Model::Model(const std::string & path, const luup_model_params & params) : path_
         throw;
     }
     describe(params);
+    context_key_       = file_key(path) + " " + std::to_string(info_.parameters) + " " + text_key(template_) + " " LUUP_LLAMA_COMMIT;
     info_.load_seconds = std::chrono::duration<double>(Clock::now() - begin).count();
 }
 

@@ -53,6 +53,9 @@ class Model {
 
     const luup_model_info & info() const { return info_; }
 
+    // What a part of the context depends on: the model's file, the template, the build.
+    const std::string & context_key() const { return context_key_; }
+
   private:
     Model(const std::string & path, const luup_model_params & params);
     void        load_weights(const luup_model_params & params);
@@ -76,6 +79,7 @@ class Model {
 
     luup_model_info info_ = {};
     std::string     path_, description_, architecture_, file_type_, backend_, device_, cpu_variant_, template_;  // what info_ points to
+    std::string     context_key_;
 };
 
 }  // namespace luup

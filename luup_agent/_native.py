@@ -505,7 +505,7 @@ class NativeAgent:
         self._cell = _new_cell("luup_agent", lib.luup_agent_destroy)
         check(lib.luup_agent_create(model.handle, params, self._cell))
         self.handle = self._cell[0]
-        self.settings = settings
+        self.settings: Optional[Settings] = settings
 
     def fork(self) -> NativeAgent:
         """Another agent with the settings, the tools and the history of this one."""
@@ -515,6 +515,22 @@ class NativeAgent:
         fork.handle = fork._cell[0]
         fork.settings = self.settings
         return fork
+
+    def save(self, path: object, extra: str) -> None:
+        """Saves the agent, and `extra`, to a file."""
+        check(lib.luup_agent_save(self.handle, encode_path("path", path), encode_text("extra", extra)))
+
+    @classmethod
+    def load(cls, model: NativeModel, path: object) -> Tuple[NativeAgent, str]:
+        """An agent from a file, whose runs must bring all of their settings; and what was saved with it."""
+        agent = object.__new__(cls)
+        agent._cell = _new_cell("luup_agent", lib.luup_agent_destroy)
+        c_path = encode_path("path", path)
+        extra = _take_string(lambda text: lib.luup_agent_load(model.handle, c_path, ffi.NULL, agent._cell, text))
+        drain_logs()
+        agent.handle = agent._cell[0]
+        agent.settings = None
+        return agent, extra
 
     def add_message(self, role: object, content: object) -> None:
         """Appends a message to the history."""
@@ -561,6 +577,11 @@ class NativeAgent:
         )
 
 
+def check_settings(model: NativeModel, settings: Settings) -> None:
+    """Raises what an agent of these settings would raise when it is made."""
+    NativeAgent(model, None, settings, True)
+
+
 class RunRequest(NamedTuple):
     """What a run is to do, beside its settings: the pointers of ``luup_run_params`` as texts.
 
@@ -577,7 +598,7 @@ class RunRequest(NamedTuple):
     choices: Tuple[str, ...] = ()
 
 
-def _run_params(settings: Settings, base: Settings, request: RunRequest) -> _Struct:
+def _run_params(settings: Settings, base: Optional[Settings], request: RunRequest) -> _Struct:
     params = ffi.new("luup_run_params *")
     lib.luup_run_default_params(params)
     keep: List[Any] = []

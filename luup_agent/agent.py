@@ -24,12 +24,13 @@ from luup_agent import _native
 from luup_agent import run as _run
 from luup_agent.classify import Classifier
 from luup_agent.conversation import Conversation
+from luup_agent.copies import Copies
 from luup_agent.errors import InvalidParamError, ToolNotFoundError
 from luup_agent.messages import AgentResponse, Event
 from luup_agent.model import Model
 from luup_agent.output import output_spec
 from luup_agent.sampling import RunOptions, Settings
-from luup_agent.toolbox import Toolbox, read_tools
+from luup_agent.toolbox import read_tools
 from luup_agent.tools import AnyTool, ToolLike
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ T = TypeVar("T")
 _Agent = TypeVar("_Agent", bound="Agent")
 
 
-class Agent(Classifier, Toolbox, Conversation):
+class Agent(Classifier, Copies, Conversation):
     """Answers messages with a model, calls tools meanwhile, and remembers the conversation.
 
     An agent answers one message at a time (`BusyError` otherwise); with ``enable_history=False`` any number. Make as
@@ -544,36 +545,6 @@ class Agent(Classifier, Toolbox, Conversation):
         missing -= {tool.name for tool in read_tools(options.get("tools", ()))} if missing else set()
         if missing:
             raise ToolNotFoundError(f"calls wait for tools that this run does not have: {', '.join(sorted(missing))}")
-
-    # -- copies --------------------------------------------------------------------------------------------------------
-
-    def fork(self: _Agent) -> _Agent:
-        """Makes an agent that goes on from here by itself: with the settings, the tools and the history of this one.
-
-        What both have in common stays in the context once, so a fork prefills nothing but its own next message. Use it
-        for several answers to the same question, or to try a branch of a conversation.
-
-        Returns:
-            The other agent. What this one is answering right now is not in its history.
-
-        Raises:
-            ClosedError: The model or the agent was closed.
-            ForkedError: The model belongs to the parent process.
-
-        Example:
-            >>> branches = [agent.fork() for _ in range(3)]
-            >>> answers = [branch.generate("Suggest a name for a cat.", seed=n) for n, branch in enumerate(branches)]
-            >>> len(answers)
-            3
-        """
-        native = self._native_agent.fork()
-        fork = object.__new__(type(self))
-        fork.__dict__.update(self.__dict__)
-        fork._agent = native
-        with self._tools_lock:
-            fork._tools = dict(self._tools)
-        fork._tools_lock = threading.Lock()
-        return fork
 
     # -- end -----------------------------------------------------------------------------------------------------------
 

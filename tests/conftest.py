@@ -31,9 +31,8 @@ hypothesis.settings.load_profile("luup")
 
 
 def pytest_configure(config):
-    if (
-        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    ):  # begun in the background of a shell; children would inherit it
+    # Begun in the background of a shell: Ctrl-C is ignored then, by children too.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if sys.version_info < (3, 9):  # the last pytest-asyncio for 3.8 leaves an event loop of its own open
         config.addinivalue_line("filterwarnings", "ignore:unclosed (event loop|<socket):ResourceWarning")
