@@ -73,9 +73,12 @@ class Toolbox(AgentBase):
             InvalidSchemaError: A parameter's type has no JSON schema, or one that can't be enforced.
 
         Example:
-            >>> agent.add_tool(print)
+            >>> def total(*numbers: int) -> int:
+            ...     '''Adds numbers.'''
+            ...     return sum(numbers)
+            >>> agent.add_tool(total)
             Traceback (most recent call last):
-            luup_agent.InvalidParamError: tool 'print', parameter 'args': ...
+            luup_agent.InvalidParamError: tool 'total', parameter 'numbers': ...
         """
         added = as_tool(tool)
         with self._tools_lock:
