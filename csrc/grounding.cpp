@@ -93,10 +93,40 @@ bool Grounding::stands(const json & value) const {
         return true;
     }
     const auto words = words_of(text);
-    const auto known = std::count_if(words.begin(), words.end(), [&](const std::string & word) {
-        return words_.count(word) > 0 || (word.size() >= stem && stems_.count(word.substr(0, stem)) > 0);
-    });
+    const auto known = std::count_if(words.begin(), words.end(), [&](const std::string & word) { return knows(word); });
     return !words.empty() && 2 * static_cast<size_t>(known) >= words.size();
+}
+
+bool Grounding::knows(const std::string & word) const {
+    return words_.count(word) > 0 || (word.size() >= stem && stems_.count(word.substr(0, stem)) > 0);
+}
+
+bool Grounding::stands_anew(const json & value, const std::vector<json> & used) const {
+    if (value.is_number()) {
+        return stands(value) && std::find(used.begin(), used.end(), value) == used.end();
+    }
+    read();
+    const std::string               text = lowered(value.get<std::string>());
+    bool                            part = text.empty();
+    std::unordered_set<std::string> said;
+    for (const json & other : used) {
+        if (other.is_string()) {
+            const std::string before = lowered(other.get<std::string>());
+            part                     = part || before.find(text) != std::string::npos;
+            for (const std::string & word : words_of(before)) {
+                said.insert(word);
+            }
+        }
+    }
+    if (!part && text_.find(text) != std::string::npos) {
+        return true;
+    }
+    size_t fresh = 0, known = 0;
+    for (const std::string & word : words_of(text)) {
+        fresh += said.count(word) == 0;
+        known += said.count(word) == 0 && knows(word);
+    }
+    return fresh > 0 && 2 * known >= fresh;
 }
 
 double Grounding::missing(const json & value) const {

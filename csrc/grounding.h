@@ -18,11 +18,15 @@ class Grounding {
     // percentage. `value` is a string or a number.
     bool stands(const nlohmann::ordered_json & value) const;
 
+    // Whether `value` stands in the text by something that none of `used` says: words of its own, or its number.
+    bool stands_anew(const nlohmann::ordered_json & value, const std::vector<nlohmann::ordered_json> & used) const;
+
     // Of the strings and numbers in `value`, the share that does not stand in the text; 0.5 if there are none.
     double missing(const nlohmann::ordered_json & value) const;
 
   private:
     void read() const;
+    bool knows(const std::string & word) const;
 
     mutable bool                            read_ = false;
     mutable std::string                     text_;  // in small letters once it is read

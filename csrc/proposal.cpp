@@ -40,9 +40,18 @@ std::vector<std::string> required_of(const Tool & tool) {
     return schema.contains("required") ? schema["required"].get<std::vector<std::string>>() : std::vector<std::string>();
 }
 
-// A string in small letters; "AA" after "Aa" is nothing new.
-json folded(const json & leaf) {
-    return leaf.is_string() ? json(lowered(leaf.get<std::string>())) : leaf;
+// Whether `all` has every argument of `part`, with the same value: the same call, told more closely.
+bool holds(const json & all, const json & part) {
+    return std::all_of(part.items().begin(), part.items().end(), [&](const auto & argument) {
+        return all.contains(argument.key()) && all[argument.key()] == argument.value();
+    });
+}
+
+// The enum that the items of an array are from, as the schema writes it; null if there is none.
+json choices_of(const Tool & tool, const std::string & argument) {
+    const json schema = json::parse(tool.parameters->text());
+    const auto at     = json::json_pointer("/properties") / argument / "items" / "enum";
+    return schema.contains(at) ? schema[at] : json();
 }
 
 bool contains(const std::vector<std::string> & names, const std::string & name) {
@@ -149,14 +158,15 @@ bool Proposal::is_meant(const std::string & text, const ToolCall & call, const s
         const double      sum = std::accumulate(all.begin(), all.end(), name_score(), [](double s, const Argument & a) { return s + a.log_probability; });
         std::vector<json> used;
         for (const ToolCall & other : earlier) {
-            for (const json & leaf : leaves(json::parse(other.arguments, nullptr, false))) {
-                used.push_back(folded(leaf));
+            const json before = json::parse(other.arguments, nullptr, false);
+            if (other.name == call.name && (holds(before, values) || holds(values, before))) {
+                return false;
             }
+            const auto more = leaves(before);
+            used.insert(used.end(), more.begin(), more.end());
         }
         const auto mine = leaves(values);
-        return sum >= next_bar && (mine.empty() || std::any_of(mine.begin(), mine.end(), [&](const json & leaf) {
-                                       return std::find(used.begin(), used.end(), folded(leaf)) == used.end() && given_->stands(leaf);
-                                   }));
+        return sum >= next_bar && (mine.empty() || std::any_of(mine.begin(), mine.end(), [&](const json & leaf) { return given_->stands_anew(leaf, used); }));
     }
     const auto required = required_of(*tool);
     double     sum      = 0;
@@ -171,6 +181,30 @@ bool Proposal::is_meant(const std::string & text, const ToolCall & call, const s
     return score >= bar_;
 }
 
+// An array without the texts in it that nobody spoke of, if others are left, where the model was unsure of them or `copied` all that may stand there:
+// small models go on with a list by what else could be in it.
+json Proposal::without_guesses(const std::string & text, const Argument & argument, const json & items, bool copied) const {
+    json   kept = json::array();
+    size_t at   = argument.begin;
+    for (const json & item : items) {
+        const std::string quoted = item.dump();
+        const size_t      begin  = text.find(quoted, at);
+        if (!item.is_string() || begin == std::string::npos || begin >= argument.end) {
+            return items;
+        }
+        const size_t end = begin + quoted.size();
+        double       sum = 0;
+        for (const Piece & piece : pieces_) {
+            sum += piece.choice && piece.end > at && piece.begin < end ? piece.log_probability : 0;
+        }
+        if ((sum >= sure && !copied) || given_->stands(item)) {
+            kept.push_back(item);
+        }
+        at = end;
+    }
+    return kept.empty() ? items : kept;
+}
+
 ToolCall Proposal::without_guesses(const std::string & text, const ToolCall & call) const {
     const Tool * tool   = tools_->find(call.name);
     json         values = json::parse(call.arguments);
@@ -183,6 +217,12 @@ ToolCall Proposal::without_guesses(const std::string & text, const ToolCall & ca
         const bool   guess = argument.log_probability < sure && !value.is_boolean() && given_->missing(value) == 1;
         if (guess && !contains(required, argument.name)) {
             values.erase(argument.name);
+        } else if (value.is_array()) {
+            json shorter           = values;
+            shorter[argument.name] = without_guesses(text, argument, value, value == choices_of(*tool, argument.name));
+            if (tool->parameters->validate(shorter).empty()) {
+                values = std::move(shorter);
+            }
         }
     }
     return { call.id, call.name, values.dump() };

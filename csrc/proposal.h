@@ -43,7 +43,7 @@ class Proposal {
     // Whether the complete call, the last in `text`, is meant; `earlier`: those before it.
     bool is_meant(const std::string & text, const ToolCall & call, const std::vector<ToolCall> & earlier);
 
-    // `call` without the optional arguments that the model was unsure of and that nobody spoke of.
+    // `call` without the optional arguments, and the texts in its lists, that the model was unsure of and that nobody spoke of.
     ToolCall without_guesses(const std::string & text, const ToolCall & call) const;
 
   private:
@@ -63,6 +63,8 @@ class Proposal {
     bool                  find_name(const std::string & text);
     double                name_score() const;
     std::vector<Argument> arguments(const std::string & text, const ToolCall & call) const;
+
+    nlohmann::ordered_json without_guesses(const std::string & text, const Argument & argument, const nlohmann::ordered_json & items, bool copied) const;
 
     size_t                           begin_;
     bool                             first_;
