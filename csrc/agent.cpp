@@ -61,17 +61,21 @@ Agent::~Agent() {
 }
 
 void Agent::save(const std::string & path, const std::string & extra) const {
-    const auto in_use = model_->use();
-    SavedAgent saved;
+    const auto               in_use = model_->use();
+    SavedAgent               saved;
+    std::vector<llama_token> tokens;
     {
         std::lock_guard<std::mutex> lock(mutex_);
         check_idle();
         saved.history = history_;
+        if (!history_.empty()) {  // some templates can't render a system prompt alone
+            tokens = conversation_tokens();
+        }
     }
     saved.system_prompt = system_prompt_;
     saved.extra         = extra;
     saved.key           = model_->context_key();
-    saved.sequence      = model_->engine().snapshot(id_);
+    saved.sequence      = model_->engine().snapshot(id_, tokens);
     write_agent(path, saved);
 }
 
@@ -219,11 +223,17 @@ std::vector<Message> Agent::history() const {
 std::vector<llama_token> Agent::prompt_tokens(const std::optional<std::string> & message) const {
     const auto                  in_use = model_->use();
     std::lock_guard<std::mutex> lock(mutex_);
-    std::vector<Message>        messages = conversation();
-    if (message) {
-        messages.push_back({ "user", *message, "", {}, "", "" });
+    if (!message) {
+        return conversation_tokens();
     }
-    return messages.empty() ? std::vector<llama_token>() : model_->chat().render(messages, offered(), message.has_value()).tokens;
+    std::vector<Message> messages = conversation();
+    messages.push_back({ "user", *message, "", {}, "", "" });
+    return model_->chat().render(messages, offered(), true).tokens;
+}
+
+std::vector<llama_token> Agent::conversation_tokens() const {
+    const std::vector<Message> messages = conversation();
+    return messages.empty() ? std::vector<llama_token>() : model_->chat().render(messages, offered(), false).tokens;
 }
 
 const ToolSet * Agent::offered() const {

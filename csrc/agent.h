@@ -60,10 +60,11 @@ class Agent : public std::enable_shared_from_this<Agent> {
     const Sampling &    sampling() const { return sampling_; }
 
   private:
-    std::vector<Message> conversation() const;  // with the system prompt; mutex_ is held
-    void                 check_idle() const;    // mutex_ is held
-    const ToolSet *      offered() const;       // null if there are none; mutex_ is held
-    int32_t              prefix_tokens(const ToolSet * tools) const;  // mutex_ is held
+    std::vector<Message>     conversation() const;  // with the system prompt; mutex_ is held
+    std::vector<llama_token> conversation_tokens() const;  // likewise
+    void                     check_idle() const;    // mutex_ is held
+    const ToolSet *          offered() const;       // null if there are none; mutex_ is held
+    int32_t                  prefix_tokens(const ToolSet * tools) const;  // mutex_ is held
 
     const uint64_t               id_;
     const std::shared_ptr<Model> model_;

@@ -149,8 +149,8 @@ auto Engine::ask_thread(F task) -> decltype(task()) {
     return packaged.get_future().get();
 }
 
-std::optional<StoredSequence> Engine::snapshot(uint64_t owner) {
-    return ask_thread([&] { return sequences_->snapshot(owner); });
+std::optional<StoredSequence> Engine::snapshot(uint64_t owner, const std::vector<llama_token> & tokens) {
+    return ask_thread([&] { return sequences_->snapshot(owner, tokens); });
 }
 
 bool Engine::adopt(StoredSequence sequence) {

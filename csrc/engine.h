@@ -101,8 +101,8 @@ class Engine {
     // The owner's parked sequences may serve others.
     void disown(uint64_t owner);
 
-    // A copy of the owner's part of the context, if there is one that is warm. Blocks until it is its turn. Throws Error(LUUP_ERROR_CLOSED).
-    std::optional<StoredSequence> snapshot(uint64_t owner);
+    // A copy of what of the owner's `tokens` is warm, if anything. Blocks until it is its turn. Throws Error(LUUP_ERROR_CLOSED).
+    std::optional<StoredSequence> snapshot(uint64_t owner, const std::vector<llama_token> & tokens);
 
     // Keeps such a copy for the owner's next turn. False if it has no room. Blocks likewise. Throws Error(LUUP_ERROR_CLOSED).
     bool adopt(StoredSequence sequence);

@@ -166,28 +166,16 @@ void SequencePool::give_up(Sequence & sequence) {
     release(sequence);
 }
 
-std::optional<StoredSequence> SequencePool::snapshot(uint64_t owner) {
-    std::vector<llama_token> stored = store_.longest(owner);
-    if (!stored.empty()) {  // what it shares is in the context only
-        stored.push_back(0);
-        Sequence * back = acquire(owner, stored);
-        if (back) {
-            park(*back);
-        }
-    }
-    const Sequence * longest = nullptr;
-    for (const Sequence & s : sequences_) {
-        if (s.owner == owner && !s.active && s.tokens.size() > (longest ? longest->tokens.size() : 0)) {
-            longest = &s;
-        }
-    }
-    if (!longest) {
+std::optional<StoredSequence> SequencePool::snapshot(uint64_t owner, const std::vector<llama_token> & tokens) {
+    Sequence * sequence = tokens.empty() ? nullptr : acquire(owner, tokens);
+    if (!sequence) {
         return std::nullopt;
     }
-    StoredSequence copy = { owner, longest->tokens, 0, {} };
-    copy.state.resize(llama_state_seq_get_size(context_, longest->id));
-    const size_t size = llama_state_seq_get_data(context_, copy.state.data(), copy.state.size(), longest->id);
-    return size == copy.state.size() ? std::optional<StoredSequence>(std::move(copy)) : std::nullopt;
+    StoredSequence copy = { owner, sequence->tokens, 0, {} };
+    copy.state.resize(llama_state_seq_get_size(context_, sequence->id));
+    const size_t size = llama_state_seq_get_data(context_, copy.state.data(), copy.state.size(), sequence->id);
+    park(*sequence);
+    return size == copy.state.size() && !copy.tokens.empty() ? std::optional<StoredSequence>(std::move(copy)) : std::nullopt;
 }
 
 bool SequencePool::adopt(StoredSequence sequence) {

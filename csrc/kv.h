@@ -54,8 +54,8 @@ class SequencePool {
     // Takes the least recently used parked sequence out of the context, to RAM if it has an owner. False if there is none.
     bool evict();
 
-    // A copy of the longest parked sequence of `owner`, with all of its state. One that is in RAM comes back into the context for it.
-    std::optional<StoredSequence> snapshot(uint64_t owner);
+    // A copy of what acquire() would find warm, with all of its state. What is in RAM comes back into the context for it.
+    std::optional<StoredSequence> snapshot(uint64_t owner, const std::vector<llama_token> & tokens);
 
     // Keeps a sequence from elsewhere in RAM until its owner's next turn. False if there is no room for it.
     bool adopt(StoredSequence sequence);

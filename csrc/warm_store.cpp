@@ -34,16 +34,6 @@ std::optional<StoredSequence> WarmStore::take(uint64_t owner, const std::vector<
     return taken;
 }
 
-std::vector<llama_token> WarmStore::longest(uint64_t owner) const {
-    std::vector<llama_token> tokens;
-    for (const StoredSequence & s : kept_) {
-        if (s.owner == owner && s.tokens.size() > tokens.size()) {
-            tokens = s.tokens;
-        }
-    }
-    return tokens;
-}
-
 void WarmStore::disown(uint64_t owner) {
     for (auto it = kept_.begin(); it != kept_.end();) {
         if (it->owner == owner) {

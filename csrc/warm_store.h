@@ -36,9 +36,6 @@ class WarmStore {
     // Takes out the owner's sequence that begins most like `tokens`, if that is for more than `least` of them.
     std::optional<StoredSequence> take(uint64_t owner, const std::vector<llama_token> & tokens, size_t least);
 
-    // The tokens of the owner's longest; empty if there is none.
-    std::vector<llama_token> longest(uint64_t owner) const;
-
     // The owner is gone.
     void disown(uint64_t owner);
 

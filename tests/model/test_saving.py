@@ -73,6 +73,19 @@ def test_an_agent_that_left_the_context_is_saved_from_ram(tiny_path, tmp_path):
         assert is_warm(Agent.load(tmp_path / "first", narrow))
 
 
+def test_what_is_saved_is_of_the_conversation_that_it_has_now(tiny_path, tmp_path):
+    with Model.from_local(tiny_path, threads=1, context_size=1024) as narrow:
+        agent = Agent(narrow, temperature=0, max_tokens=4)
+        agent.run("An older conversation. " + "words " * 90)
+        for number in range(12):
+            Agent(narrow, temperature=0, max_tokens=4).run(f"Number {number} " + f"word{number} " * 60)
+        agent.clear_history()
+        agent.run("A newer conversation. " + "others " * 60)
+        agent.save(tmp_path / "newer")
+        assert is_warm(Agent.load(tmp_path / "newer", narrow))
+        assert is_warm(agent)
+
+
 def test_an_agent_that_never_ran_is_saved(tiny_model, tmp_path):
     Agent(tiny_model, "Be brief.").save(tmp_path / "new")
     loaded = Agent.load(tmp_path / "new", tiny_model)
