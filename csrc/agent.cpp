@@ -244,9 +244,9 @@ luup_context_usage Agent::context() const {
     const auto                  in_use = model_->use();
     std::lock_guard<std::mutex> lock(mutex_);
     luup_context_usage          usage = {};
-    const int32_t               with  = prefix_tokens(offered());
+    const int32_t               with  = static_cast<int32_t>(compute_prefix(offered()).size());
     usage.total                       = model_->engine().context_size();
-    usage.system                      = offered() ? prefix_tokens(nullptr) : with;
+    usage.system                      = offered() ? static_cast<int32_t>(compute_prefix(nullptr).size()) : with;
     usage.tools                       = std::max(0, with - usage.system);
     if (!history_.empty()) {
         const auto all = model_->chat().render(conversation(), offered(), false).tokens;
@@ -256,15 +256,26 @@ luup_context_usage Agent::context() const {
     return usage;
 }
 
-// The part that all conversations of this agent begin with: some templates can't render a system prompt alone.
-int32_t Agent::prefix_tokens(const ToolSet * tools) const {
+std::vector<llama_token> Agent::prefix(const std::shared_ptr<const ToolSet> & tools) const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (prefix_tools_ != tools) {
+        prefix_       = compute_prefix(tools->empty() ? nullptr : tools.get());
+        prefix_tools_ = tools;
+    }
+    return prefix_;
+}
+
+// Some templates can't render a system prompt alone.
+std::vector<llama_token> Agent::compute_prefix(const ToolSet * tools) const {
     std::vector<Message> one = conversation();
     one.resize(one.size() - history_.size());
     std::vector<Message> two = one;
     one.push_back({ "user", "a", "", {}, "", "" });
     two.push_back({ "user", "1", "", {}, "", "" });
-    const ChatTemplate & chat = model_->chat();
-    return static_cast<int32_t>(common_prefix(chat.render(one, tools, true).tokens, chat.render(two, tools, true).tokens));
+    const ChatTemplate &     chat   = model_->chat();
+    std::vector<llama_token> tokens = chat.render(one, tools, true).tokens;
+    tokens.resize(common_prefix(tokens, chat.render(two, tools, true).tokens));
+    return tokens;
 }
 
 }  // namespace luup

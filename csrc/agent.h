@@ -51,6 +51,9 @@ class Agent : public std::enable_shared_from_this<Agent> {
     // The tokens of a run of `message`, or with std::nullopt of the history alone.
     std::vector<llama_token> prompt_tokens(const std::optional<std::string> & message) const;
 
+    // What all conversations begin with that are offered these tools. Model::use() is held.
+    std::vector<llama_token> prefix(const std::shared_ptr<const ToolSet> & tools) const;
+
     // Everything but the `size` field.
     luup_context_usage context() const;
 
@@ -64,7 +67,7 @@ class Agent : public std::enable_shared_from_this<Agent> {
     std::vector<llama_token> conversation_tokens() const;  // likewise
     void                     check_idle() const;    // mutex_ is held
     const ToolSet *          offered() const;       // null if there are none; mutex_ is held
-    int32_t                  prefix_tokens(const ToolSet * tools) const;  // mutex_ is held
+    std::vector<llama_token> compute_prefix(const ToolSet * tools) const;  // null: no tools; mutex_ is held
 
     const uint64_t               id_;
     const std::shared_ptr<Model> model_;
@@ -98,6 +101,9 @@ class Agent : public std::enable_shared_from_this<Agent> {
     std::vector<Message>           history_;
     std::shared_ptr<const ToolSet> tools_;  // never null
     int                            runs_ = 0;  // going on
+
+    mutable std::shared_ptr<const ToolSet> prefix_tools_;  // that prefix_ was computed for; null: none yet
+    mutable std::vector<llama_token>       prefix_;
 
     std::mutex           recent_mutex_;
     Recent<ToolSet>      recent_tools_;

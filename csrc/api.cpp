@@ -98,6 +98,8 @@ Sampling read_sampling(const luup_sampling_params * params) {
     s.repeat_last_n  = p.repeat_last_n;
     s.seed           = p.seed;
     s.max_tokens     = p.max_tokens;
+    s.jump_forward   = p.jump_forward;
+    s.prompt_lookup  = p.prompt_lookup;
     if (p.n_stop > 0) {
         check_pointer("sampling->stop", p.stop);
     }
@@ -247,6 +249,7 @@ int luup_model_load(const char * path, const luup_model_params * params, luup_mo
         check_pointer("model", model);
         const std::string       file = checked_text("path", path);
         const luup_model_params p    = read_params("params", params, luup_model_default_params);
+        optional_text("prefix_cache", p.prefix_cache);
         optional_text("chat_template", p.chat_template);
         *model = new luup_model{ Model::load(file, p) };
     });
@@ -340,6 +343,8 @@ void luup_sampling_default_params(luup_sampling_params * params) {
         params->repeat_last_n  = s.repeat_last_n;
         params->seed           = s.seed;
         params->max_tokens     = s.max_tokens;
+        params->jump_forward   = s.jump_forward;
+        params->prompt_lookup  = s.prompt_lookup;
     }
 }
 

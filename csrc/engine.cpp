@@ -16,6 +16,9 @@ namespace {
 // A prefix that another completion is computing right now is worth waiting for from this many tokens on.
 constexpr size_t prefix_worth_waiting = 16;
 
+// A prefix is read from the disk if that brings so many tokens.
+constexpr size_t prefix_worth_loading = 64;
+
 // Tokens left free for each active completion when another one is admitted.
 constexpr size_t room_to_grow = 32;
 
@@ -55,17 +58,19 @@ Engine::Engine(llama_model * model, const EngineParams & params) : model_(model)
              log.text().empty() ? "not enough memory" : log.text().c_str());
     }
     try {
-        n_ctx_       = static_cast<int32_t>(llama_n_ctx(context_));
-        n_batch_     = static_cast<int32_t>(std::min(llama_n_batch(context_), llama_n_ubatch(context_)));
-        max_waiting_ = params.max_waiting;
-        n_seq_max_   = static_cast<int32_t>(llama_n_seq_max(context_));
-        pool_decode_ = new_threadpool(params.threads);
+        n_ctx_         = static_cast<int32_t>(llama_n_ctx(context_));
+        n_batch_       = static_cast<int32_t>(std::min(llama_n_batch(context_), llama_n_ubatch(context_)));
+        max_waiting_   = params.max_waiting;
+        n_seq_max_     = static_cast<int32_t>(llama_n_seq_max(context_));
+        n_outputs_max_ = static_cast<int32_t>(p.n_outputs_max);
+        pool_decode_   = new_threadpool(params.threads);
         if (params.threads_batch != params.threads) {
             pool_prefill_ = new_threadpool(params.threads_batch);
         }
         llama_attach_threadpool(context_, pool_decode_, pool_prefill_ ? pool_prefill_ : pool_decode_);
         batch_     = llama_batch_init(n_batch_, 0, 1);
         sequences_ = std::make_unique<SequencePool>(context_, n_seq_max_, params.cache_ram);
+        prefixes_  = sequences_->keeps_states() ? params.prefixes : nullptr;
         thread_    = std::thread(&Engine::run, this);
     } catch (...) {
         release_context();
@@ -79,6 +84,7 @@ Engine::~Engine() {
 
 void Engine::release_context() {
     sequences_.reset();
+    prefixes_.reset();
     if (batch_.token) {
         llama_batch_free(batch_);
         batch_ = {};
@@ -342,6 +348,7 @@ bool Engine::admit_one(Waiting & waiting) {
     if (completion.score_from > 0) {
         sequences_->shorten(*sequence, completion.score_from - 1);
     }
+    load_prefix(*active, *sequence);
     if (fresh) {
         active->admitted              = Clock::now();
         active->metrics.queue_seconds = seconds(completion.submitted, active->admitted);
@@ -354,6 +361,28 @@ bool Engine::admit_one(Waiting & waiting) {
     const auto lower = [&](const auto & a) { return a->completion->priority < completion.priority; };
     active_.insert(std::find_if(active_.begin(), active_.end(), lower), std::move(active));
     return true;
+}
+
+// Gets what the sequence lacks of the completion's prefix from the disk; if it is not there, it is kept when it has been computed.
+void Engine::load_prefix(Active & active, Sequence & sequence) {
+    const size_t length = active.completion->prefix;
+    active.keep         = 0;
+    if (!prefixes_ || length <= sequence.tokens.size() + prefix_worth_loading) {
+        return;
+    }
+    const auto stored = prefixes_->find({ active.tokens.begin(), active.tokens.begin() + static_cast<std::ptrdiff_t>(length) });
+    if (!stored) {
+        active.keep = length;
+    } else if (sequences_->load(sequence, *stored)) {
+        totals_.prefixes_loaded++;
+    }
+}
+
+void Engine::keep_prefix(Active & active) {
+    active.keep = 0;
+    if (auto copy = sequences_->copy_of(*active.sequence)) {
+        prefixes_->put(std::move(*copy));
+    }
 }
 
 // Agents with the same system prompt that start together: the first computes it, the others wait for it and share it.
@@ -412,6 +441,9 @@ void Engine::end(Active & active, luup_finish_reason reason, const Failure & fai
         m.first_token_seconds = seconds(active.completion->submitted, active.first_token);
     } else {
         m.prefill_seconds = seconds(active.admitted, now);
+    }
+    if (!active.draft.empty()) {
+        sequences_->rollback(*active.sequence);
     }
     const bool scored = active.completion->score_from > 0 && sequences_->owned(active.completion->owner) > 1;  // one is enough to keep the prompt warm
     if (scored || failure.code == LUUP_ERROR_INFERENCE_FAILED || failure.code == LUUP_ERROR_INTERNAL) {

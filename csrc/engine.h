@@ -1,8 +1,10 @@
 // The one thread that owns the llama_context: it decodes all runs of a model together.
 #pragma once
 
+#include "drafts.h"
 #include "error.h"
 #include "kv.h"
+#include "prefix_cache.h"
 #include "sampler.h"
 
 #include <atomic>
@@ -59,6 +61,7 @@ class Completion {
     virtual void on_end(luup_finish_reason reason, const Failure & failure, const Metrics & metrics) = 0;
 
     std::vector<llama_token>         prompt;  // never empty
+    size_t                           prefix     = 0;  // the prompt's first tokens that other conversations begin with too; 0 = not to be kept on disk
     size_t                           score_from = 0;  // > 0: nothing is generated, but the prompt's tokens from there on are scored
     Sampling                         sampling;
     uint64_t                         owner    = 0;  // the agent, whose sequence is kept warm
@@ -77,11 +80,12 @@ struct MemoryUse {
 };
 
 struct EngineParams {
-    llama_context_params context;
-    int32_t              threads       = 1;
-    int32_t              threads_batch = 1;
-    uint64_t             cache_ram     = 0;  // bytes
-    int32_t              max_waiting   = -1;  // completions; -1 = no bound
+    llama_context_params         context;
+    int32_t                      threads       = 1;
+    int32_t                      threads_batch = 1;
+    uint64_t                     cache_ram     = 0;  // bytes
+    int32_t                      max_waiting   = -1;  // completions; -1 = no bound
+    std::shared_ptr<PrefixCache> prefixes;    // may be null
 };
 
 class Engine {
@@ -121,6 +125,9 @@ class Engine {
 
     int32_t context_size() const { return n_ctx_; }
 
+    // Whether it makes use of Completion::prefix.
+    bool keeps_prefixes() const { return prefixes_ != nullptr; }
+
   private:
     // A completion that has a sequence.
     struct Active {
@@ -130,9 +137,13 @@ class Engine {
         Sequence *                  sequence = nullptr;  // nullptr once it has ended, and while it waits again
         std::vector<llama_token>    tokens;  // the prompt and the answer so far; the sequence holds a prefix of it
         Sampler                     sampler;
+        PromptLookup                lookup;
+        DraftRecord                 drafts;
+        std::vector<llama_token>    draft;  // in the batch under way, behind the token that `output` is the row of
         Metrics                     metrics;
         Clock::time_point           admitted, first_token, last_token;
         uint64_t                    order  = 0;      // of admission
+        size_t                      keep   = 0;  // when the sequence has so many tokens, they go to the prefix cache
         int32_t                     queued = 0;  // tokens in the batch under way
         int32_t                     output = -1;  // index in the batch of the row to sample from
         int32_t                     scored = -1;  // index in the batch of the first row to score from; the last is the batch's last of this one
@@ -164,11 +175,14 @@ class Engine {
     bool                   has_room(uint64_t owner, const std::vector<llama_token> & tokens) const;
     void                   step();
     void                   fill_batch();
+    size_t                 make_drafts(size_t decoding, size_t prefilling);
     void                   add_to_batch(Active & active, int32_t n);
+    void                   add_draft(const Active & active);
     bool                   make_room(size_t n);
     void                   preempt();
     void                   after_decode();
     bool                   sample(Active & active);
+    bool                   choose(Active & active, int32_t row);
     bool                   take(Active & active, llama_token token);
     void                   take_back(Active & active, size_t n);
     bool                   score(Active & active);
@@ -177,19 +191,22 @@ class Engine {
     void                   end_all(const Failure & failure);
     std::optional<Failure> reason_to_end(const Completion & completion) const;
     bool                   should_abort();
+    void                   load_prefix(Active & active, Sequence & sequence);
+    void                   keep_prefix(Active & active);
     void                   publish_stats();
     void                   release_context();
 
     llama_model *       model_;
     const llama_vocab * vocab_;
-    llama_context *     context_      = nullptr;
-    ggml_threadpool *   pool_decode_  = nullptr;
-    ggml_threadpool *   pool_prefill_ = nullptr;
-    int32_t             n_ctx_        = 0;
-    int32_t             n_batch_      = 0;
-    int32_t             n_seq_max_    = 0;
-    int32_t             max_waiting_  = -1;
-    llama_batch         batch_        = {};
+    llama_context *     context_       = nullptr;
+    ggml_threadpool *   pool_decode_   = nullptr;
+    ggml_threadpool *   pool_prefill_  = nullptr;
+    int32_t             n_ctx_         = 0;
+    int32_t             n_batch_       = 0;
+    int32_t             n_seq_max_     = 0;
+    int32_t             n_outputs_max_ = 0;
+    int32_t             max_waiting_   = -1;
+    llama_batch         batch_         = {};
 
     // Of the engine's thread alone.
     std::unique_ptr<SequencePool>        sequences_;
@@ -201,7 +218,9 @@ class Engine {
     uint64_t                             admissions_      = 0;
     uint64_t                             seen_interrupts_ = 0;
     luup_model_stats                     totals_          = {};  // what publish_stats() shows as stats_
-    bool                                 abortable_       = false;  // the batch under way is a prefill: worth aborting
+    DecodeTimes                          times_;
+    std::shared_ptr<PrefixCache>         prefixes_;
+    bool                                 abortable_ = false;  // the batch under way is a prefill: worth aborting
 
     // Shared.
     std::atomic<uint64_t>                   interrupts_{ 0 };

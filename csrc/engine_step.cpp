@@ -16,6 +16,9 @@ constexpr int32_t prefill_chunk = 128;
 // A decode of more tokens than this is aborted by a cancel; a shorter one ends soon by itself.
 constexpr int32_t abort_threshold = 32;
 
+// Longer drafts are seldom right to their end.
+constexpr size_t max_draft = 8;
+
 }  // namespace
 
 void Engine::step() {
@@ -23,12 +26,19 @@ void Engine::step() {
     if (in_batch_.empty()) {
         return;
     }
-    abortable_   = batch_.n_tokens > abort_threshold;
-    const int rc = llama_decode(context_, batch_);
-    abortable_   = false;
+    const auto begin = Clock::now();
+    abortable_       = batch_.n_tokens > abort_threshold;
+    const int rc     = llama_decode(context_, batch_);
+    abortable_       = false;
     log_expect_errors(false);
     totals_.batches++;
     if (rc == 0) {
+        llama_synchronize(context_);
+        totals_.batch_tokens += static_cast<uint64_t>(batch_.n_tokens);
+        totals_.largest_batch = std::max(totals_.largest_batch, batch_.n_tokens);
+        if (n_outputs_ == batch_.n_tokens) {  // no prompt in it
+            times_.record(static_cast<size_t>(batch_.n_tokens), std::chrono::duration<double>(Clock::now() - begin).count());
+        }
         after_decode();
         return;
     }
@@ -66,8 +76,9 @@ void Engine::fill_batch() {
     for (const auto & a : active_) {
         (a->decoding() ? decoding : prefilling)++;
     }
-    const int32_t budget = std::min(n_batch_, decoding == 0 ? n_batch_ : static_cast<int32_t>(decoding) + prefill_chunk);
-    size_t        needed = decoding;
+    const size_t  drafted = make_drafts(decoding, prefilling);
+    const int32_t budget  = std::min(n_batch_, decoding == 0 ? n_batch_ : static_cast<int32_t>(decoding) + prefill_chunk);
+    size_t        needed  = decoding + drafted;
     for (const auto & a : active_) {
         needed += a->decoding() ? 0 : a->pending();
     }
@@ -83,6 +94,25 @@ void Engine::fill_batch() {
     }
 }
 
+// Guesses for those who decode, where they pay. Not beside a prompt that comes in: it keeps the machine busy as it is.
+size_t Engine::make_drafts(size_t decoding, size_t prefilling) {
+    const size_t rows    = std::min(static_cast<size_t>(n_outputs_max_), static_cast<size_t>(n_batch_));
+    size_t       drafted = 0;
+    for (const auto & a : active_) {
+        a->draft.clear();
+        const Completion & completion = *a->completion;
+        if (prefilling > 0 || !a->decoding() || !completion.sampling.prompt_lookup || completion.score_from > 0 || !sequences_->can_shorten()) {
+            continue;
+        }
+        const size_t max_tokens = completion.sampling.max_tokens < 0 ? SIZE_MAX : static_cast<size_t>(completion.sampling.max_tokens - a->metrics.answer_tokens);
+        const size_t left       = std::min(static_cast<size_t>(n_ctx_) - a->tokens.size(), max_tokens - std::min<size_t>(max_tokens, 1));
+        a->lookup.draft(a->tokens, std::min({ max_draft, left, rows - std::min(rows, decoding + drafted) }), a->draft);
+        a->draft.resize(a->drafts.worth(a->draft.size(), decoding - 1 + drafted, times_));
+        drafted += a->draft.size();
+    }
+    return drafted;
+}
+
 void Engine::add_to_batch(Active & active, int32_t n) {
     const size_t begin = active.sequence->tokens.size();
     const size_t first = active.completion->score_from;  // the token before it has the first row that counts
@@ -96,6 +126,9 @@ void Engine::add_to_batch(Active & active, int32_t n) {
         if (n <= 0) {
             return;
         }
+    }
+    if (active.keep > begin) {  // its state can be copied as it is between two decodes
+        n = std::min(n, static_cast<int32_t>(active.keep - begin));
     }
     for (int32_t i = 0; i < n; i++) {
         const int32_t at     = batch_.n_tokens++;
@@ -113,8 +146,23 @@ void Engine::add_to_batch(Active & active, int32_t n) {
         active.output                = batch_.n_tokens - 1;
         batch_.logits[active.output] = 1;
         n_outputs_++;
+        add_draft(active);
     }
     in_batch_.push_back(&active);
+}
+
+// A row of logits for each drafted token, too: what the model would have said after it.
+void Engine::add_draft(const Active & active) {
+    for (size_t i = 0; i < active.draft.size(); i++) {
+        const int32_t at     = batch_.n_tokens++;
+        batch_.token[at]     = active.draft[i];
+        batch_.pos[at]       = static_cast<llama_pos>(active.tokens.size() + i);
+        batch_.n_seq_id[at]  = 1;
+        batch_.seq_id[at][0] = active.sequence->id;
+        batch_.logits[at]    = 1;
+        n_outputs_++;
+    }
+    totals_.tokens_drafted += active.draft.size();
 }
 
 // Makes the context hold `n` more tokens: parked sequences go first, then the youngest completion waits again. False if the
@@ -153,6 +201,9 @@ void Engine::after_decode() {
             totals_.tokens_prefilled += n;
             a->completion->on_progress(static_cast<int32_t>(a->sequence->tokens.size()), a->metrics.prompt_tokens);
         }
+        if (a->keep > 0 && a->keep == a->sequence->tokens.size()) {
+            keep_prefix(*a);
+        }
     }
     bool ended = false;
     for (Active * a : in_batch_) {
@@ -164,10 +215,36 @@ void Engine::after_decode() {
     }
 }
 
-// Lets a completion choose what follows. False if that ended it.
+// Lets a completion choose what follows, as long as that is what was drafted. False if that ended it.
 bool Engine::sample(Active & active) {
+    for (size_t right = 0;;) {
+        const size_t end = active.tokens.size();
+        if (!choose(active, active.output + static_cast<int32_t>(right))) {
+            return false;
+        }
+        if (active.draft.empty()) {
+            return true;
+        }
+        size_t same = 0;
+        while (end + same < active.tokens.size() && right + same < active.draft.size() && active.tokens[end + same] == active.draft[right + same]) {
+            same++;
+        }
+        sequences_->append(*active.sequence, active.draft.data() + right, same);
+        totals_.drafts_accepted += same;
+        right += same;
+        if (same == 0 || end + same < active.tokens.size()) {
+            active.drafts.record(right, active.draft.size());
+            sequences_->rollback(*active.sequence);
+            active.draft.clear();
+            return true;
+        }
+    }
+}
+
+// What a completion chooses, given the batch's row `row`. False if that ended it.
+bool Engine::choose(Active & active, int32_t row) {
     try {
-        float * logits = llama_get_logits_ith(context_, active.output);
+        float * logits = llama_get_logits_ith(context_, row);
         if (!logits) {
             fail(LUUP_ERROR_INFERENCE_FAILED, "llama.cpp gave no logits");
         }

@@ -229,7 +229,7 @@ Guide::Tokens Guide::tokens_of(const std::string & text) const {
 // Where the grammar dictates a text, the model need not be asked for it: its tokens are decoded in one batch. The last one is left to the
 // sampler, since it may go on beyond the text. False if that leaves none.
 bool Guide::jump(const std::string & text, Tokens & tokens) {
-    if (text.size() < 2) {
+    if (!plan_.jump_forward || text.size() < 2) {
         return false;
     }
     Tokens     dictated = tokens_of(text);

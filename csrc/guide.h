@@ -33,6 +33,7 @@ struct AnswerPlan {
     bool                              parallel     = false;  // there may be more than one call
     double                            bar          = Proposal::usual_bar;  // for a proposed call
     bool                              native       = false;  // the format is the template's
+    bool                              jump_forward = true;   // what the grammar dictates is not sampled
     bool                              probe        = false;  // only to see how the model takes to calls: ends when a tool is named
     std::shared_ptr<const ToolSet>    tools;     // that may be called
     std::shared_ptr<const Grounding>  given;     // what the user and the tools said

@@ -27,10 +27,10 @@ size_t common_prefix(const std::vector<llama_token> & a, const std::vector<llama
 SequencePool::SequencePool(llama_context * context, int32_t n_sequences, uint64_t ram)
     : context_(context),
       memory_(llama_get_memory(context)),
+      whole_states_(llama_model_n_swa(llama_get_model(context)) <= 0),
       n_cells_(llama_n_ctx(context)),
       sequences_(n_sequences),
-      // A state of a sliding window lacks what lies before the window, and could not be cut where the next turn's prompt differs.
-      store_(llama_model_n_swa(llama_get_model(context)) > 0 ? 0 : ram) {
+      store_(whole_states_ ? ram : 0) {
     const llama_model * model = llama_get_model(context);
     partial_                  = !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model);
     for (int32_t i = 0; i < n_sequences; i++) {
@@ -123,25 +123,32 @@ void SequencePool::restore(Sequence & sequence, const std::vector<llama_token> &
     if ((!partial_ && length < stored->tokens.size()) || (stored->from > 0 && !sharer)) {
         return;  // of no use any more
     }
-    const size_t own = stored->tokens.size() - stored->from;
+    if (fill(sequence, *stored, sharer)) {
+        truncate(sequence, length);
+        restored_++;
+    }
+}
+
+// Puts a stored sequence into an active one, what was not stored from `sharer`.
+bool SequencePool::fill(Sequence & sequence, const StoredSequence & stored, const Sequence * sharer) {
+    const size_t own = stored.tokens.size() - stored.from;
     while (n_used_ + own > n_cells_) {
         Sequence * oldest = oldest_parked(sharer);
         if (!oldest) {
-            return;
+            return false;
         }
         give_up(*oldest);
     }
     truncate(sequence, 0);
-    if (llama_state_seq_set_data(context_, stored->state.data(), stored->state.size(), sequence.id) == 0) {
+    if (llama_state_seq_set_data(context_, stored.state.data(), stored.state.size(), sequence.id) == 0) {
         llama_memory_seq_rm(memory_, sequence.id, -1, -1);
-        return;
+        return false;
     }
-    if (stored->from > 0) {
-        copy(*sharer, sequence, stored->from);
+    if (stored.from > 0) {
+        copy(*sharer, sequence, stored.from);
     }
-    append(sequence, stored->tokens.data() + stored->from, own);
-    truncate(sequence, length);
-    restored_++;
+    append(sequence, stored.tokens.data() + stored.from, own);
+    return true;
 }
 
 // Takes a parked sequence out of the context.
@@ -171,11 +178,16 @@ std::optional<StoredSequence> SequencePool::snapshot(uint64_t owner, const std::
     if (!sequence) {
         return std::nullopt;
     }
-    StoredSequence copy = { owner, sequence->tokens, 0, {} };
-    copy.state.resize(llama_state_seq_get_size(context_, sequence->id));
-    const size_t size = llama_state_seq_get_data(context_, copy.state.data(), copy.state.size(), sequence->id);
+    auto copy = copy_of(*sequence);
     park(*sequence);
-    return size == copy.state.size() && !copy.tokens.empty() ? std::optional<StoredSequence>(std::move(copy)) : std::nullopt;
+    return copy;
+}
+
+std::optional<StoredSequence> SequencePool::copy_of(const Sequence & sequence) const {
+    StoredSequence copy = { sequence.owner, sequence.tokens, 0, {} };
+    copy.state.resize(llama_state_seq_get_size(context_, sequence.id));
+    const bool whole = llama_state_seq_get_data(context_, copy.state.data(), copy.state.size(), sequence.id) == copy.state.size();
+    return whole && !copy.tokens.empty() ? std::optional<StoredSequence>(std::move(copy)) : std::nullopt;
 }
 
 bool SequencePool::adopt(StoredSequence sequence) {

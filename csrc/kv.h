@@ -38,6 +38,9 @@ class SequencePool {
     // Records that `n` tokens from `first` on were decoded into `sequence`.
     void append(Sequence & sequence, const llama_token * first, size_t n);
 
+    // Whether shorten() can cut anywhere: not where a model keeps one state for all that it read.
+    bool can_shorten() const { return partial_; }
+
     // Cuts an active sequence to at most `length` tokens.
     void shorten(Sequence & sequence, size_t length) { truncate(sequence, length); }
 
@@ -53,6 +56,16 @@ class SequencePool {
 
     // Takes the least recently used parked sequence out of the context, to RAM if it has an owner. False if there is none.
     bool evict();
+
+    // Whether a state taken out of the context is all that is needed of its tokens: a sliding window's lacks what lies before the window, and could not
+    // be cut where the next turn's prompt differs.
+    bool keeps_states() const { return whole_states_; }
+
+    // Puts what is kept elsewhere in the place of what an active sequence has. False if it has no room, or does not fit.
+    bool load(Sequence & sequence, const StoredSequence & stored) { return fill(sequence, stored, nullptr); }
+
+    // An active sequence's tokens, with all of its state.
+    std::optional<StoredSequence> copy_of(const Sequence & sequence) const;
 
     // A copy of what acquire() would find warm, with all of its state. What is in RAM comes back into the context for it.
     std::optional<StoredSequence> snapshot(uint64_t owner, const std::vector<llama_token> & tokens);
@@ -78,6 +91,7 @@ class SequencePool {
     Sequence * empty_sequence(const Sequence * keep);
     Sequence * oldest_parked(const Sequence * keep);
     void       restore(Sequence & sequence, const std::vector<llama_token> & tokens);
+    bool       fill(Sequence & sequence, const StoredSequence & stored, const Sequence * sharer);
     void       give_up(Sequence & sequence);
     size_t     shared(const Sequence & sequence) const;
     bool       truncate(Sequence & sequence, size_t length);
@@ -87,6 +101,7 @@ class SequencePool {
     llama_context *       context_;
     llama_memory_t        memory_;
     bool                  partial_;  // false for recurrent models: a state can be extended, not cut
+    bool                  whole_states_;
     size_t                n_cells_;
     size_t                n_used_ = 0;
     uint64_t              clock_  = 0;

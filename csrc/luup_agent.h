@@ -217,6 +217,8 @@ typedef struct luup_model_params {
     int64_t            cache_ram;     /* bytes for histories that have to leave the context; 0 = they are computed again (1 GiB) */
     bool               use_mmap;      /* map the file instead of reading it (true) */
     bool               use_mlock;     /* keep it from being swapped out (false) */
+    const char *       prefix_cache;  /* a folder for what agents begin with, system prompt and tools, so that the next process need not compute it;
+                                       * made if it is not there, at most 4 GiB; trusted as a model's file is. NULL = none */
     const char *       chat_template; /* a Jinja template instead of the model's own; NULL = the model's */
     luup_load_progress progress;      /* may be NULL */
     void *             user_data;     /* for `progress` */
@@ -265,6 +267,11 @@ typedef struct luup_model_stats {
     uint64_t tokens_cached;    /* prompt tokens that needed no prefill */
     uint64_t tokens_decoded;   /* sampled, of all answers */
     uint64_t batches;          /* calls of llama_decode */
+    uint64_t batch_tokens;     /* decoded in all of them, prompts and drafts included */
+    int32_t  largest_batch;    /* tokens */
+    uint64_t prefixes_loaded;  /* from prefix_cache */
+    uint64_t tokens_drafted;   /* guessed and checked */
+    uint64_t drafts_accepted;  /* of these, the right ones */
     uint64_t evictions;        /* parked sequences that had to leave the context, to RAM or for good */
     uint64_t restored;         /* of these, that came back from RAM */
     int32_t  sequences_in_ram;
@@ -321,6 +328,9 @@ typedef struct luup_sampling_params {
     int32_t              max_tokens;     /* of one answer; -1 = until the context is full (512) */
     const char * const * stop;           /* the answer ends before any of these texts; none may be empty; NULL if none */
     size_t               n_stop;         /* at most 64 */
+    bool                 jump_forward;   /* what a schema or a tool's format dictates is put there without asking the model (true) */
+    bool                 prompt_lookup;  /* where the answer repeats a text, what followed there is drafted and checked in one decode; only as long
+                                          * as that is faster. What is sampled is the same up to near ties (true) */
 } luup_sampling_params;
 
 /* Fills `params` with the defaults given above in parentheses. NULL is ignored. */

@@ -24,6 +24,9 @@ namespace {
 
 constexpr int32_t default_context_size = 8192;
 
+// Rows of logits beyond one for each sequence, for drafted tokens.
+constexpr uint32_t drafted_rows = 16;
+
 std::atomic<unsigned> generation{ 0 };
 
 #if !defined(_WIN32)
@@ -171,7 +174,7 @@ Model::Model(const std::string & path, const luup_model_params & params) : path_
         throw;
     }
     describe(params);
-    context_key_       = file_key(path) + " " + std::to_string(info_.parameters) + " " + text_key(template_) + " " LUUP_LLAMA_COMMIT;
+    context_key_ += " " + text_key(template_);
     info_.load_seconds = std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
@@ -261,13 +264,17 @@ void Model::make_engine(const luup_model_params & params) {
     c.n_batch                = static_cast<uint32_t>(params.batch_size);
     c.n_ubatch               = static_cast<uint32_t>(params.batch_size);
     c.n_seq_max              = static_cast<uint32_t>(params.max_sequences);
-    c.n_outputs_max          = static_cast<uint32_t>(params.max_sequences);
+    c.n_outputs_max          = static_cast<uint32_t>(params.max_sequences) + drafted_rows;
     c.n_threads              = p.threads;
     c.n_threads_batch        = p.threads_batch;
     c.kv_unified             = true;
     c.swa_full               = true;
     c.no_perf                = true;
     check_context_memory(c.n_ctx);
+    context_key_ = file_key(path_) + " " + std::to_string(llama_model_n_params(model_)) + " " LUUP_LLAMA_COMMIT;
+    if (params.prefix_cache) {
+        p.prefixes = std::make_shared<PrefixCache>(params.prefix_cache, context_key_);
+    }
     engine_ = std::make_unique<Engine>(model_, p);
 
     info_.threads       = p.threads;

@@ -24,6 +24,8 @@ struct Sampling {
     int32_t                  repeat_last_n  = 64;
     uint32_t                 seed           = LUUP_SEED_RANDOM;
     int32_t                  max_tokens     = 512;
+    bool                     jump_forward   = true;
+    bool                     prompt_lookup  = true;
     std::vector<std::string> stop;
 
     // Throws Error(LUUP_ERROR_INVALID_PARAM) that names the first value out of its range.

@@ -55,8 +55,9 @@ class Probe : public Completion {
 AnswerPlan Run::plan(const Prompt & prompt) const {
     const ChatTemplate & chat = agent_->model().chat();
     AnswerPlan           plan;
-    plan.thinking   = prompt.thinking;
-    plan.confidence = request_.confidence;
+    plan.thinking     = prompt.thinking;
+    plan.confidence   = request_.confidence;
+    plan.jump_forward = request_.sampling.jump_forward;
     if (request_.output) {
         plan.schema = request_.output->schema;
         plan.output = request_.output->grammar;
@@ -167,6 +168,9 @@ void Run::begin_turn() {
         state_ = State::Answering;
         turns_ += !probing;
         completions_ = completions;
+    }
+    if (model.engine().keeps_prefixes() && !probing) {
+        completions.front()->prefix = common_prefix(agent_->prefix(request_.tools), completions.front()->prompt);
     }
     for (const auto & completion : completions) {
         completion->owner     = agent_->id();

@@ -218,6 +218,8 @@ def _sampling_params(settings: Settings) -> _Struct:
     if settings.seed is not None:  # the highest number means "random" to the library
         params.seed = encode_int("seed", settings.seed, 0, _SEED_RANDOM - 1)
     params.max_tokens = -1 if settings.max_tokens is None else encode_int("max_tokens", settings.max_tokens)
+    params.jump_forward = encode_bool("jump_forward", settings.jump_forward)
+    params.prompt_lookup = encode_bool("prompt_lookup", settings.prompt_lookup)
     texts = [ffi.new("char[]", text) for text in _encode_stop(settings.stop)]
     stop = ffi.new("const char *[]", texts) if texts else ffi.NULL
     params.stop = stop
@@ -245,7 +247,7 @@ def default_model_params() -> Dict[str, Any]:
     """The library's own defaults for loading a model, by field; None where Python has that for it."""
     params = ffi.new("luup_model_params *")
     lib.luup_model_default_params(params)
-    skip = ("size", "progress", "user_data", "chat_template")
+    skip = ("size", "progress", "user_data", "chat_template", "prefix_cache")
     values = {name: getattr(params, name) for name, _ in ffi.typeof("luup_model_params").fields if name not in skip}
     if values["context_size"] == lib.LUUP_CONTEXT_SIZE_DEFAULT:
         values["context_size"] = None
@@ -400,6 +402,7 @@ class NativeModel:
         max_sequences: int,
         max_waiting: Optional[int],
         cache_ram: int,
+        prefix_cache: Union[str, os.PathLike[str], None],
         use_mmap: bool,
         use_mlock: bool,
         chat_template: Optional[str],
@@ -410,6 +413,7 @@ class NativeModel:
         template = ffi.NULL
         if chat_template is not None:
             template = ffi.new("char[]", encode_text("chat_template", chat_template))
+        folder = ffi.NULL if prefix_cache is None else ffi.new("char[]", encode_path("prefix_cache", prefix_cache))
         if on_progress is not None and not callable(on_progress):
             raise InvalidParamError(f"on_progress must be callable, not {type(on_progress).__name__}")
         load = _Load(on_progress)
@@ -428,6 +432,7 @@ class NativeModel:
         params.cache_ram = encode_int("cache_ram", cache_ram, -(1 << 63), (1 << 63) - 1)
         params.use_mmap = encode_bool("use_mmap", use_mmap)
         params.use_mlock = encode_bool("use_mlock", use_mlock)
+        params.prefix_cache = folder
         params.chat_template = template
         params.progress = lib.luup_py_load_progress
         params.user_data = user_data

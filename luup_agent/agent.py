@@ -82,6 +82,8 @@ class Agent(Classifier, Copies, Conversation):
         seed: Optional[int] = None,
         stop: Union[str, Sequence[str], None] = None,
         max_tokens: Optional[int] = 512,
+        jump_forward: bool = True,
+        prompt_lookup: bool = True,
         timeout: Optional[float] = None,
         priority: int = 0,
         tools: Sequence[ToolLike] = (),
@@ -109,6 +111,11 @@ class Agent(Classifier, Copies, Conversation):
             seed: 0 to 4,294,967,294 for the same answer to the same conversation; None for a new one each run.
             stop: The answer ends before any of these texts.
             max_tokens: Of one answer; None = until the context is full.
+            jump_forward: Put what a typed result or a tool call must say anyway, such as the names of fields, without
+                asking the model for it: faster, and nearly always the same values. False asks for each token.
+            prompt_lookup: Where the answer repeats a text of the conversation, guess that it goes on as that did, and
+                check several tokens at once; only as long as that is faster. The answers are the same, up to near
+                ties.
             timeout: Seconds for one run, waiting and tools included; None for no limit.
             priority: Where not all runs of a model can go on at once, those of a higher priority do; -1,000 to 1,000.
             tools: Functions that the model may call, and `Tool` objects.
@@ -144,6 +151,8 @@ class Agent(Classifier, Copies, Conversation):
             seed=seed,
             stop=tuple(stop) if isinstance(stop, list) else stop,
             max_tokens=max_tokens,
+            jump_forward=jump_forward,
+            prompt_lookup=prompt_lookup,
             timeout=timeout,
             priority=priority,
             tool_choice=tool_choice,

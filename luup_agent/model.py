@@ -83,6 +83,11 @@ class ModelStats(BaseModel):
         tokens_cached: Prompt tokens that needed no prefill.
         tokens_decoded: Since the model was loaded.
         batches: Steps of the decoding thread.
+        batch_tokens: Decoded in all of them, prompts and drafts included.
+        largest_batch: Tokens of the largest.
+        prefixes_loaded: System prompts, with their tools, that came from `prefix_cache`.
+        tokens_drafted: Guessed (`prompt_lookup`) and checked.
+        drafts_accepted: Of these, the right ones.
         evictions: Parked sequences that had to leave the context, to RAM or for good.
         restored: Of these, how many came back from RAM.
         sequences_in_ram: Those that are there now.
@@ -101,6 +106,11 @@ class ModelStats(BaseModel):
     tokens_cached: int
     tokens_decoded: int
     batches: int
+    batch_tokens: int
+    largest_batch: int
+    prefixes_loaded: int
+    tokens_drafted: int
+    drafts_accepted: int
     evictions: int
     restored: int
     sequences_in_ram: int
@@ -142,6 +152,7 @@ class Model:
         max_sequences: int = 64,
         max_waiting: Optional[int] = None,
         cache_ram: int = 1 << 30,
+        prefix_cache: Union[str, os.PathLike[str], None] = None,
         use_mmap: bool = True,
         use_mlock: bool = False,
         chat_template: Optional[str] = None,
@@ -163,6 +174,9 @@ class Model:
                 any number.
             cache_ram: Bytes of memory for histories that have to leave the context, which come back without a
                 prefill; 0 = none.
+            prefix_cache: A folder for what agents begin with, their system prompt and tools, so that the next process
+                need not compute it; made if it is not there. Its files are as large as the KV cache of those tokens,
+                all together 4 GiB at most, and trusted as the model's file is. None = none.
             use_mmap: Map the file instead of reading it.
             use_mlock: Keep it from being swapped out.
             chat_template: A Jinja template instead of the model's own.
@@ -198,6 +212,7 @@ class Model:
             max_sequences=max_sequences,
             max_waiting=max_waiting,
             cache_ram=cache_ram,
+            prefix_cache=prefix_cache,
             use_mmap=use_mmap,
             use_mlock=use_mlock,
             chat_template=chat_template,

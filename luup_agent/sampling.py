@@ -33,6 +33,8 @@ class RunOptions(TypedDict, total=False):
     seed: Optional[int]
     stop: Union[str, Sequence[str], None]
     max_tokens: Optional[int]
+    jump_forward: bool
+    prompt_lookup: bool
     timeout: Optional[float]
     priority: int
     tools: Sequence[ToolLike]
@@ -57,6 +59,8 @@ class Settings(NamedTuple):
     stop: Union[str, Sequence[str], None]
     max_tokens: Optional[int]
     timeout: Optional[float]
+    jump_forward: bool = True
+    prompt_lookup: bool = True
     priority: int = 0
     tools: Sequence[ToolLike] = ()
     tool_choice: str = "auto"
