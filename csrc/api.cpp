@@ -2,6 +2,7 @@
 #include "agent.h"
 #include "backends.h"
 #include "error.h"
+#include "estimate.h"
 #include "log.h"
 #include "model.h"
 #include "run.h"
@@ -85,6 +86,26 @@ void write_result(const char * name, T * to, T result) {
     }
     result.size = size;
     std::memcpy(to, &result, std::min(size, sizeof(T)));
+}
+
+luup_model_params read_model_params(const luup_model_params * params) {
+    const luup_model_params p = read_params("params", params, luup_model_default_params);
+    optional_text("chat_template", p.chat_template);
+    optional_text("prefix_cache", p.prefix_cache);
+    if (p.n_devices > 0) {
+        check_pointer("devices", p.devices);
+    }
+    if (p.n_tensor_split > 0) {
+        check_pointer("tensor_split", p.tensor_split);
+    }
+    const size_t limit = llama_max_devices();
+    if (p.n_devices > limit || p.n_tensor_split > limit) {
+        fail(LUUP_ERROR_INVALID_PARAM, "%s has more than %zu entries", p.n_devices > limit ? "devices" : "tensor_split", limit);
+    }
+    for (size_t i = 0; i < p.n_devices; i++) {
+        checked_text(("devices[" + std::to_string(i) + "]").c_str(), p.devices[i]);
+    }
+    return p;
 }
 
 Sampling read_sampling(const luup_sampling_params * params) {
@@ -215,6 +236,30 @@ int luup_device_get(size_t index, luup_device_info * info) {
     });
 }
 
+int luup_backends_add(const char * folder, const char * version) {
+    return guard([&] { add_backends(checked_text("folder", folder), checked_text("version", version)); });
+}
+
+size_t luup_backend_count(void) {
+    return luup_backends_load() == LUUP_SUCCESS ? backends().size() : 0;
+}
+
+int luup_backend_get(size_t index, luup_backend_info * info) {
+    return guard([&] {
+        load_backends();
+        if (index >= backends().size()) {
+            fail(LUUP_ERROR_INVALID_PARAM, "index is %zu; there are %zu backends", index, backends().size());
+        }
+        const Backend &   backend = backends()[index];
+        luup_backend_info result  = {};
+        result.name               = backend.name.c_str();
+        result.path               = backend.path.c_str();
+        result.reason             = backend.reason.c_str();
+        result.n_devices          = backend.registration ? ggml_backend_reg_dev_count(backend.registration) : 0;
+        write_result("info", info, result);
+    });
+}
+
 int luup_cpu_variant_get(luup_cpu_variant * variant) {
     return guard([&] {
         const CpuVariant & chosen = load_backends();
@@ -241,17 +286,23 @@ void luup_model_default_params(luup_model_params * params) {
         params->max_waiting   = -1;
         params->cache_ram     = int64_t(1) << 30;
         params->use_mmap      = true;
+        params->split_mode    = LUUP_SPLIT_LAYER;
     }
 }
 
 int luup_model_load(const char * path, const luup_model_params * params, luup_model ** model) {
     return guard([&] {
         check_pointer("model", model);
-        const std::string       file = checked_text("path", path);
-        const luup_model_params p    = read_params("params", params, luup_model_default_params);
-        optional_text("prefix_cache", p.prefix_cache);
-        optional_text("chat_template", p.chat_template);
-        *model = new luup_model{ Model::load(file, p) };
+        const std::string file = checked_text("path", path);
+        *model                 = new luup_model{ Model::load(file, read_model_params(params)) };
+    });
+}
+
+int luup_model_estimate(const char * path, const luup_model_params * params, luup_memory_estimate * estimate) {
+    return guard([&] {
+        check_pointer("estimate", estimate);
+        const std::string file = checked_text("path", path);
+        write_result("estimate", estimate, estimate_memory(file, read_model_params(params)));
     });
 }
 

@@ -201,20 +201,56 @@ CpuVariant choose_cpu_variant(const std::vector<fs::path> & modules) {
     return { best->name, best->path.string(), reason.str() };
 }
 
+// What the process knows of backends. `mutex` guards all of it until `done`; after that nothing changes.
+struct State {
+    std::mutex            mutex;
+    bool                  done = false;
+    std::vector<fs::path> folders;  // beside the library's own
+    std::vector<Backend>  backends;
+    CpuVariant            variant;
+    Failure               failure;
+};
+
+State & state() {
+    static State the_one;
+    return the_one;
+}
+
+void load_gpu_backend(const fs::path & path) {
+    LogCapture               log;
+    const ggml_backend_reg_t registration = ggml_backend_load(path.string().c_str());
+    if (registration) {
+        state().backends.push_back({ ggml_backend_reg_name(registration), path.string(), "", registration });
+        return;
+    }
+    const std::string stem   = path.stem().string().substr(std::strlen(module_prefix));
+    const std::string reason = log.text().empty() ? "its driver or a library that it needs is not on this machine" : log.text();
+    state().backends.push_back({ stem, path.string(), reason, nullptr });
+    log_write(LUUP_LOG_WARN, "backends: " + path.string() + " was not loaded: " + reason);
+}
+
 CpuVariant load() {
     log_install();
-    const fs::path   folder  = library_folder();
-    const auto       modules = list_modules(folder);
+    const auto       modules = list_modules(library_folder());
     const CpuVariant variant = choose_cpu_variant(modules);
     // GPUs first: llama.cpp offers work to the devices in the order of their registration.
     for (const fs::path & path : modules) {
-        if (cpu_variant_name(path).empty() && !ggml_backend_load(path.string().c_str())) {
-            log_write(LUUP_LOG_WARN, "backends: " + path.string() + " was not loaded");
+        if (cpu_variant_name(path).empty()) {
+            load_gpu_backend(path);
         }
     }
-    if (!ggml_backend_load(variant.path.c_str())) {
+    for (const fs::path & folder : state().folders) {
+        for (const fs::path & path : list_modules(folder)) {
+            if (cpu_variant_name(path).empty()) {
+                load_gpu_backend(path);
+            }
+        }
+    }
+    const ggml_backend_reg_t registration = ggml_backend_load(variant.path.c_str());
+    if (!registration) {
         fail(LUUP_ERROR_BACKEND_INIT_FAILED, "the CPU variant %s could not be loaded from %s", variant.name.c_str(), variant.path.c_str());
     }
+    state().backends.push_back({ ggml_backend_reg_name(registration), variant.path, "", registration });
     log_write(LUUP_LOG_INFO, "backends: CPU variant " + variant.name + ": " + variant.reason);
     return variant;
 }
@@ -241,29 +277,53 @@ int cgroup_limit() {
 }  // namespace
 
 const CpuVariant & load_backends() {
-    static std::mutex mutex;
-    static CpuVariant variant;
-    static Failure    failure;
-    static bool       done = false;
-
-    std::lock_guard<std::mutex> lock(mutex);
-    if (!done) {
+    State &                     s = state();
+    std::lock_guard<std::mutex> lock(s.mutex);
+    if (!s.done) {
         try {
-            variant = load();
+            s.variant = load();
         } catch (...) {
-            failure = current_failure();
+            s.failure = current_failure();
         }
-        done = true;
+        s.done = true;
     }
-    if (failure.code != LUUP_SUCCESS) {
-        throw Error(failure.code, failure.message);
+    if (s.failure.code != LUUP_SUCCESS) {
+        throw Error(s.failure.code, s.failure.message);
     }
-    return variant;
+    return s.variant;
 }
 
-ggml_backend_dev_t find_gpu() {
-    ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU);
-    return device ? device : ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_IGPU);
+void add_backends(const std::string & folder, const std::string & version) {
+    State &                     s = state();
+    std::lock_guard<std::mutex> lock(s.mutex);
+    if (s.done) {
+        fail(LUUP_ERROR_UNSUPPORTED, "the backends are loaded already; add the folder %s before that", folder.c_str());
+    }
+    const fs::path path = fs::u8path(folder);
+    if (version != LUUP_VERSION) {
+        const std::string reason = "it is of version " + version + ", this library of " LUUP_VERSION "; install the same version of both";
+        s.backends.push_back({ path.filename().string(), folder, reason, nullptr });
+        fail(LUUP_ERROR_BACKEND_INIT_FAILED, "the backend in %s can't be used: %s", folder.c_str(), reason.c_str());
+    }
+    std::error_code ec;
+    if (!fs::is_directory(path, ec)) {
+        fail(LUUP_ERROR_BACKEND_INIT_FAILED, "there is no folder %s", folder.c_str());
+    }
+    s.folders.push_back(path);
+}
+
+const std::vector<Backend> & backends() {
+    return state().backends;
+}
+
+std::string backends_refused() {
+    std::string text;
+    for (const Backend & backend : backends()) {
+        if (!backend.reason.empty()) {
+            text += "; " + backend.path + " was not loaded: " + backend.reason;
+        }
+    }
+    return text;
 }
 
 ggml_backend_dev_t cpu_device() {

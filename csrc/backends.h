@@ -6,6 +6,7 @@
 #include "ggml-backend.h"
 
 #include <string>
+#include <vector>
 
 namespace luup {
 
@@ -18,8 +19,22 @@ struct CpuVariant {
 // Loads everything once. Throws Error(LUUP_ERROR_BACKEND_INIT_FAILED), also on every later call, if no CPU variant runs here.
 const CpuVariant & load_backends();
 
-// The first device of a discrete or integrated GPU, or nullptr.
-ggml_backend_dev_t find_gpu();
+// A file that was loaded, or refused.
+struct Backend {
+    std::string        name;
+    std::string        path;
+    std::string        reason;  // why it was refused; empty if it was loaded
+    ggml_backend_reg_t registration = nullptr;
+};
+
+// A further folder of backends, of a package of version `version`. Throws Error if that is another one, or if it is too late.
+void add_backends(const std::string & folder, const std::string & version);
+
+// All of them. Only after load_backends().
+const std::vector<Backend> & backends();
+
+// "; " and a sentence for each one that was refused, to be told when a GPU is missing. Only after load_backends().
+std::string backends_refused();
 
 // The CPU device. Only after load_backends().
 ggml_backend_dev_t cpu_device();

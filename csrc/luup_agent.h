@@ -181,8 +181,28 @@ typedef struct luup_cpu_variant {
     const char * reason; /* why this one: a line of English */
 } luup_cpu_variant;
 
-/* Loads the CPU variant and the GPU backends that lie beside this library, once; later calls answer at once. Loading a model
- * does it too. The environment variable LUUP_CPU_VARIANT names a variant to use instead of the best.
+/* A file with code for one kind of device: a CPU variant that was chosen, or a GPU backend. Strings live as long as the process. */
+typedef struct luup_backend_info {
+    size_t       size;
+    const char * name;   /* "CPU", "CUDA", "Metal", "Vulkan"; the file's own name if it was not loaded */
+    const char * path;   /* the file, or the folder of a package whose version is refused */
+    const char * reason; /* why it was not loaded: a line of English; "" if it was */
+    size_t       n_devices;
+} luup_backend_info;
+
+/* Names a folder of further backends, that of a package for one kind of GPU. `version` is the package's: it must be this
+ * library's own, because the two are made of the same llama.cpp; LUUP_ERROR_BACKEND_INIT_FAILED if it is not, and the refusal is
+ * told again when a GPU is asked for. LUUP_ERROR_UNSUPPORTED if the backends are loaded already. */
+LUUP_API int luup_backends_add(const char * folder, const char * version);
+
+/* The number of backends that were loaded or refused, 0 if they can't be loaded. */
+LUUP_API size_t luup_backend_count(void);
+
+/* Describes backend `index` (0 … count-1). */
+LUUP_API int luup_backend_get(size_t index, luup_backend_info * info);
+
+/* Loads the CPU variant and the GPU backends that lie beside this library and in the folders added, once; later calls answer at once.
+ * Loading a model does it too. The environment variable LUUP_CPU_VARIANT names a variant to use instead of the best.
  * LUUP_ERROR_BACKEND_INIT_FAILED if no variant runs here, or the named one is missing or does not run on this CPU. */
 LUUP_API int luup_backends_load(void);
 
@@ -205,6 +225,13 @@ LUUP_API int luup_cpu_variant_get(luup_cpu_variant * variant);
 /* Called while a model loads, from the loading thread, with 0.0 … 1.0; returning false stops the load (LUUP_ERROR_CANCELLED). */
 typedef bool (*luup_load_progress)(float progress, void * user_data);
 
+/* How several GPUs share a model. */
+typedef enum luup_split_mode {
+    LUUP_SPLIT_NONE  = 0, /* they don't: `main_gpu` has all of it */
+    LUUP_SPLIT_LAYER = 1, /* each has some of the layers, with their KV cache */
+    LUUP_SPLIT_ROW   = 2  /* as LAYER, and large tensors are divided by rows where the backend can */
+} luup_split_mode;
+
 typedef struct luup_model_params {
     size_t             size;
     int32_t            gpu_layers;    /* layers to put on a GPU; -1 = all if there is a GPU, else none; > 0 needs a GPU */
@@ -222,6 +249,13 @@ typedef struct luup_model_params {
     const char *       chat_template; /* a Jinja template instead of the model's own; NULL = the model's */
     luup_load_progress progress;      /* may be NULL */
     void *             user_data;     /* for `progress` */
+
+    const char * const * devices;     /* names of GPUs, as luup_device_get() tells them; NULL = all, integrated ones if there are no others */
+    size_t               n_devices;
+    luup_split_mode      split_mode;  /* LUUP_SPLIT_LAYER */
+    int32_t              main_gpu;    /* for LUUP_SPLIT_NONE: which of `devices`, from 0 (0) */
+    const float *        tensor_split; /* each GPU's share; only their ratio counts. NULL = by their free memory */
+    size_t               n_tensor_split; /* as many as GPUs are used */
 } luup_model_params;
 
 /* Fills `params` with the defaults given above in parentheses. NULL is ignored. */
@@ -283,6 +317,25 @@ typedef struct luup_model_stats {
  * LUUP_ERROR_MODEL_NOT_FOUND, _MODEL_LOAD_FAILED (not a GGUF file, damaged, no text generation model),
  * _CHAT_TEMPLATE, _BACKEND_INIT_FAILED, _INVALID_PARAM, _OUT_OF_MEMORY, _CANCELLED. */
 LUUP_API int luup_model_load(const char * path, const luup_model_params * params, luup_model ** model);
+
+/* What a model will take, in bytes. */
+typedef struct luup_memory_estimate {
+    size_t   size;
+    uint64_t memory_weights;
+    uint64_t memory_context; /* KV cache; recurrent states */
+    uint64_t memory_compute; /* scratch buffers */
+    uint64_t memory_host;    /* of these three, what lies in the host's memory */
+    uint64_t memory_devices; /* and on GPUs */
+    uint64_t host_available; /* what the machine can still give; 0 = unknown */
+    uint64_t devices_free;   /* of the GPUs that would be used; 0 = none, or unknown */
+    int32_t  context_size;   /* tokens */
+    int32_t  layers;
+    int32_t  gpu_layers;     /* those on a GPU */
+} luup_memory_estimate;
+
+/* Tells what luup_model_load() with the same arguments will take, from the file's header alone: no weight is read, and no cache is
+ * made. Fills `estimate`, whose `size` field must be set. The errors are luup_model_load()'s. */
+LUUP_API int luup_model_estimate(const char * path, const luup_model_params * params, luup_memory_estimate * estimate);
 
 /* Fills `info`, whose `size` field must be set. Answers after luup_model_close() too. */
 LUUP_API int luup_model_get_info(const luup_model * model, luup_model_info * info);

@@ -6,6 +6,8 @@
 #include "log.h"
 #include "trial.h"
 
+#include "llama-ext.h"
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -98,18 +100,6 @@ void check_params(const luup_model_params & p) {
     check_int("cache_ram", p.cache_ram, 0, INT64_MAX);
 }
 
-// Bytes that the machine can still give, from the kernel's own estimate; 0 = unknown.
-uint64_t available_memory() {
-    std::ifstream file("/proc/meminfo");
-    std::string   name;
-    for (uint64_t kilobytes; file >> name >> kilobytes; file.ignore(16, '\n')) {
-        if (name == "MemAvailable:") {
-            return kilobytes * 1024;
-        }
-    }
-    return 0;
-}
-
 std::string text_key(const std::string & text) {
     Fingerprint f;
     f.add(text.data(), text.size());
@@ -149,22 +139,54 @@ unsigned fork_generation() {
     return generation.load(std::memory_order_relaxed);
 }
 
-std::shared_ptr<Model> Model::load(const std::string & path, const luup_model_params & params) {
+uint64_t available_memory() {
+    std::ifstream file("/proc/meminfo");
+    std::string   name;
+    for (uint64_t kilobytes; file >> name >> kilobytes; file.ignore(16, '\n')) {
+        if (name == "MemAvailable:") {
+            return kilobytes * 1024;
+        }
+    }
+    return 0;
+}
+
+void check_load(const std::string & path, const luup_model_params & params) {
     check_params(params);
     check_file(path);
+    load_backends();
+    Placement{ params };
+    check_header(path);
+}
+
+llama_context_params context_params(const llama_model * model, const luup_model_params & params) {
+    const int32_t trained   = llama_model_n_ctx_train(model);
+    const int32_t automatic = trained >= 256 ? std::min(trained, default_context_size) : default_context_size;
+
+    llama_context_params c = llama_context_default_params();
+    c.n_ctx                = static_cast<uint32_t>(params.context_size == LUUP_CONTEXT_SIZE_DEFAULT ? automatic : params.context_size);
+    c.n_batch              = static_cast<uint32_t>(params.batch_size);
+    c.n_ubatch             = static_cast<uint32_t>(params.batch_size);
+    c.n_seq_max            = static_cast<uint32_t>(params.max_sequences);
+    c.n_outputs_max        = static_cast<uint32_t>(params.max_sequences) + drafted_rows;
+    c.n_threads            = params.threads > 0 ? params.threads : usable_threads();
+    c.n_threads_batch      = params.threads_batch > 0 ? params.threads_batch : c.n_threads;
+    c.kv_unified           = true;
+    c.swa_full             = true;
+    c.no_perf              = true;
+    return c;
+}
+
+std::shared_ptr<Model> Model::load(const std::string & path, const luup_model_params & params) {
     return std::shared_ptr<Model>(new Model(path, params));
 }
 
 Model::Model(const std::string & path, const luup_model_params & params) : path_(path) {
     const auto begin = Clock::now();
-    cpu_variant_     = load_backends().name;
-    if (params.gpu_layers > 0 && !find_gpu()) {
-        fail(LUUP_ERROR_BACKEND_INIT_FAILED, "gpu_layers is %d, but no GPU backend found a device; use -1 for whatever is there, or 0 for the CPU",
-             params.gpu_layers);
-    }
-    check_header(path);
+    check_load(path, params);
+    cpu_variant_ = load_backends().name;
+    Placement placement(params);
     try {
-        load_weights(params);
+        load_weights(params, placement);
         check_can_generate();
         chat_ = std::make_unique<ChatTemplate>(model_, params.chat_template ? params.chat_template : "");
         make_engine(params);
@@ -188,15 +210,14 @@ Model::~Model() {
     close();
 }
 
-void Model::load_weights(const luup_model_params & params) {
+void Model::load_weights(const luup_model_params & params, Placement & placement) {
     struct Progress {
         luup_load_progress callback;
         void *             user_data;
         bool               stopped;
     } progress = { params.progress, params.user_data, false };
 
-    llama_model_params p = llama_model_default_params();
-    p.n_gpu_layers       = params.gpu_layers < 0 ? (find_gpu() ? -1 : 0) : params.gpu_layers;
+    llama_model_params p = placement.model_params();
     p.load_mode          = params.use_mmap ? (params.use_mlock ? LLAMA_LOAD_MODE_MMAP_MLOCK : LLAMA_LOAD_MODE_MMAP)
                                            : (params.use_mlock ? LLAMA_LOAD_MODE_MLOCK : LLAMA_LOAD_MODE_NONE);
     if (progress.callback) {
@@ -250,27 +271,12 @@ void Model::check_can_generate() const {
 
 void Model::make_engine(const luup_model_params & params) {
     EngineParams p;
-    p.threads       = params.threads > 0 ? params.threads : usable_threads();
-    p.threads_batch = params.threads_batch > 0 ? params.threads_batch : p.threads;
+    p.context       = context_params(model_, params);
+    p.threads       = p.context.n_threads;
+    p.threads_batch = p.context.n_threads_batch;
     p.cache_ram     = static_cast<uint64_t>(params.cache_ram);
     p.max_waiting   = params.max_waiting;
-
-    const int32_t trained   = llama_model_n_ctx_train(model_);
-    const int32_t automatic = trained >= 256 ? std::min(trained, default_context_size) : default_context_size;
-
-    llama_context_params & c = p.context;
-    c                        = llama_context_default_params();
-    c.n_ctx                  = static_cast<uint32_t>(params.context_size == LUUP_CONTEXT_SIZE_DEFAULT ? automatic : params.context_size);
-    c.n_batch                = static_cast<uint32_t>(params.batch_size);
-    c.n_ubatch               = static_cast<uint32_t>(params.batch_size);
-    c.n_seq_max              = static_cast<uint32_t>(params.max_sequences);
-    c.n_outputs_max          = static_cast<uint32_t>(params.max_sequences) + drafted_rows;
-    c.n_threads              = p.threads;
-    c.n_threads_batch        = p.threads_batch;
-    c.kv_unified             = true;
-    c.swa_full               = true;
-    c.no_perf                = true;
-    check_context_memory(c.n_ctx);
+    check_context_memory(p.context.n_ctx);
     context_key_ = file_key(path_) + " " + std::to_string(llama_model_n_params(model_)) + " " LUUP_LLAMA_COMMIT;
     if (params.prefix_cache) {
         p.prefixes = std::make_shared<PrefixCache>(params.prefix_cache, context_key_);
@@ -288,7 +294,7 @@ void Model::check_context_memory(uint32_t n_ctx) const {
     const uint64_t    head_size = key.empty() ? llama_model_n_embd(model_) / heads : std::strtoull(key.c_str(), nullptr, 10);
     const uint64_t    bytes     = 2 * sizeof(ggml_fp16_t) * head_size * llama_model_n_head_kv(model_) * llama_model_n_layer(model_) * n_ctx;
     const uint64_t    available = available_memory();
-    if (available > 0 && bytes > available && !find_gpu() && !llama_model_is_recurrent(model_) && !llama_model_is_hybrid(model_)) {
+    if (available > 0 && bytes > available && llama_model_n_devices(model_) == 0 && !llama_model_is_recurrent(model_) && !llama_model_is_hybrid(model_)) {
         fail(LUUP_ERROR_OUT_OF_MEMORY, "a context of %u tokens needs %llu MB for its KV cache; the machine has %llu MB left", n_ctx,
              static_cast<unsigned long long>(bytes >> 20), static_cast<unsigned long long>(available >> 20));
     }
@@ -308,11 +314,14 @@ void Model::describe(const luup_model_params & params) {
     template_    = chat_->source();
 
     const int32_t            layers = llama_model_n_layer(model_);
-    const ggml_backend_dev_t gpu    = find_gpu();
-    const bool               on_gpu = gpu && params.gpu_layers != 0;
-    const ggml_backend_dev_t device = on_gpu ? gpu : cpu_device();
+    const int32_t            gpus   = llama_model_n_devices(model_);
+    const bool               on_gpu = gpus > 0;
+    const ggml_backend_dev_t device = on_gpu ? llama_model_get_device(model_, 0) : cpu_device();
     backend_                        = ggml_backend_reg_name(ggml_backend_dev_backend_reg(device));
     device_                         = ggml_backend_dev_description(device);
+    for (int32_t i = 1; i < gpus; i++) {
+        device_ += std::string(", ") + ggml_backend_dev_description(llama_model_get_device(model_, i));
+    }
 
     const MemoryUse memory      = engine_->memory();
     info_.memory_weights        = memory.weights;

@@ -4,6 +4,7 @@
 #include "chat.h"
 #include "constraint.h"
 #include "engine.h"
+#include "placement.h"
 
 #include <atomic>
 #include <memory>
@@ -16,6 +17,15 @@ namespace luup {
 
 // Grows in the child at each fork(): a handle of another generation belongs to a parent process.
 unsigned fork_generation();
+
+// All that can be told to be wrong before weights are read; loads the backends. Throws Error.
+void check_load(const std::string & path, const luup_model_params & params);
+
+// The context that a model gets.
+llama_context_params context_params(const llama_model * model, const luup_model_params & params);
+
+// Bytes that the machine can still give, from the kernel's own estimate; 0 = unknown.
+uint64_t available_memory();
 
 class Model {
   public:
@@ -58,7 +68,7 @@ class Model {
 
   private:
     Model(const std::string & path, const luup_model_params & params);
-    void        load_weights(const luup_model_params & params);
+    void        load_weights(const luup_model_params & params, Placement & placement);
     void        check_can_generate() const;
     void        check_context_memory(uint32_t n_ctx) const;
     void        make_engine(const luup_model_params & params);

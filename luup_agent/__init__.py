@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from luup_agent.agent import Agent
 from luup_agent.classify import Classification
-from luup_agent.devices import CpuVariant, DeviceInfo, cpu_variant, devices, llama_version
+from luup_agent.devices import BackendInfo, CpuVariant, DeviceInfo, backends, cpu_variant, devices, llama_version
 from luup_agent.errors import (
     ApprovalRequiredError,
     BackendInitError,
@@ -61,7 +61,7 @@ from luup_agent.messages import (
     ToolResultEvent,
     Usage,
 )
-from luup_agent.model import Model, ModelInfo, ModelStats
+from luup_agent.model import MemoryEstimate, Model, ModelInfo, ModelStats
 from luup_agent.sampling import RunOptions
 from luup_agent.tool_context import ModelRetry, RunContext
 from luup_agent.tools import Tool, tool
@@ -77,6 +77,7 @@ __all__ = [
     "ApprovalRequiredError",
     "AsyncEventStream",
     "AsyncTextStream",
+    "BackendInfo",
     "BackendInitError",
     "BusyError",
     "ChatTemplateError",
@@ -98,6 +99,7 @@ __all__ = [
     "JSONParseError",
     "LuupError",
     "MaxTurnsError",
+    "MemoryEstimate",
     "Message",
     "Model",
     "ModelInfo",
@@ -127,6 +129,7 @@ __all__ = [
     "UnsupportedError",
     "Usage",
     "__version__",
+    "backends",
     "check_error",
     "cpu_variant",
     "devices",

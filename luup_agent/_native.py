@@ -20,6 +20,7 @@ from luup_agent._logging import logger
 from luup_agent._luup_cffi import ffi, lib
 from luup_agent.errors import ClosedError, ForkedError, InvalidParamError, LuupError, make_error
 from luup_agent.messages import FinishReason
+from luup_agent.plugins import find_plugins
 from luup_agent.sampling import Settings
 
 EVENT_NONE: int = lib.LUUP_EVENT_NONE
@@ -44,6 +45,12 @@ _DEVICE_TYPES: Dict[int, str] = {
     lib.LUUP_DEVICE_GPU: "gpu",
     lib.LUUP_DEVICE_IGPU: "igpu",
     lib.LUUP_DEVICE_ACCELERATOR: "accelerator",
+}
+
+_SPLIT_MODES: Dict[str, int] = {
+    "none": lib.LUUP_SPLIT_NONE,
+    "layer": lib.LUUP_SPLIT_LAYER,
+    "row": lib.LUUP_SPLIT_ROW,
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -247,12 +254,23 @@ def default_model_params() -> Dict[str, Any]:
     """The library's own defaults for loading a model, by field; None where Python has that for it."""
     params = ffi.new("luup_model_params *")
     lib.luup_model_default_params(params)
-    skip = ("size", "progress", "user_data", "chat_template", "prefix_cache")
+    skip = (
+        "size",
+        "progress",
+        "user_data",
+        "chat_template",
+        "prefix_cache",
+        "devices",
+        "n_devices",
+        "tensor_split",
+        "n_tensor_split",
+    )
     values = {name: getattr(params, name) for name, _ in ffi.typeof("luup_model_params").fields if name not in skip}
     if values["context_size"] == lib.LUUP_CONTEXT_SIZE_DEFAULT:
         values["context_size"] = None
     if values["max_waiting"] == -1:
         values["max_waiting"] = None
+    values["split_mode"] = next(name for name, mode in _SPLIT_MODES.items() if mode == values["split_mode"])
     return values
 
 
@@ -324,22 +342,57 @@ def function_names() -> List[str]:
     return sorted(name for name in dir(lib) if name.startswith("luup_") and not name.startswith("luup_py_"))
 
 
+_backends_lock = threading.Lock()
+_backends_added = False
+
+
+def load_backends() -> None:
+    """Tells the library of the packages with backends, once, and lets it load what there is."""
+    global _backends_added
+    with _backends_lock:
+        if not _backends_added:
+            for plugin in find_plugins():
+                _add_backend(plugin.package, plugin.version, plugin.load)
+            _backends_added = True
+    check(lib.luup_backends_load())
+
+
+def _add_backend(package: str, version: str, load: Callable[[], str]) -> None:
+    """A package that can't be used keeps no model from being loaded: it is told when a GPU is asked for."""
+    folder = package
+    if version == to_text(lib.luup_version()):
+        try:
+            folder = load()
+        except Exception as error:  # it is the package's own code
+            logger.warning("%s can't be imported: %s: %s", package, type(error).__name__, error)
+            return
+    code = lib.luup_backends_add(encode_path(f"the folder of {package}", folder), encode_text("version", version))
+    if code:
+        logger.warning("%s", error_message(code))
+
+
+def backends() -> List[Dict[str, Any]]:
+    """The backends that were loaded, or refused."""
+    load_backends()
+    return [_get("luup_backend_info", lib.luup_backend_get, index) for index in range(lib.luup_backend_count())]
+
+
 def devices() -> List[Dict[str, Any]]:
     """The devices that a model can run on."""
-    check(lib.luup_backends_load())
-    found: List[Dict[str, Any]] = []
-    for index in range(lib.luup_device_count()):
-        info = _output("luup_device_info")
-        check(lib.luup_device_get(index, info))
-        values = _to_dict(info)
-        values["type"] = _DEVICE_TYPES[info.type]
-        found.append(values)
-    return found
+    load_backends()
+    found = [_get("luup_device_info", lib.luup_device_get, index) for index in range(lib.luup_device_count())]
+    return [{**values, "type": _DEVICE_TYPES[values["type"]]} for values in found]
+
+
+def _get(type_name: str, function: Any, index: int) -> Dict[str, Any]:
+    info = _output(type_name)
+    check(function(index, info))
+    return _to_dict(info)
 
 
 def cpu_variant() -> Dict[str, Any]:
     """The CPU variant in use."""
-    check(lib.luup_backends_load())
+    load_backends()
     variant = _output("luup_cpu_variant")
     check(lib.luup_cpu_variant_get(variant))
     return _to_dict(variant)
@@ -387,19 +440,74 @@ def luup_py_load_progress(progress: float, user_data: Any) -> bool:
     return True
 
 
+class Layout(NamedTuple):
+    """The parameters of `Model.from_local` that decide what a model takes of which memory."""
+
+    gpu_layers: int
+    context_size: Optional[int]
+    batch_size: int
+    max_sequences: int
+    devices: Optional[Sequence[str]]
+    split_mode: str
+    main_gpu: int
+    tensor_split: Optional[Sequence[float]]
+
+
+def _layout_params(layout: Layout) -> _Struct:
+    params = ffi.new("luup_model_params *")
+    lib.luup_model_default_params(params)
+    params.gpu_layers = encode_int("gpu_layers", layout.gpu_layers)
+    if layout.context_size is not None:
+        params.context_size = encode_int("context_size", layout.context_size, low=-_INT32_MAX)
+    params.batch_size = encode_int("batch_size", layout.batch_size)
+    params.max_sequences = encode_int("max_sequences", layout.max_sequences)
+    if layout.split_mode not in _SPLIT_MODES:
+        raise InvalidParamError(f"split_mode must be one of {', '.join(_SPLIT_MODES)}, not {layout.split_mode!r}")
+    params.split_mode = _SPLIT_MODES[layout.split_mode]
+    params.main_gpu = encode_int("main_gpu", layout.main_gpu)
+    names = [ffi.new("char[]", encode_text(name, value)) for name, value in _items("devices", layout.devices)]
+    devices = ffi.new("const char *[]", names)
+    shares = ffi.new("float[]", [encode_float(*item) for item in _items("tensor_split", layout.tensor_split)])
+    if names:
+        params.devices, params.n_devices = devices, len(names)
+    if len(shares):
+        params.tensor_split, params.n_tensor_split = shares, len(shares)
+    return _Struct(params, (names, devices, shares))
+
+
+def _items(name: str, values: object) -> List[Tuple[str, object]]:
+    """The items of a list or tuple, each with its own name; none for None."""
+    if values is None:
+        return []
+    if not isinstance(values, (list, tuple)):
+        raise InvalidParamError(f"{name} must be a list or a tuple, not {type(values).__name__}")
+    if not values:
+        raise InvalidParamError(f"{name} is empty; leave it out to let the library choose")
+    return [(f"{name}[{index}]", value) for index, value in enumerate(values)]
+
+
+def estimate(path: object, layout: Layout) -> Dict[str, Any]:
+    """The fields of ``luup_memory_estimate``."""
+    c_path = encode_path("path", path)
+    params = _layout_params(layout)
+    load_backends()
+    set_log_level()
+    result = _output("luup_memory_estimate")
+    check(lib.luup_model_estimate(c_path, params.pointer, result))
+    drain_logs()
+    return _to_dict(result)
+
+
 class NativeModel:
     """A ``luup_model``."""
 
     def __init__(
         self,
         path: Union[str, os.PathLike[str]],
+        layout: Layout,
         *,
-        gpu_layers: int,
-        context_size: Optional[int],
-        batch_size: int,
         threads: int,
         threads_batch: int,
-        max_sequences: int,
         max_waiting: Optional[int],
         cache_ram: int,
         prefix_cache: Union[str, os.PathLike[str], None],
@@ -418,15 +526,10 @@ class NativeModel:
             raise InvalidParamError(f"on_progress must be callable, not {type(on_progress).__name__}")
         load = _Load(on_progress)
         user_data = ffi.new_handle(load)
-        params = ffi.new("luup_model_params *")
-        lib.luup_model_default_params(params)
-        params.gpu_layers = encode_int("gpu_layers", gpu_layers)
-        if context_size is not None:
-            params.context_size = encode_int("context_size", context_size, low=-_INT32_MAX)
-        params.batch_size = encode_int("batch_size", batch_size)
+        struct = _layout_params(layout)
+        params = struct.pointer
         params.threads = encode_int("threads", threads)
         params.threads_batch = encode_int("threads_batch", threads_batch)
-        params.max_sequences = encode_int("max_sequences", max_sequences)
         if max_waiting is not None:
             params.max_waiting = encode_int("max_waiting", max_waiting, low=0)
         params.cache_ram = encode_int("cache_ram", cache_ram, -(1 << 63), (1 << 63) - 1)
@@ -436,6 +539,7 @@ class NativeModel:
         params.chat_template = template
         params.progress = lib.luup_py_load_progress
         params.user_data = user_data
+        load_backends()
         set_log_level()
         self._cell = _new_cell("luup_model", lib.luup_model_destroy)
         try:

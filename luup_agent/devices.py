@@ -48,6 +48,37 @@ class CpuVariant(BaseModel):
     reason: str
 
 
+class BackendInfo(BaseModel):
+    """A library with code for one kind of device, that was loaded, or refused.
+
+    Attributes:
+        name: "CPU", "CUDA", "Metal", "Vulkan"; the file's own name if it was not loaded.
+        path: The file; the package's name if its version is refused.
+        reason: Why it was not loaded, in English; "" if it was.
+        n_devices: How many devices it found.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    path: str
+    reason: str
+    n_devices: int
+
+
+def backends() -> List[BackendInfo]:
+    """Lists the backends: the CPU variant in use, and those of GPUs, of this package and of its plugins.
+
+    Raises:
+        BackendInitError: No CPU variant runs here, or the one that ``LUUP_CPU_VARIANT`` names does not.
+
+    Example:
+        >>> [backend.name for backend in luup_agent.backends()]
+        ['CPU']
+    """
+    return [BackendInfo(**values) for values in _native.backends()]
+
+
 def devices() -> List[DeviceInfo]:
     """Lists the devices that a model can run on.
 

@@ -65,6 +65,9 @@ class Report:
         variant = facts["cpu_variant"]
         if variant:
             lines += [("CPU variant", f"{variant['name']}: {variant['reason']}"), ("", variant["path"])]
+        for backend in facts["backends"]:
+            found = backend["reason"] or f"{backend['n_devices']} device{'' if backend['n_devices'] == 1 else 's'}"
+            lines += [("backend", f"{backend['name']}: {found}"), ("", backend["path"])]
         lines += [("device", _device_line(device)) for device in facts["devices"]]
         lines += [("model", f"{model['name']}: {model['path'] or 'not downloaded'}") for model in facts["models"]]
         lines += [("model cache", facts["model_cache"])]
@@ -102,9 +105,10 @@ def examine() -> Report:
     )
     _check_versions(report)
     _check_functions(report)
-    facts["cpu_variant"], facts["devices"] = None, []
+    facts["cpu_variant"], facts["backends"], facts["devices"] = None, [], []
     try:
         facts["cpu_variant"] = _native.cpu_variant()
+        facts["backends"] = _native.backends()
         facts["devices"] = _native.devices()
         _native.drain_logs()
     except LuupError as error:
@@ -112,6 +116,7 @@ def examine() -> Report:
         hint = f"unset LUUP_CPU_VARIANT (it is {variable!r})" if variable else "reinstall luup-agent for this machine"
         problems.append(f"no model can be loaded: {error}; {hint}")
     else:
+        problems += [f"{b['path']} was not loaded: {b['reason']}" for b in facts["backends"] if b["reason"]]
         if not facts["devices"]:
             problems.append("the library found no device to compute on; reinstall luup-agent for this machine")
     return report

@@ -8,10 +8,58 @@ from types import TracebackType
 from typing import Any, Callable, List, Optional, Sequence, Type, TypeVar, Union
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import Literal
 
 from luup_agent import _logging, _native
 
 _Model = TypeVar("_Model", bound="Model")
+SplitMode = Literal["none", "layer", "row"]
+
+
+class MemoryEstimate(BaseModel):
+    """What a model will take of memory, in bytes.
+
+    Attributes:
+        memory_weights: Of the weights.
+        memory_context: Of the KV cache, and of recurrent states.
+        memory_compute: Of scratch buffers.
+        memory_host: Of these three, what lies in the host's memory.
+        memory_devices: And on GPUs.
+        host_available: What the machine can still give; 0 = unknown.
+        devices_free: Of the GPUs that would be used; 0 = none, or unknown.
+        context_size: Tokens; all runs together share them.
+        layers: Of the model.
+        gpu_layers: Those on a GPU.
+    """
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    memory_weights: int
+    memory_context: int
+    memory_compute: int
+    memory_host: int
+    memory_devices: int
+    host_available: int
+    devices_free: int
+    context_size: int
+    layers: int
+    gpu_layers: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.memory_host + self.memory_devices
+
+    @property
+    def fits(self) -> Optional[bool]:
+        """Whether there is room for it now; None if that is not known here.
+
+        A model that is mapped (`use_mmap`) and doesn't fit is read from the disk again and again.
+        """
+        known = self.host_available and (self.devices_free or not self.memory_devices)
+        if not known:
+            return None
+        return self.memory_host <= self.host_available and self.memory_devices <= self.devices_free
 
 
 class ModelInfo(BaseModel):
@@ -155,6 +203,10 @@ class Model:
         prefix_cache: Union[str, os.PathLike[str], None] = None,
         use_mmap: bool = True,
         use_mlock: bool = False,
+        devices: Optional[Sequence[str]] = None,
+        split_mode: SplitMode = "layer",
+        main_gpu: int = 0,
+        tensor_split: Optional[Sequence[float]] = None,
         chat_template: Optional[str] = None,
         on_progress: Optional[Callable[[float], object]] = None,
         verbose: bool = False,
@@ -179,6 +231,12 @@ class Model:
                 all together 4 GiB at most, and trusted as the model's file is. None = none.
             use_mmap: Map the file instead of reading it.
             use_mlock: Keep it from being swapped out.
+            devices: Names of GPUs, as `luup_agent.devices` tells them. None = all; integrated
+                ones if there are no others.
+            split_mode: How several GPUs share the model: by "layer", by "row" of large tensors where the backend can,
+                or "none": `main_gpu` has all of it.
+            main_gpu: For "none": which of the GPUs, from 0.
+            tensor_split: Each GPU's share, such as ``[3, 1]``. None = by their free memory.
             chat_template: A Jinja template instead of the model's own.
             on_progress: Called with 0.0 to 1.0 while the model loads. What it raises stops the load and comes
                 out of this function.
@@ -204,12 +262,11 @@ class Model:
         model = cls.__new__(cls)
         model._native_model = _native.NativeModel(
             path,
-            gpu_layers=gpu_layers,
-            context_size=context_size,
-            batch_size=batch_size,
+            _native.Layout(
+                gpu_layers, context_size, batch_size, max_sequences, devices, split_mode, main_gpu, tensor_split
+            ),
             threads=threads,
             threads_batch=threads_batch,
-            max_sequences=max_sequences,
             max_waiting=max_waiting,
             cache_ram=cache_ram,
             prefix_cache=prefix_cache,
@@ -222,6 +279,48 @@ class Model:
         model._label = _label(model.get_info())
         weakref.finalize(model, model._native_model.close)  # when collected, or at exit
         return model
+
+    @staticmethod
+    def estimate(
+        path: Union[str, os.PathLike[str]],
+        *,
+        gpu_layers: int = -1,
+        context_size: Optional[int] = None,
+        batch_size: int = 512,
+        max_sequences: int = 64,
+        devices: Optional[Sequence[str]] = None,
+        split_mode: SplitMode = "layer",
+        main_gpu: int = 0,
+        tensor_split: Optional[Sequence[float]] = None,
+    ) -> MemoryEstimate:
+        """Tells what a model will take of memory before it is loaded, from the file's header: no weight is read.
+
+        Args:
+            path: A GGUF file; ``~`` is the home folder.
+            gpu_layers: As for `from_local`, and so are the others.
+            context_size: Tokens. The KV cache grows with them.
+            batch_size: Tokens. The scratch buffers grow with them.
+            max_sequences: Runs decoded at once.
+            devices: Names of GPUs.
+            split_mode: How several GPUs share the model.
+            main_gpu: For "none": which of the GPUs, from 0.
+            tensor_split: Each GPU's share.
+
+        Raises:
+            ModelNotFoundError: There is no such file.
+            ModelLoadError: The file is not a model, or its header is damaged.
+            BackendInitError: A GPU is asked for that is not there.
+            InvalidParamError: An argument is wrong.
+
+        Example:
+            >>> estimate = Model.estimate("model.gguf", context_size=8192)
+            >>> estimate.fits, estimate.memory_context
+            (True, 188743680)
+        """
+        layout = _native.Layout(
+            gpu_layers, context_size, batch_size, max_sequences, devices, split_mode, main_gpu, tensor_split
+        )
+        return MemoryEstimate(**_native.estimate(path, layout))
 
     def get_info(self) -> ModelInfo:
         """Tells what the model is and where it runs. Answers after `close` too.

