@@ -13,12 +13,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
-from luup_agent.errors import InferenceError, LuupError
+from luup_agent.errors import InferenceError, LuupError, RunTimeoutError
 
 if TYPE_CHECKING:
     import asyncio
 
     from luup_agent._native import NativeRun
+
+_YEAR = 3.2e7  # seconds; an event loop takes no longer time
 
 
 class Sink:
@@ -35,6 +37,7 @@ class Sink:
     def __init__(self, native: NativeRun, deadline: Optional[float]) -> None:
         self._native = native
         self.started = False
+        self._over = False
         self.deadline = deadline
         self.failure: Optional[Tuple[str, BaseException]] = None
         self.cancelled = threading.Event()
@@ -43,12 +46,14 @@ class Sink:
     def push(self, chunk: str) -> bool:
         """Takes a chunk, JSON text or "[DONE]". False: no more are wanted."""
         self.started = True
-        return not self.cancelled.is_set() and self._native.push_chunk(chunk)
+        self._over = self._over or self.cancelled.is_set() or not self._native.push_chunk(chunk)
+        return not self._over
 
     def end(self, error: Optional[BaseException] = None) -> None:
         """Ends the answer; with an error it fails."""
-        if self.cancelled.is_set():
+        if self._over or self.cancelled.is_set():  # the run's next answer is not ours to end
             return
+        self._over = True
         if error is None:
             self._native.end_completion(0, "")
             return
@@ -91,6 +96,8 @@ class Exchange:
 
     def begin(self) -> None:
         """Has the request answered that the core has just asked for."""
+        if self._sink is not None:
+            self._sink.cancelled.set()  # it has ended
         sink = self._sink = Sink(self._native, self._deadline)
         self._start(self._responders[self._native.model_index()], self._native.text(), sink)
 
@@ -144,8 +151,12 @@ class AsyncExchange(Exchange):
 async def _work_async(responder: Responder, body: str, sink: Sink) -> None:
     import asyncio
 
+    left = None if sink.deadline is None else min(max(0.0, sink.deadline - time.monotonic()), _YEAR)
     try:
-        await responder.respond_async(body, sink)
+        await asyncio.wait_for(responder.respond_async(body, sink), left)
+    except asyncio.TimeoutError as error:
+        late = sink.deadline is not None and time.monotonic() >= sink.deadline
+        sink.end(RunTimeoutError("the run's timeout passed") if late else error)
     except asyncio.CancelledError as error:
         if not sink.cancelled.is_set():  # of the loop, or of somebody else
             sink.end(error)

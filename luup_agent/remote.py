@@ -205,8 +205,9 @@ class HTTPResponder(Responder):
                             return
                     request.finish()
                 return
-            except (Moved, Failed, LuupError, httpx.HTTPError, ssl.SSLError) as error:
-                pause = request.pause_after(error)
+            except (Moved, Failed, LuupError, httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
+                caught = error
+            pause = request.pause_after(caught)  # outside: a context would have the request, and its key
             if request.wait(pause):
                 return
 
@@ -225,8 +226,9 @@ class HTTPResponder(Responder):
                                 return
                         request.finish()
                     return
-                except (Moved, Failed, LuupError, httpx.HTTPError, ssl.SSLError) as error:
-                    pause = request.pause_after(error)
+                except (Moved, Failed, LuupError, httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
+                    caught = error
+                pause = request.pause_after(caught)  # outside, as above
                 await asyncio.sleep(pause)
 
     def _open_client(self) -> httpx.Client:

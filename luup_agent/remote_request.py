@@ -287,6 +287,8 @@ class Request:
 
         if isinstance(error, LuupError):
             return Failed(error)
+        if isinstance(error, httpx.InvalidURL):  # of a redirect; our own was checked
+            return Failed(self._error("the server redirects to another address, which is none"))
         limits = self._owner.limits
         where = urlsplit(self._url).netloc
         reason = self._owner.redact(str(error) or type(error).__name__)[:300]
