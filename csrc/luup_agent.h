@@ -460,16 +460,16 @@ typedef struct luup_run_params {
 LUUP_API void luup_run_default_params(luup_run_params * params);
 
 typedef enum luup_event_type {
-    LUUP_EVENT_NONE      = 0, /* nothing yet: the time is up, or the run has ended and all was told */
-    LUUP_EVENT_TEXT      = 1, /* text: all that is ready, whole characters only */
-    LUUP_EVENT_REASONING = 2, /* text: what the model thinks before it answers */
-    LUUP_EVENT_PROGRESS  = 3, /* progress_done of progress_total prompt tokens are prefilled */
-    LUUP_EVENT_TOOL_CALL = 4, /* the run waits for luup_run_submit_tool_result(): call_id, tool_name, text = arguments, calls_left */
-    LUUP_EVENT_OUTPUT    = 5, /* the run waits for luup_run_review_output(): text = the whole answer, valid against the schema */
-    LUUP_EVENT_RETRY     = 6, /* the text so far was rejected and a new answer begins: text tells why */
+    LUUP_EVENT_NONE               = 0, /* nothing yet: the time is up, or the run has ended and all was told */
+    LUUP_EVENT_TEXT               = 1, /* text: all that is ready, whole characters only */
+    LUUP_EVENT_REASONING          = 2, /* text: what the model thinks before it answers */
+    LUUP_EVENT_PROGRESS           = 3, /* progress_done of progress_total prompt tokens are prefilled */
+    LUUP_EVENT_TOOL_CALL          = 4, /* the run waits for luup_run_submit_tool_result(): call_id, tool_name, text = arguments, calls_left */
+    LUUP_EVENT_OUTPUT             = 5, /* the run waits for luup_run_review_output(): text = the whole answer, valid against the schema */
+    LUUP_EVENT_RETRY              = 6, /* the text so far was rejected and a new answer begins: text tells why */
     LUUP_EVENT_COMPLETION_REQUEST = 7, /* a remote model: text = the JSON body to be posted, see luup_run_push_chunk(); model_index */
-    LUUP_EVENT_DONE      = 16, /* the last one of a run that answered: finish_reason, usage, timings */
-    LUUP_EVENT_ERROR     = 17  /* the last one of a run that failed: error, and text tells why; usage and timings too */
+    LUUP_EVENT_DONE               = 16, /* the last one of a run that answered: finish_reason, usage, timings */
+    LUUP_EVENT_ERROR              = 17  /* the last one of a run that failed: error, and text tells why; usage and timings too */
 } luup_event_type;
 
 typedef enum luup_finish_reason {

@@ -320,7 +320,8 @@ class Model:
 
         Example:
             >>> remote = Model.from_remote("http://127.0.0.1:9/v1", "qwen3", max_retries=0)  # nobody listens there
-            >>> Agent(Model.fallback(remote, model), temperature=0).generate("What is the capital of France?")
+            >>> agent = Agent(Model.fallback(remote, model), "You are a helpful assistant.", temperature=0)
+            >>> agent.generate("What is the capital of France?")
             'The capital of France is Paris.'
         """
         parts: List[Model] = []
