@@ -56,7 +56,11 @@ Agent::Agent(std::shared_ptr<Model> model, std::string system_prompt, Sampling s
 
 Agent::~Agent() {
     if (!model_->forked()) {
-        model_->engine().disown(id_);
+        for (Model * local : model_->locals()) {
+            if (!local->forked()) {
+                local->engine().disown(id_);
+            }
+        }
     }
 }
 
@@ -68,14 +72,16 @@ void Agent::save(const std::string & path, const std::string & extra) const {
         std::lock_guard<std::mutex> lock(mutex_);
         check_idle();
         saved.history = history_;
-        if (!history_.empty()) {  // some templates can't render a system prompt alone
+        if (!history_.empty() && model_->vocab()) {  // some templates can't render a system prompt alone
             tokens = conversation_tokens();
         }
     }
     saved.system_prompt = system_prompt_;
     saved.extra         = extra;
     saved.key           = model_->context_key();
-    saved.sequence      = model_->engine().snapshot(id_, tokens);
+    if (!tokens.empty()) {
+        saved.sequence = model_->engine().snapshot(id_, tokens);
+    }
     write_agent(path, saved);
 }
 
@@ -221,7 +227,7 @@ std::vector<Message> Agent::history() const {
 }
 
 std::vector<llama_token> Agent::prompt_tokens(const std::optional<std::string> & message) const {
-    const auto                  in_use = model_->use();
+    const auto                  in_use = model_->use_local("counting the tokens of a prompt");
     std::lock_guard<std::mutex> lock(mutex_);
     if (!message) {
         return conversation_tokens();
@@ -241,7 +247,7 @@ const ToolSet * Agent::offered() const {
 }
 
 luup_context_usage Agent::context() const {
-    const auto                  in_use = model_->use();
+    const auto                  in_use = model_->use_local("counting the tokens of a context");
     std::lock_guard<std::mutex> lock(mutex_);
     luup_context_usage          usage = {};
     const int32_t               with  = static_cast<int32_t>(compute_prefix(offered()).size());

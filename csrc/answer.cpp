@@ -73,8 +73,26 @@ Answer::Answer(std::shared_ptr<Listener> listener, const llama_vocab * vocab, st
 
 Answer::~Answer() = default;
 
-std::vector<ToolCall> Answer::calls() const {
-    return guide_->calls();
+AnswerResult Answer::result() const {
+    AnswerResult result;
+    result.content   = content_;
+    result.reasoning = reasoning_;
+    result.output    = content_;
+    result.bound     = bound();
+    result.has_calls = has_calls();
+    if (guide_) {
+        result.raw         = guide_->text();
+        result.output      = bound() ? guide_->text().substr(guide_->bound_begin()) : content_;
+        result.certainties = guide_->certainties();
+    }
+    if (result.has_calls) {
+        try {
+            result.calls = guide_->calls();
+        } catch (const std::exception & e) {
+            result.problem = e.what();
+        }
+    }
+    return result;
 }
 
 void Answer::on_progress(int32_t done, int32_t total) {
@@ -130,7 +148,7 @@ void Answer::on_end(luup_finish_reason reason, const Failure & failure, const Me
         tell(parser_.finish());
     }
     const auto listener = std::move(listener_);  // a run holds its answer, and the answer its run
-    listener->on_answer_end(*this, reason, failure, metrics);
+    listener->on_answer_end(result(), reason, failure, metrics);
 }
 
 void Answer::tell(const AnswerParser::Delta & delta) {

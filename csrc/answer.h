@@ -40,6 +40,19 @@ class AnswerParser {
     std::unique_ptr<common_chat_msg>                 seen_;
 };
 
+// What came of one turn of a model, local or remote.
+struct AnswerResult {
+    std::string           content, reasoning;
+    std::string           raw;     // the whole text, calls as the model wrote them
+    std::string           output;  // what a typed result is to be read from
+    std::vector<ToolCall> calls;
+    std::string           problem;            // why the calls can't be read; "" if they can
+    bool                  has_calls = false;  // also of calls that can't be read
+    bool                  bound     = false;  // it ends with something that is of no use when it is cut off
+
+    std::optional<std::vector<Guide::Certainty>> certainties;  // of the output; none if they are not known
+};
+
 class Answer : public Completion {
   public:
     // What an answer tells while it comes; called from the engine's thread.
@@ -47,9 +60,9 @@ class Answer : public Completion {
       public:
         virtual ~Listener() = default;
 
-        virtual void on_answer_progress(int32_t done, int32_t total)                                                      = 0;
-        virtual void on_answer_text(const std::string & reasoning, const std::string & text)                              = 0;
-        virtual void on_answer_end(Answer & answer, luup_finish_reason, const Failure & failure, const Metrics & metrics) = 0;
+        virtual void on_answer_progress(int32_t done, int32_t total)                                                          = 0;
+        virtual void on_answer_text(const std::string & reasoning, const std::string & text)                                  = 0;
+        virtual void on_answer_end(AnswerResult result, luup_finish_reason, const Failure & failure, const Metrics & metrics) = 0;
     };
 
     // `vocabulary` may be null if the plan needs none.
@@ -62,15 +75,12 @@ class Answer : public Completion {
     bool on_token(llama_token token) override;
     void on_end(luup_finish_reason reason, const Failure & failure, const Metrics & metrics) override;
 
-    // After the end: what came.
-    const std::string &   content() const { return content_; }
-    const std::string &   reasoning() const { return reasoning_; }
-    bool                  bound() const { return guide_ && guide_->phase() != Guide::Phase::Free && guide_->phase() != Guide::Phase::Thinking; }
-    bool                  has_calls() const { return guide_ && guide_->phase() == Guide::Phase::Call; }
-    std::vector<ToolCall> calls() const;  // throws std::exception if they don't parse
-    const Guide *         guide() const { return guide_ ? &*guide_ : nullptr; }
+    // What came so far; of use after the end.
+    AnswerResult result() const;
 
   private:
+    bool bound() const { return guide_ && guide_->phase() != Guide::Phase::Free && guide_->phase() != Guide::Phase::Thinking; }
+    bool has_calls() const { return guide_ && guide_->phase() == Guide::Phase::Call; }
     void tell(const AnswerParser::Delta & delta);
     void stream(const std::string & text);
 

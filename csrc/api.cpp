@@ -5,6 +5,7 @@
 #include "estimate.h"
 #include "log.h"
 #include "model.h"
+#include "remote.h"
 #include "run.h"
 #include "text.h"
 
@@ -306,6 +307,48 @@ int luup_model_estimate(const char * path, const luup_model_params * params, luu
     });
 }
 
+void luup_remote_default_params(luup_remote_params * params) {
+    if (params) {
+        *params      = {};
+        params->size = sizeof(*params);
+    }
+}
+
+int luup_model_create_remote(const luup_remote_params * params, luup_model ** model) {
+    return guard([&] {
+        check_pointer("params", params);
+        check_pointer("model", model);
+        const luup_remote_params p      = read_params("params", params, luup_remote_default_params);
+        const std::string        name   = checked_text("params->model", p.model);
+        const std::string        format = optional_text("response_format", p.response_format).value_or("json_schema");
+        if (name.empty()) {
+            fail(LUUP_ERROR_INVALID_PARAM, "params->model is empty");
+        }
+        if (format != "json_schema" && format != "json_object" && format != "none") {
+            fail(LUUP_ERROR_INVALID_PARAM, "response_format must be \"json_schema\", \"json_object\" or \"none\", not \"%.40s\"", format.c_str());
+        }
+        const auto kind = format == "json_schema" ? ResponseFormat::JsonSchema : format == "json_object" ? ResponseFormat::JsonObject
+                                                                                                         : ResponseFormat::None;
+        *model          = new luup_model{ Model::remote(std::make_unique<Remote>(name, optional_text("extra_body", p.extra_body).value_or(""), kind)) };
+    });
+}
+
+int luup_model_create_fallback(luup_model * const * models, size_t n_models, luup_model ** model) {
+    return guard([&] {
+        check_pointer("models", models);
+        check_pointer("model", model);
+        if (n_models < 1 || n_models > 64) {
+            fail(LUUP_ERROR_INVALID_PARAM, "n_models must be from 1 to 64, not %zu", n_models);
+        }
+        std::vector<std::shared_ptr<Model>> all;
+        for (size_t i = 0; i < n_models; i++) {
+            check_pointer(("models[" + std::to_string(i) + "]").c_str(), models[i]);
+            all.push_back(models[i]->model);
+        }
+        *model = new luup_model{ Model::fallback(std::move(all)) };
+    });
+}
+
 int luup_model_get_info(const luup_model * model, luup_model_info * info) {
     return guard([&] {
         check_pointer("model", model);
@@ -317,7 +360,7 @@ int luup_model_get_info(const luup_model * model, luup_model_info * info) {
 int luup_model_get_stats(const luup_model * model, luup_model_stats * stats) {
     return guard([&] {
         check_pointer("model", model);
-        const auto in_use = model->model->use();
+        const auto in_use = model->model->use_local("luup_model_get_stats");
         write_result("stats", stats, model->model->engine().stats());
     });
 }
@@ -325,7 +368,7 @@ int luup_model_get_stats(const luup_model * model, luup_model_stats * stats) {
 int luup_model_warmup(luup_model * model) {
     return guard([&] {
         check_pointer("model", model);
-        const auto in_use = model->model->use();
+        const auto in_use = model->model->use_local("luup_model_warmup");
         model->model->engine().warmup();
     });
 }
@@ -334,7 +377,7 @@ int luup_model_tokenize(const luup_model * model, const char * text, bool parse_
     return guard([&] {
         check_pointer("model", model);
         const std::string input  = checked_text("text", text);
-        const auto        in_use = model->model->use();
+        const auto        in_use = model->model->use_local("luup_model_tokenize");
         write_tokens(tokenize_text(model->model->vocab(), input, false, parse_special), tokens, capacity, n_tokens);
     });
 }
@@ -346,7 +389,7 @@ int luup_model_detokenize(const luup_model * model, const int32_t * tokens, size
         if (n_tokens > 0) {
             check_pointer("tokens", tokens);
         }
-        const auto   in_use = model->model->use();
+        const auto   in_use = model->model->use_local("luup_model_detokenize");
         const auto * vocab  = model->model->vocab();
         std::string  bytes;
         for (size_t i = 0; i < n_tokens; i++) {
@@ -606,6 +649,30 @@ int luup_run_review_output(luup_run * run, const char * problem) {
     });
 }
 
+int luup_run_push_chunk(luup_run * run, const char * chunk, bool * more) {
+    return guard([&] {
+        check_pointer("run", run);
+        const std::string text = checked_text("json", chunk);
+        run->run->agent().model().check_process();
+        const bool goes_on = run->run->push_chunk(text);
+        if (more) {
+            *more = goes_on;
+        }
+    });
+}
+
+int luup_run_end_completion(luup_run * run, int status, const char * message) {
+    return guard([&] {
+        check_pointer("run", run);
+        if (status != LUUP_SUCCESS && luup_error_name(status) == luup_error_name(1)) {
+            fail(LUUP_ERROR_INVALID_PARAM, "status is %d, which is no error code", status);
+        }
+        const std::string text = optional_text("message", message).value_or("");
+        run->run->agent().model().check_process();
+        run->run->end_completion({ static_cast<luup_error>(status), text.empty() ? luup_error_text(status) : text });
+    });
+}
+
 int luup_run_suspend(luup_run * run) {
     return guard([&] {
         check_pointer("run", run);
@@ -660,6 +727,9 @@ int luup_agent_generate_stream(luup_agent * agent, const char * message, const l
         code = luup_run_next(run, -1, &event);
         if (code == LUUP_SUCCESS && event.type == LUUP_EVENT_TOOL_CALL) {
             call_tool(run, event);
+        }
+        if (code == LUUP_SUCCESS && event.type == LUUP_EVENT_COMPLETION_REQUEST) {
+            code = luup_run_end_completion(run, LUUP_ERROR_UNSUPPORTED, "a remote model's requests have to be sent: pull the run's events");
         }
         if (code == LUUP_SUCCESS && event.type == LUUP_EVENT_TEXT && callback && !callback(event.text, event.text_length, user_data)) {
             luup_run_cancel(run);

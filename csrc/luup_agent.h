@@ -1,5 +1,5 @@
 /*
- * luup_agent.h - AI agents on a local language model, in your own process.
+ * luup_agent.h - AI agents on a language model, in your own process.
  *
  * Introduction
  *
@@ -337,6 +337,28 @@ typedef struct luup_memory_estimate {
  * made. Fills `estimate`, whose `size` field must be set. The errors are luup_model_load()'s. */
 LUUP_API int luup_model_estimate(const char * path, const luup_model_params * params, luup_memory_estimate * estimate);
 
+/* How a model is asked for that an OpenAI-compatible server answers with. This library speaks the protocol; the bytes are yours to move: a run
+ * gives a LUUP_EVENT_COMPLETION_REQUEST, see luup_run_push_chunk(). Addresses and keys never come here. */
+typedef struct luup_remote_params {
+    size_t       size;
+    const char * model;           /* the name that the server knows it by; not NULL */
+    const char * extra_body;      /* JSON object merged into each request's body (RFC 7396: null takes a field away); NULL = nothing */
+    const char * response_format; /* how a typed result is asked for: "json_schema", "json_object" or "none"; NULL = "json_schema" */
+} luup_remote_params;
+
+/* Fills `params` with zeros. NULL is ignored. */
+LUUP_API void luup_remote_default_params(luup_remote_params * params);
+
+/* Makes a remote model, for agents as a local one. What needs its tokens fails with LUUP_ERROR_UNSUPPORTED: luup_model_tokenize() and its like,
+ * luup_model_get_stats(), luup_model_warmup(), luup_agent_get_context(), luup_agent_get_prompt(), the `choices` of a run, and the
+ * conveniences luup_agent_generate() and luup_agent_generate_stream(), which have nobody to send a request.
+ * LUUP_ERROR_INVALID_PARAM, LUUP_ERROR_JSON_PARSE_FAILED. */
+LUUP_API int luup_model_create_remote(const luup_remote_params * params, luup_model ** model);
+
+/* Makes a model of `n_models` (1 … 64) local and remote ones, whose memory it shares: the first one answers, and when it fails before anything of an answer was told,
+ * the next one does, to the end of the run. What needs tokens is LUUP_ERROR_UNSUPPORTED as above. Closing it leaves the models open. */
+LUUP_API int luup_model_create_fallback(luup_model * const * models, size_t n_models, luup_model ** model);
+
 /* Fills `info`, whose `size` field must be set. Answers after luup_model_close() too. */
 LUUP_API int luup_model_get_info(const luup_model * model, luup_model_info * info);
 
@@ -501,15 +523,16 @@ typedef struct luup_run_params {
 LUUP_API void luup_run_default_params(luup_run_params * params);
 
 typedef enum luup_event_type {
-    LUUP_EVENT_NONE      = 0, /* nothing yet: the time is up, or the run has ended and all was told */
-    LUUP_EVENT_TEXT      = 1, /* text: all that is ready, whole characters only */
-    LUUP_EVENT_REASONING = 2, /* text: what the model thinks before it answers */
-    LUUP_EVENT_PROGRESS  = 3, /* progress_done of progress_total prompt tokens are prefilled */
-    LUUP_EVENT_TOOL_CALL = 4, /* the run waits for luup_run_submit_tool_result(): call_id, tool_name, text = arguments, calls_left */
-    LUUP_EVENT_OUTPUT    = 5, /* the run waits for luup_run_review_output(): text = the whole answer, valid against the schema */
-    LUUP_EVENT_RETRY     = 6, /* the text so far was rejected and a new answer begins: text tells why */
-    LUUP_EVENT_DONE      = 16, /* the last one of a run that answered: finish_reason, usage, timings */
-    LUUP_EVENT_ERROR     = 17  /* the last one of a run that failed: error, and text tells why; usage and timings too */
+    LUUP_EVENT_NONE               = 0, /* nothing yet: the time is up, or the run has ended and all was told */
+    LUUP_EVENT_TEXT               = 1, /* text: all that is ready, whole characters only */
+    LUUP_EVENT_REASONING          = 2, /* text: what the model thinks before it answers */
+    LUUP_EVENT_PROGRESS           = 3, /* progress_done of progress_total prompt tokens are prefilled */
+    LUUP_EVENT_TOOL_CALL          = 4, /* the run waits for luup_run_submit_tool_result(): call_id, tool_name, text = arguments, calls_left */
+    LUUP_EVENT_OUTPUT             = 5, /* the run waits for luup_run_review_output(): text = the whole answer, valid against the schema */
+    LUUP_EVENT_RETRY              = 6, /* the text so far was rejected and a new answer begins: text tells why */
+    LUUP_EVENT_COMPLETION_REQUEST = 7, /* a remote model: text = the JSON body to be posted, see luup_run_push_chunk(); model_index */
+    LUUP_EVENT_DONE               = 16, /* the last one of a run that answered: finish_reason, usage, timings */
+    LUUP_EVENT_ERROR              = 17  /* the last one of a run that failed: error, and text tells why; usage and timings too */
 } luup_event_type;
 
 typedef enum luup_finish_reason {
@@ -539,7 +562,8 @@ typedef struct luup_event {
     const char *       tool_name;       /* of a TOOL_CALL; else "" */
     int32_t            calls_left;      /* of a TOOL_CALL: how many more calls of the same turn come right after it */
     int32_t            turns;           /* of DONE and ERROR: answers of the model, those that called tools included */
-    const char *       confidence;      /* of DONE: JSON object, pointer into the answer to probability; "" if not asked for */
+    const char *       confidence;      /* of DONE: JSON object, pointer into the answer to probability; "" if not asked for, or not known */
+    int32_t            model_index;     /* of a COMPLETION_REQUEST: which of a fallback's models is asked; else 0 */
 } luup_event;
 
 /* Begins to answer `message` (NULL: answers the history as it stands, which must end with a user message, with tool results, or with
@@ -571,6 +595,17 @@ LUUP_API int luup_run_submit_tool_result(luup_run * run, const char * call_id, c
  * anew, as often as output_retries allows; then the run ends with LUUP_ERROR_INVALID_OUTPUT. LUUP_ERROR_INVALID_PARAM if no
  * answer waits. Nothing happens if the run has ended. */
 LUUP_API int luup_run_review_output(luup_run * run, const char * problem);
+
+/* Answers a COMPLETION_REQUEST event, piece by piece: `json` is the data of one server-sent event of the response to the body, posted to the
+ * server's /chat/completions ("[DONE]" included), or a whole chat completion of a server that does not stream. `more` (may be NULL) gets whether further
+ * ones are wanted: no once the answer is complete, is wrong, or the run has ended. What is wrong in a chunk fails the run
+ * (LUUP_ERROR_JSON_PARSE_FAILED, LUUP_ERROR_HTTP_FAILED). From any thread. LUUP_ERROR_INVALID_PARAM if the run waits for no completion. */
+LUUP_API int luup_run_push_chunk(luup_run * run, const char * json, bool * more);
+
+/* The response to a COMPLETION_REQUEST is over. `status` LUUP_SUCCESS: its end was reached; without a finish_reason in it the run fails, with what was told
+ * until then. Else an error code, and `message` (may be NULL) tells why: the run fails with it unless the answer was complete already.
+ * LUUP_ERROR_UNSUPPORTED before any chunk says that the server does not take `response_format`: another request comes, now and later without it. */
+LUUP_API int luup_run_end_completion(luup_run * run, int status, const char * message);
 
 /* Ends a run that waits for tool results with DONE and LUUP_FINISH_TOOL_CALLS. Its messages, with the calls and the results so far, enter the
  * history, which may be stored and loaded elsewhere; luup_run_start() with message NULL then gives the unanswered calls again.

@@ -4,6 +4,7 @@
 #include "error.h"
 #include "fingerprint.h"
 #include "log.h"
+#include "remote.h"
 #include "trial.h"
 
 #include "llama-ext.h"
@@ -200,11 +201,55 @@ Model::Model(const std::string & path, const luup_model_params & params) : path_
     info_.load_seconds = std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+// A model without a file.
+Model::Model(const std::string & name, const std::string & kind) : path_(name), description_(name), architecture_(kind), backend_(kind) {
+    for (const char ** text : { &info_.path, &info_.file_type, &info_.device, &info_.cpu_variant, &info_.chat_template }) {
+        *text = "";
+    }
+    info_.description  = description_.c_str();
+    info_.architecture = architecture_.c_str();
+    info_.backend      = backend_.c_str();
+}
+
+std::shared_ptr<Model> Model::remote(std::unique_ptr<Remote> remote) {
+    auto model     = std::shared_ptr<Model>(new Model(remote->name(), "remote"));
+    model->remote_ = std::move(remote);
+    return model;
+}
+
+std::shared_ptr<Model> Model::fallback(std::vector<std::shared_ptr<Model>> models) {
+    std::string name;
+    for (size_t i = 0; i < models.size(); i++) {
+        models[i]->check_process();
+        if (!models[i]->alternatives().empty()) {
+            fail(LUUP_ERROR_INVALID_PARAM, "models[%zu] is a fallback itself", i);
+        }
+        name += (i > 0 ? ", " : "") + models[i]->name();
+    }
+    auto model           = std::shared_ptr<Model>(new Model(name, "fallback"));
+    model->alternatives_ = std::move(models);
+    return model;
+}
+
+std::vector<Model *> Model::locals() {
+    std::vector<Model *> found;
+    for (const auto & model : alternatives_) {
+        if (model->engine_) {
+            found.push_back(model.get());
+        }
+    }
+    if (engine_) {
+        found.push_back(this);
+    }
+    return found;
+}
+
 Model::~Model() {
     if (forked()) {
         // The engine's thread is not in this process: nothing of it can be ended or freed here.
         engine_.release();
         chat_.release();
+        remote_.release();
         return;
     }
     close();
@@ -362,6 +407,14 @@ std::shared_lock<std::shared_mutex> Model::use() const {
     return lock;
 }
 
+std::shared_lock<std::shared_mutex> Model::use_local(const char * what) const {
+    auto lock = use();
+    if (!engine_) {
+        fail(LUUP_ERROR_UNSUPPORTED, "%s needs a local model, and %s is a %s one", what, path_.c_str(), info_.architecture);
+    }
+    return lock;
+}
+
 void Model::close() {
     check_process();
     std::unique_lock<std::shared_mutex> lock(mutex_);
@@ -369,6 +422,13 @@ void Model::close() {
         return;
     }
     closed_ = true;
+    if (!engine_) {
+        lock.unlock();  // what ends a run of it may begin a turn
+        if (remote_) {
+            remote_->close();
+        }
+        return;
+    }
     engine_->close();
     chat_.reset();
     llama_model_free(model_);

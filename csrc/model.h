@@ -1,4 +1,4 @@
-// A loaded model: the file's checks, its chat template and its engine.
+// A model: a file with its checks, its chat template and its engine; or a name that a server knows; or several models that stand in for each other.
 #pragma once
 
 #include "chat.h"
@@ -12,8 +12,11 @@
 #include <optional>
 #include <shared_mutex>
 #include <string>
+#include <vector>
 
 namespace luup {
+
+class Remote;
 
 // Grows in the child at each fork(): a handle of another generation belongs to a parent process.
 unsigned fork_generation();
@@ -32,12 +35,33 @@ class Model {
     // Loads a GGUF file. Throws Error.
     static std::shared_ptr<Model> load(const std::string & path, const luup_model_params & params);
 
+    // A model behind a server that the host talks to.
+    static std::shared_ptr<Model> remote(std::unique_ptr<Remote> remote);
+
+    // The first of `models` answers; when it fails before it said anything, the next one does. Throws Error.
+    static std::shared_ptr<Model> fallback(std::vector<std::shared_ptr<Model>> models);
+
     ~Model();
     Model(const Model &)             = delete;
     Model & operator=(const Model &) = delete;
 
     // Keeps the model from being closed while it is held. Throws Error(LUUP_ERROR_CLOSED) or (LUUP_ERROR_FORKED). Not recursive.
     std::shared_lock<std::shared_mutex> use() const;
+
+    // Likewise, for `what`, which needs a local model. Throws Error(LUUP_ERROR_UNSUPPORTED) too.
+    std::shared_lock<std::shared_mutex> use_local(const char * what) const;
+
+    // Null unless the model is a remote one.
+    Remote * remote() const { return remote_.get(); }
+
+    // Of a fallback; else empty.
+    const std::vector<std::shared_ptr<Model>> & alternatives() const { return alternatives_; }
+
+    // The models with an engine: this one, none, or those of a fallback.
+    std::vector<Model *> locals();
+
+    // For messages.
+    const std::string & name() const { return path_; }
 
     bool forked() const { return generation_ != fork_generation(); }
 
@@ -46,9 +70,9 @@ class Model {
 
     void close();
 
-    // Only while use() is held.
+    // Only while use() is held; not of a remote model or a fallback.
     const ChatTemplate & chat() const { return *chat_; }
-    const llama_vocab *  vocab() const { return vocab_; }
+    const llama_vocab *  vocab() const { return vocab_; }  // null if it is not local
 
     // Made when it is first asked for.
     std::shared_ptr<const Vocabulary> vocabulary() const;
@@ -58,7 +82,7 @@ class Model {
     std::optional<double> call_bar() const;
     void                  set_call_bar(double bar) { call_bar_ = bar; }
 
-    // Stays valid after close(), as an engine that refuses everything.
+    // Stays valid after close(), as an engine that refuses everything. Not of a remote model or a fallback.
     Engine & engine() const { return *engine_; }
 
     const luup_model_info & info() const { return info_; }
@@ -68,6 +92,7 @@ class Model {
 
   private:
     Model(const std::string & path, const luup_model_params & params);
+    Model(const std::string & name, const std::string & kind);
     void        load_weights(const luup_model_params & params, Placement & placement);
     void        check_can_generate() const;
     void        check_context_memory(uint32_t n_ctx) const;
@@ -84,6 +109,8 @@ class Model {
     mutable std::once_flag                    vocabulary_made_;
     mutable std::shared_ptr<const Vocabulary> vocabulary_;
     std::unique_ptr<Engine>                   engine_;
+    std::unique_ptr<Remote>                   remote_;
+    std::vector<std::shared_ptr<Model>>       alternatives_;
 
     std::atomic<double> call_bar_{ 1 };  // 1: not known
 

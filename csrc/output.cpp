@@ -12,9 +12,11 @@ constexpr size_t longest_description = 4000;
 }  // namespace
 
 std::shared_ptr<const OutputFormat> make_output_format(const std::string & schema, const llama_vocab * vocab) {
-    auto format         = std::make_shared<OutputFormat>();
-    format->schema      = Schema::compile(schema);
-    format->grammar     = Grammar::parse(format->schema->grammar("output", Spacing::Compact) + "\nroot ::= output\n", vocab);
+    auto format    = std::make_shared<OutputFormat>();
+    format->schema = Schema::compile(schema);
+    if (vocab) {
+        format->grammar = Grammar::parse(format->schema->grammar("output", Spacing::Compact) + "\nroot ::= output\n", vocab);
+    }
     format->description = format->schema->text();
     return format;
 }

@@ -15,11 +15,11 @@ namespace luup {
 
 struct OutputFormat {
     std::shared_ptr<const Schema>  schema;
-    std::shared_ptr<const Grammar> grammar;  // JSON without white space
+    std::shared_ptr<const Grammar> grammar;  // JSON without white space; null without a vocabulary
     std::string                    description;  // the schema as the model is told it
 };
 
-// Throws Error(LUUP_ERROR_JSON_PARSE_FAILED) or (LUUP_ERROR_INVALID_SCHEMA).
+// `vocab` is null for models that are not local. Throws Error(LUUP_ERROR_JSON_PARSE_FAILED) or (LUUP_ERROR_INVALID_SCHEMA).
 std::shared_ptr<const OutputFormat> make_output_format(const std::string & schema, const llama_vocab * vocab);
 
 // Tells the model, in the last message of the user, what the answer has to look like.

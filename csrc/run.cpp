@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include "error.h"
+#include "log.h"
 #include "wakeup.h"
 
 #include <nlohmann/json.hpp>
@@ -62,7 +63,11 @@ std::string confidence_of(const Schema & schema, const std::string & output, con
 }  // namespace
 
 Run::Run(std::shared_ptr<Agent> agent, RunRequest request, std::vector<Message> conversation)
-    : agent_(std::move(agent)), request_(std::move(request)), conversation_(std::move(conversation)) {
+    : agent_(std::move(agent)),
+      request_(std::move(request)),
+      conversation_(std::move(conversation)),
+      tools_(request_.tools),
+      format_(request_.output) {
     if (request_.message) {
         added_.push_back(*request_.message);
     }
@@ -87,22 +92,36 @@ void Run::advance(std::unique_lock<std::mutex> & lock) {
     if (host_is_waited_for() && is_late()) {
         finish(LUUP_FINISH_NONE, { LUUP_ERROR_TIMED_OUT, "the run's timeout passed" });
     }
-    if (state_ != State::Next) {
-        return;
+    while (state_ == State::Next) {  // again where a fallback's model did not take it
+        state_ = State::Answering;   // no other thread begins it
+        lock.unlock();
+        Failure failure;
+        try {
+            const auto in_use = agent_->model().use();
+            begin_turn();
+        } catch (...) {
+            failure = current_failure();
+        }
+        lock.lock();
+        if (failure.code != LUUP_SUCCESS) {
+            finish(LUUP_FINISH_NONE, failure);
+        }
     }
-    state_ = State::Answering;  // no other thread begins it
-    lock.unlock();
-    Failure failure;
-    try {
-        const auto in_use = agent_->model().use();
-        begin_turn();
-    } catch (...) {
-        failure = current_failure();
+}
+
+// Lets the next of a fallback's models answer the turn under way, of which nothing was told yet. mutex_ is held.
+bool Run::fall_back(const Failure & failure) {
+    const bool ours = failure.code == LUUP_ERROR_CANCELLED || failure.code == LUUP_ERROR_INVALID_PARAM || is_late();
+    if (ours || told_ || model_index_ + 1 >= agent_->model().alternatives().size()) {
+        return false;
     }
-    lock.lock();
-    if (failure.code != LUUP_SUCCESS) {
-        finish(LUUP_FINISH_NONE, failure);
-    }
+    log_write(LUUP_LOG_WARN, "the model " + model().name() + " failed, and the next one answers: " + failure.message);
+    model_index_++;
+    remote_.reset();
+    completions_.clear();
+    enter(State::Next);
+    wake();
+    return true;
 }
 
 bool Run::is_late() const {
@@ -119,7 +138,7 @@ void Run::next_turn() {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// From the engine's thread
+// From the engine's thread, or the one that pushes what a server says
 // ---------------------------------------------------------------------------------------------------------------------
 
 void Run::on_answer_progress(int32_t done, int32_t total) {
@@ -129,6 +148,7 @@ void Run::on_answer_progress(int32_t done, int32_t total) {
 
 void Run::on_answer_text(const std::string & reasoning, const std::string & text) {
     std::lock_guard<std::mutex> lock(mutex_);
+    told_ = true;
     if (!reasoning.empty()) {
         push({ LUUP_EVENT_REASONING, reasoning });
     }
@@ -137,27 +157,32 @@ void Run::on_answer_text(const std::string & reasoning, const std::string & text
     }
 }
 
-void Run::on_answer_end(Answer & answer, luup_finish_reason reason, const Failure & failure, const Metrics & metrics) {
+void Run::on_answer_end(AnswerResult answer, luup_finish_reason reason, const Failure & failure, const Metrics & metrics) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (state_ == State::Ended) {
         return;
     }
+    remote_.reset();
     if (metrics_.answer_tokens == 0) {
         metrics_.first_token_seconds = metrics.first_token_seconds;
     }
     add(metrics_, metrics);
-    const bool bound = answer.bound() || request_.output;
+    const bool bound = answer.bound || request_.output;
     if (failure.code != LUUP_SUCCESS) {
-        finish(LUUP_FINISH_NONE, failure);
+        if (fall_back(failure)) {
+            turns_--;
+        } else {
+            finish(LUUP_FINISH_NONE, failure);
+        }
     } else if (bound && reason == LUUP_FINISH_LENGTH) {
-        finish(LUUP_FINISH_NONE, { LUUP_ERROR_INVALID_OUTPUT, std::string(answer.has_calls() ? "a tool call" : "the output") + " was cut off after " +
+        finish(LUUP_FINISH_NONE, { LUUP_ERROR_INVALID_OUTPUT, std::string(answer.has_calls ? "a tool call" : "the output") + " was cut off after " +
                                                                   std::to_string(metrics.answer_tokens) + " tokens: max_tokens is too small for it" });
-    } else if (answer.has_calls()) {
+    } else if (answer.has_calls) {
         take_calls(answer);
     } else if (request_.output) {
         take_output(answer);
     } else {
-        added_.push_back({ "assistant", answer.content(), answer.reasoning(), {}, "", "" });
+        added_.push_back({ "assistant", answer.content, answer.reasoning, {}, "", "" });
         finish(reason, {});
     }
 }
@@ -186,18 +211,16 @@ void Run::on_probe(double score, const Failure & failure) {
     if (failure.code != LUUP_SUCCESS) {
         finish(LUUP_FINISH_NONE, failure);
     } else if (--scores_left_ == 0) {
-        agent_->model().set_call_bar(std::max(Proposal::lowest_bar, std::min(Proposal::usual_bar, probed_ / 2)));
+        model().set_call_bar(std::max(Proposal::lowest_bar, std::min(Proposal::usual_bar, probed_ / 2)));
         enter(State::Next);
         wake();
     }
 }
 
-void Run::take_calls(Answer & answer) {
-    std::vector<ToolCall> calls;
-    try {
-        calls = answer.calls();
-    } catch (const std::exception & e) {
-        reject(answer.guide()->text(), std::string("the tool call could not be read: ") + e.what());
+void Run::take_calls(AnswerResult & answer) {
+    std::vector<ToolCall> & calls = answer.calls;
+    if (!answer.problem.empty()) {
+        reject(answer.raw, "the tool call could not be read: " + answer.problem);
         return;
     }
     if (calls.empty()) {
@@ -215,7 +238,7 @@ void Run::take_calls(Answer & answer) {
             call.arguments = tool ? typed_arguments(*tool, arguments) : arguments.dump();
         }
     }
-    added_.push_back({ "assistant", answer.content(), answer.reasoning(), calls, "", "" });
+    added_.push_back({ "assistant", answer.content, answer.reasoning, calls, "", "" });
     rejected_.clear();
     made_.insert(made_.end(), calls.begin(), calls.end());
     await_results(calls);
@@ -261,9 +284,8 @@ void Run::commit_results() {
     pending_.clear();
 }
 
-void Run::take_output(Answer & answer) {
-    const Guide &     guide  = *answer.guide();
-    const std::string output = answer.bound() ? guide.text().substr(guide.bound_begin()) : answer.content();
+void Run::take_output(const AnswerResult & answer) {
+    const std::string output = answer.output;
     const json        value  = json::parse(output, nullptr, false);
     const std::string problem =
         value.is_discarded() ? "the answer is not JSON" : request_.output->schema->validate(value);
@@ -272,10 +294,10 @@ void Run::take_output(Answer & answer) {
         reject(output, problem);
         return;
     }
-    if (request_.confidence) {
-        confidence_ = confidence_of(*request_.output->schema, output, guide.certainties());
+    if (request_.confidence && answer.certainties) {
+        confidence_ = confidence_of(*request_.output->schema, output, *answer.certainties);
     }
-    added_.push_back({ "assistant", output, answer.reasoning(), {}, "", "" });
+    added_.push_back({ "assistant", output, answer.reasoning, {}, "", "" });
     if (request_.review) {
         enter(State::Review);
         push({ LUUP_EVENT_OUTPUT, output });
@@ -346,6 +368,7 @@ void Run::finish(luup_finish_reason reason, const Failure & failure) {
     enter(State::Ended);
     pending_.clear();
     completions_.clear();
+    remote_.reset();
 }
 
 void Run::next(int32_t timeout_ms, luup_event * event) {
@@ -362,17 +385,19 @@ void Run::next(int32_t timeout_ms, luup_event * event) {
     if (!events_.empty()) {
         current_ = std::move(events_.front());
         events_.pop_front();
+        asked_ = asked_ || current_.type == LUUP_EVENT_COMPLETION_REQUEST;
     }
     *event                = {};
     event->type           = current_.type;
     event->text           = current_.text.c_str();
     event->text_length    = current_.text.size();
-    event->progress_done  = current_.done;
+    event->progress_done  = current_.type == LUUP_EVENT_PROGRESS ? current_.done : 0;
     event->progress_total = current_.total;
     event->call_id        = current_.call_id.c_str();
     event->tool_name      = current_.tool_name.c_str();
     event->calls_left     = current_.calls_left;
     event->confidence     = "";
+    event->model_index    = current_.type == LUUP_EVENT_COMPLETION_REQUEST ? current_.done : 0;
     if (current_.type >= LUUP_EVENT_DONE) {
         event->error               = failure_.code;
         event->finish_reason       = reason_;
@@ -407,7 +432,8 @@ bool Run::wait(int32_t timeout_ms) {
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
         advance(lock);
-        if (state_ == State::Ended || host_is_waited_for() || timeout_ms == 0 || (timeout_ms > 0 && Clock::now() >= until)) {
+        const bool under_way = state_ == State::Requested && asked_;  // the host has the request, and waits for its end itself
+        if (state_ == State::Ended || (host_is_waited_for() && !under_way) || timeout_ms == 0 || (timeout_ms > 0 && Clock::now() >= until)) {
             return state_ == State::Ended;
         }
         wait_for_change(turn_, lock, timeout_ms < 0 ? std::nullopt : std::optional<Clock::time_point>(until));
@@ -467,6 +493,47 @@ void Run::review_output(const std::optional<std::string> & problem) {
     advance(lock);
 }
 
+bool Run::push_chunk(const std::string & chunk) {
+    std::shared_ptr<RemoteAnswer> answer;
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (state_ == State::Ended) {
+            return false;
+        }
+        if (!remote_) {
+            fail(LUUP_ERROR_INVALID_PARAM, "the run waits for no completion");
+        }
+        answer = remote_;
+    }
+    return answer->push(chunk);
+}
+
+void Run::end_completion(const Failure & failure) {
+    std::shared_ptr<RemoteAnswer> answer;
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (state_ == State::Ended) {
+            return;
+        }
+        if (!remote_) {
+            if (failure.code == LUUP_SUCCESS) {
+                return;  // its last chunk was the end of it
+            }
+            fail(LUUP_ERROR_INVALID_PARAM, "the run waits for no completion");
+        }
+        answer = remote_;
+        if (failure.code == LUUP_ERROR_UNSUPPORTED && answer->may_drop_format()) {
+            model().remote()->refuse_format();
+            remote_.reset();
+            turns_--;
+            enter(State::Next);
+            wake();
+            return;
+        }
+    }
+    answer->end(failure);
+}
+
 void Run::suspend() {
     std::lock_guard<std::mutex> lock(mutex_);
     if (state_ == State::Ended) {
@@ -488,7 +555,9 @@ void Run::cancel() {
         }
         finish(LUUP_FINISH_NONE, { LUUP_ERROR_CANCELLED, "the run was cancelled" });
     }
-    agent_->model().engine().interrupt();
+    for (Model * local : agent_->model().locals()) {
+        local->engine().interrupt();
+    }
 }
 
 std::vector<Message> Run::messages() const {

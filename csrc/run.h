@@ -4,6 +4,7 @@
 #include "agent.h"
 #include "answer.h"
 #include "output.h"
+#include "remote.h"
 
 #include <condition_variable>
 #include <deque>
@@ -50,14 +51,18 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     bool waits_for(const std::string & call_id) const;
     void cancel();
 
+    // What the server says to the request that the run has asked for.
+    bool push_chunk(const std::string & chunk);
+    void end_completion(const Failure & failure);
+
     std::vector<Message> messages() const;
     const Agent &        agent() const { return *agent_; }
     const RunRequest &   request() const { return request_; }
 
-    // From the engine's thread.
+    // From the engine's thread, or the one that pushes what a server says.
     void on_answer_progress(int32_t done, int32_t total) override;
     void on_answer_text(const std::string & reasoning, const std::string & text) override;
-    void on_answer_end(Answer & answer, luup_finish_reason reason, const Failure & failure, const Metrics & metrics) override;
+    void on_answer_end(AnswerResult answer, luup_finish_reason reason, const Failure & failure, const Metrics & metrics) override;
     void on_score(size_t index, const Failure & failure, const Metrics & metrics);
     void on_probe(double score, const Failure & failure);
 
@@ -79,6 +84,7 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     };
 
     enum class State { Answering,
+                       Requested,
                        Tools,
                        Review,
                        Next,
@@ -88,7 +94,13 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
 
     AnswerPlan  plan(const Prompt & prompt) const;
     std::string words_given() const;
+    std::string tool_choice() const;
+    Model &     model() const;
+    void        adopt_model();
     void        begin_turn();
+    void        begin_local_turn(std::vector<Message> messages);
+    void        begin_remote_turn(std::vector<Message> messages);
+    bool        fall_back(const Failure & failure);
     Completions scored_choices(const Prompt & prompt);
     Completions probes();
     bool        needs_probes() const;
@@ -96,9 +108,9 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     // mutex_ is held in all of these; advance() and wait_for_change() let go of it for a while.
     void        advance(std::unique_lock<std::mutex> & lock);
     void        wait_for_change(std::condition_variable & changed, std::unique_lock<std::mutex> & lock, std::optional<Clock::time_point> until);
-    bool        host_is_waited_for() const { return state_ == State::Tools || state_ == State::Review; }
-    void        take_calls(Answer & answer);
-    void        take_output(Answer & answer);
+    bool        host_is_waited_for() const { return state_ == State::Requested || state_ == State::Tools || state_ == State::Review; }
+    void        take_calls(AnswerResult & answer);
+    void        take_output(const AnswerResult & answer);
     void        reject(const std::string & output, const std::string & problem);
     std::string check_call(const ToolCall & call) const;
     void        await_results(const std::vector<ToolCall> & calls);
@@ -115,30 +127,36 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     const std::vector<Message>   conversation_;
     const Clock::time_point      started_ = Clock::now();
 
-    mutable std::mutex       mutex_;
-    std::condition_variable  ready_;  // an event waits, or the state has changed
-    std::condition_variable  turn_;   // the state has changed
-    State                    state_ = State::Next;
-    std::deque<Event>        events_;
-    Event                    current_ = { LUUP_EVENT_NONE, "" };  // what next() gave last: owns event->text
-    std::vector<Message>     added_;     // to the conversation, by this run
-    std::vector<Message>     rejected_;  // answers, and why; forgotten in the end
-    std::vector<PendingCall> pending_;
-    std::vector<ToolCall>    made_;  // in all turns
-    Completions              completions_;  // of the turn under way
-    TokenizedText            prompt_;       // of the last turn; whoever begins one has it
-    std::vector<double>      scores_;
-    size_t                   scores_left_ = 0;
-    double                   probed_      = 0;  // the sum of the probes' scores
-    int32_t                  turns_       = 0;
-    int32_t                  retries_     = 0;
-    bool                     begun_       = false;  // the engine has taken something of this run
-    std::string              output_;  // under review
-    std::string              confidence_;
-    intptr_t                 wakeup_fd_ = -1;
-    luup_finish_reason       reason_    = LUUP_FINISH_NONE;
-    Failure                  failure_;
-    Metrics                  metrics_;  // of all turns
+    mutable std::mutex                  mutex_;
+    std::condition_variable             ready_;  // an event waits, or the state has changed
+    std::condition_variable             turn_;   // the state has changed
+    State                               state_ = State::Next;
+    std::deque<Event>                   events_;
+    Event                               current_ = { LUUP_EVENT_NONE, "" };  // what next() gave last: owns event->text
+    std::vector<Message>                added_;     // to the conversation, by this run
+    std::vector<Message>                rejected_;  // answers, and why; forgotten in the end
+    std::vector<PendingCall>            pending_;
+    std::vector<ToolCall>               made_;  // in all turns
+    Completions                         completions_;  // of the turn under way
+    std::shared_ptr<RemoteAnswer>       remote_;     // likewise, where a server answers
+    std::shared_ptr<const ToolSet>      tools_;      // of the request, for the model that answers
+    std::shared_ptr<const OutputFormat> format_;     // likewise
+    size_t                              model_index_ = 0;     // of a fallback's models: the one that answers
+    bool                                told_        = false;  // something of the turn under way
+    bool                                asked_       = false;  // the host has taken the request of the turn under way
+    TokenizedText                       prompt_;       // of the last turn; whoever begins one has it
+    std::vector<double>                 scores_;
+    size_t                              scores_left_ = 0;
+    double                              probed_      = 0;  // the sum of the probes' scores
+    int32_t                             turns_       = 0;
+    int32_t                             retries_     = 0;
+    bool                                begun_       = false;  // the engine has taken something of this run
+    std::string                         output_;  // under review
+    std::string                         confidence_;
+    intptr_t                            wakeup_fd_ = -1;
+    luup_finish_reason                  reason_    = LUUP_FINISH_NONE;
+    Failure                             failure_;
+    Metrics                             metrics_;  // of all turns
 };
 
 }  // namespace luup

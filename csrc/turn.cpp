@@ -52,27 +52,45 @@ class Probe : public Completion {
 
 }  // namespace
 
+// Of a fallback the one whose turn it is.
+Model & Run::model() const {
+    const auto & alternatives = agent_->model().alternatives();
+    return alternatives.empty() ? agent_->model() : *alternatives[model_index_];
+}
+
+// What was compiled for one model is made again for another one.
+void Run::adopt_model() {
+    if (!agent_->model().alternatives().empty()) {
+        tools_  = model_index_ == 0 ? request_.tools : std::make_shared<const ToolSet>(request_.tools->tools());
+        format_ = request_.output ? make_output_format(request_.output->schema->text(), model().vocab()) : nullptr;
+    }
+}
+
+// A tool that was asked for is called in the first turn; then the model is free to answer.
+std::string Run::tool_choice() const {
+    const bool first = turns_ == 0 || (made_.empty() && retries_ > 0);
+    return first || request_.tool_choice == "none" ? request_.tool_choice : "auto";
+}
+
 AnswerPlan Run::plan(const Prompt & prompt) const {
-    const ChatTemplate & chat = agent_->model().chat();
+    const ChatTemplate & chat = model().chat();
     AnswerPlan           plan;
     plan.thinking     = prompt.thinking;
     plan.confidence   = request_.confidence;
     plan.jump_forward = request_.sampling.jump_forward;
-    if (request_.output) {
-        plan.schema = request_.output->schema;
-        plan.output = request_.output->grammar;
+    if (format_) {
+        plan.schema = format_->schema;
+        plan.output = format_->grammar;
     }
-    // A tool that was asked for is called in the first turn; then the model is free to answer.
-    const bool        first  = turns_ == 0 || (made_.empty() && retries_ > 0);
-    const std::string choice = first || request_.tool_choice == "none" ? request_.tool_choice : "auto";
-    if (!request_.tools->empty() && choice != "none") {
+    const std::string choice = tool_choice();
+    if (!tools_->empty() && choice != "none") {
         const bool named = choice != "auto" && choice != "required";
         plan.calls       = choice == "auto" ? AnswerPlan::Calls::Auto : AnswerPlan::Calls::Required;
         plan.parallel    = request_.parallel_calls;
         plan.made        = made_;
         plan.native      = chat.native_tools();
-        plan.bar         = agent_->model().call_bar().value_or(Proposal::usual_bar);
-        plan.tools       = named ? request_.tools->only(choice) : request_.tools;
+        plan.bar         = model().call_bar().value_or(Proposal::usual_bar);
+        plan.tools       = named ? tools_->only(choice) : tools_;
         plan.format      = chat.tool_format(*plan.tools, request_.parallel_calls);
         plan.given       = std::make_shared<const Grounding>(words_given());
     }
@@ -102,14 +120,14 @@ std::string Run::words_given() const {
 
 // How a model takes to calls that nobody asked for is found out once, where its template knows no tools: such a model begins no call by itself.
 bool Run::needs_probes() const {
-    const Model & model = agent_->model();
+    const Model & model = this->model();
     return request_.choices.empty() && !request_.tools->empty() && request_.tool_choice != "none" && !model.chat().native_tools() && !model.call_bar();
 }
 
 Run::Completions Run::probes() {
     const auto    search = make_tool("search", "Search for something.", R"({"type":"object","properties":{"query":{"type":"string"}},"required":["query"]})");
     const auto    tools  = std::make_shared<const ToolSet>(std::vector<Tool>{ search });
-    const Model & model  = agent_->model();
+    const Model & model  = this->model();
     Completions   completions;
     for (const char * message : { "Hello!", "N/A" }) {
         AnswerPlan plan;
@@ -130,18 +148,62 @@ Run::Completions Run::probes() {
     return completions;
 }
 
-// Renders what was said so far and hands it to the engine. Model::use() is held, mutex_ is not.
+// Asks the model for the next answer to what was said so far; of a fallback's models the first one that takes it. Model::use() is held, mutex_ is not.
 void Run::begin_turn() {
     std::vector<Message> messages = conversation_;
     messages.insert(messages.end(), added_.begin(), added_.end());
     messages.insert(messages.end(), rejected_.begin(), rejected_.end());
-    const size_t  history = messages.size();
-    const Model & model   = agent_->model();
     if (request_.output) {
         describe_output(messages, *request_.output);
     }
-    Prompt        prompt = model.chat().render(messages, request_.tools->empty() ? nullptr : request_.tools.get(), true, &prompt_);
-    const int32_t total  = model.engine().context_size();
+    told_               = false;
+    const auto begin    = model().remote() ? &Run::begin_remote_turn : &Run::begin_local_turn;
+    const bool fallback = !agent_->model().alternatives().empty();
+    if (!fallback) {
+        (this->*begin)(std::move(messages));
+        return;
+    }
+    try {
+        const auto in_use = model().use();
+        adopt_model();
+        (this->*begin)(std::move(messages));
+    } catch (...) {
+        const Failure                failure = current_failure();
+        std::unique_lock<std::mutex> lock(mutex_);
+        if (!fall_back(failure)) {
+            throw;
+        }
+    }
+}
+
+// Gives the host the request for a server.
+void Run::begin_remote_turn(std::vector<Message> messages) {
+    if (!request_.choices.empty()) {
+        fail(LUUP_ERROR_UNSUPPORTED, "choices can't be scored by a remote model");
+    }
+    Remote &   remote = *model().remote();
+    const bool format = request_.output && remote.takes_format();
+    RemoteTurn turn   = { std::move(messages), tools_, tool_choice(), request_.parallel_calls, request_.output.get(), request_.sampling };
+    Event      event  = { LUUP_EVENT_COMPLETION_REQUEST, remote.body(turn, format), static_cast<int32_t>(model_index_) };
+    const auto answer = std::make_shared<RemoteAnswer>(shared_from_this(), format, turns_ == 0 ? started_ : Clock::now());
+    remote.add(answer);
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (state_ == State::Ended) {
+        return;
+    }
+    turns_++;
+    asked_  = false;
+    remote_ = answer;
+    enter(State::Requested);
+    push(std::move(event));
+}
+
+// Renders what was said so far and hands it to the engine.
+void Run::begin_local_turn(std::vector<Message> messages) {
+    const size_t  history = messages.size() - rejected_.size();
+    const Model & model   = this->model();
+    Prompt        prompt  = model.chat().render(messages, tools_->empty() ? nullptr : tools_.get(), true, &prompt_);
+    const int32_t total   = model.engine().context_size();
     if (prompt.tokens.size() >= static_cast<size_t>(total)) {
         fail(LUUP_ERROR_CONTEXT_FULL, "the prompt has %zu tokens with the system prompt, %zu messages and %zu tools; the context holds %d",
              prompt.tokens.size(), history, request_.tools->tools().size(), total);
@@ -156,7 +218,7 @@ void Run::begin_turn() {
     } else if (request_.choices.empty()) {
         AnswerPlan answer     = plan(prompt);
         const auto vocabulary = answer.needed() ? model.vocabulary() : nullptr;
-        completions.push_back(std::make_shared<Answer>(shared_from_this(), agent_->vocab(), vocabulary, std::move(prompt), std::move(answer), request_.sampling));
+        completions.push_back(std::make_shared<Answer>(shared_from_this(), model.vocab(), vocabulary, std::move(prompt), std::move(answer), request_.sampling));
     } else {
         completions = scored_choices(prompt);
     }
@@ -169,7 +231,7 @@ void Run::begin_turn() {
         turns_ += !probing;
         completions_ = completions;
     }
-    if (model.engine().keeps_prefixes() && !probing) {
+    if (model.engine().keeps_prefixes() && !probing && &model == &agent_->model()) {  // a fallback has no prompts of its own
         completions.front()->prefix = common_prefix(agent_->prefix(request_.tools), completions.front()->prompt);
     }
     for (const auto & completion : completions) {
@@ -185,20 +247,20 @@ void Run::begin_turn() {
 }
 
 Run::Completions Run::scored_choices(const Prompt & prompt) {
-    const auto  vocabulary = agent_->model().vocabulary();
+    const auto  vocabulary = model().vocabulary();
     Completions completions;
     for (size_t i = 0; i < request_.choices.size(); i++) {
         auto score        = std::make_shared<Score>(shared_from_this(), i);
         score->prompt     = prompt.tokens;
         score->score_from = prompt.tokens.size();
-        const auto tokens = tokenize_text(agent_->vocab(), request_.choices[i], false, false);
+        const auto tokens = tokenize_text(model().vocab(), request_.choices[i], false, false);
         score->prompt.insert(score->prompt.end(), tokens.begin(), tokens.end());
         if (!vocabulary->ends.empty()) {
             score->prompt.push_back(vocabulary->ends.front());
         }
-        if (score->prompt.size() > static_cast<size_t>(agent_->model().engine().context_size())) {
+        if (score->prompt.size() > static_cast<size_t>(model().engine().context_size())) {
             fail(LUUP_ERROR_CONTEXT_FULL, "the prompt and choices[%zu] have %zu tokens; the context holds %d", i, score->prompt.size(),
-                 agent_->model().engine().context_size());
+                 model().engine().context_size());
         }
         completions.push_back(score);
     }

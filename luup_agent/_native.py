@@ -19,6 +19,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 from luup_agent._logging import logger
 from luup_agent._luup_cffi import ffi, lib
 from luup_agent.errors import ClosedError, ForkedError, InvalidParamError, LuupError, make_error
+from luup_agent.exchange import Responder
 from luup_agent.messages import FinishReason
 from luup_agent.plugins import find_plugins
 from luup_agent.sampling import Settings
@@ -30,6 +31,7 @@ EVENT_PROGRESS: int = lib.LUUP_EVENT_PROGRESS
 EVENT_TOOL_CALL: int = lib.LUUP_EVENT_TOOL_CALL
 EVENT_OUTPUT: int = lib.LUUP_EVENT_OUTPUT
 EVENT_RETRY: int = lib.LUUP_EVENT_RETRY
+EVENT_COMPLETION_REQUEST: int = lib.LUUP_EVENT_COMPLETION_REQUEST
 EVENT_DONE: int = lib.LUUP_EVENT_DONE
 EVENT_ERROR: int = lib.LUUP_EVENT_ERROR
 
@@ -499,7 +501,13 @@ def estimate(path: object, layout: Layout) -> Dict[str, Any]:
 
 
 class NativeModel:
-    """A ``luup_model``."""
+    """A ``luup_model``.
+
+    Attributes:
+        responders: Who answers the requests of its runs, by the index that these have; none for a local model.
+    """
+
+    responders: Tuple[Responder, ...] = ()
 
     def __init__(
         self,
@@ -551,6 +559,43 @@ class NativeModel:
             load.error = None  # breaks the cycle error - traceback - frame - load
             drain_logs()
         self.handle = self._cell[0]
+
+    @classmethod
+    def remote(
+        cls,
+        name: object,
+        responder: Responder,
+        extra_body: Optional[str] = None,
+        response_format: object = "json_schema",
+    ) -> NativeModel:
+        """A model that `responder` answers for; `extra_body` is the text of a JSON object."""
+        model = object.__new__(cls)
+        params = ffi.new("luup_remote_params *")
+        lib.luup_remote_default_params(params)
+        texts = [ffi.new("char[]", encode_text("model", name))]
+        texts.append(ffi.new("char[]", encode_text("response_format", response_format)))
+        params.model, params.response_format = texts
+        if extra_body is not None:
+            texts.append(ffi.new("char[]", encode_text("extra_body", extra_body)))
+            params.extra_body = texts[-1]
+        model._cell = _new_cell("luup_model", lib.luup_model_destroy)
+        check(lib.luup_model_create_remote(params, model._cell))
+        model.handle = model._cell[0]
+        model.responders = (responder,)
+        return model
+
+    @classmethod
+    def fallback(cls, models: Sequence[NativeModel]) -> NativeModel:
+        """A model of several, the next of which answers when one fails."""
+        model = object.__new__(cls)
+        handles = ffi.new("luup_model *[]", [each.handle for each in models])
+        model._cell = _new_cell("luup_model", lib.luup_model_destroy)
+        check(lib.luup_model_create_fallback(handles, len(models), model._cell))
+        model.handle = model._cell[0]
+        local = Responder()  # is never asked
+        if any(each.responders for each in models):
+            model.responders = tuple(each.responders[0] if each.responders else local for each in models)
+        return model
 
     def info(self) -> Dict[str, Any]:
         """The fields of ``luup_model_info``."""
@@ -615,6 +660,7 @@ class NativeAgent:
         check(lib.luup_agent_create(model.handle, params, self._cell))
         self.handle = self._cell[0]
         self.settings: Optional[Settings] = settings
+        self.responders = model.responders
 
     def fork(self) -> NativeAgent:
         """Another agent with the settings, the tools and the history of this one."""
@@ -623,6 +669,7 @@ class NativeAgent:
         check(lib.luup_agent_fork(self.handle, fork._cell))
         fork.handle = fork._cell[0]
         fork.settings = self.settings
+        fork.responders = self.responders
         return fork
 
     def save(self, path: object, extra: str) -> None:
@@ -639,6 +686,7 @@ class NativeAgent:
         drain_logs()
         agent.handle = agent._cell[0]
         agent.settings = None
+        agent.responders = model.responders
         return agent, extra
 
     def add_message(self, role: object, content: object) -> None:
@@ -821,6 +869,28 @@ class NativeRun:
                 self._handle, encode_text("call_id", call_id), encode_text("content", content), is_error
             )
         )
+
+    def model_index(self) -> int:
+        """Of a COMPLETION_REQUEST event: which of a fallback's models is asked."""
+        index: int = self._event.model_index
+        return index
+
+    def push_chunk(self, chunk: str) -> bool:
+        """Gives the run a chunk of the answer to its request, from any thread; False once no more are wanted."""
+        more = ffi.new("bool *")
+        text = encode_text("chunk", chunk)
+        with self._guard:
+            if self._handle == ffi.NULL:
+                return False
+            check(lib.luup_run_push_chunk(self._handle, text, more))
+        return bool(more[0])
+
+    def end_completion(self, code: int, message: str) -> None:
+        """Ends the answer to the run's request, from any thread; 0 if it came whole."""
+        text = encode_text("message", message.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8"))
+        with self._guard:
+            if self._handle != ffi.NULL:
+                check(lib.luup_run_end_completion(self._handle, code, text))
 
     def review(self, problem: Optional[str]) -> None:
         """Answers an OUTPUT event; None accepts the answer."""

@@ -215,6 +215,7 @@ class AsyncStream(AsyncIterator[T]):
         if self._calls is not None:
             self._calls.close()
         if self._in_thread:
+            self._run.drop_request()
             self._run.native.cancel()  # the thread holds the last reference, and gives it back
         else:
             self._run.close()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
-from typing import Any, Dict, Type, TypeVar, Union
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Type, TypeVar, Union
 
 from typing_extensions import Unpack
 
@@ -25,6 +26,8 @@ class Copies(Toolbox):
 
     enable_history: bool
     enable_builtin_tools: bool
+    _scorer: Optional[_native.NativeAgent]
+    _priors: Optional[Dict[Tuple[str, Tuple[str, ...]], List[float]]]
 
     def fork(self: _Agent) -> _Agent:
         """Makes an agent that goes on from here by itself: with the settings, the tools and the history of this one.
@@ -53,6 +56,43 @@ class Copies(Toolbox):
             fork._tools = dict(self._tools)
         fork._tools_lock = threading.Lock()
         return fork
+
+    @contextlib.contextmanager
+    def override(self: _Agent, *, model: Model) -> Iterator[_Agent]:
+        """Lets the agent answer with another model for a while, such as a scripted one in a test.
+
+        In the block the conversation goes on from what was said; after it the agent is as it was before, its history
+        and its tools included. Not for an agent that several threads use.
+
+        Args:
+            model: The model to answer with.
+
+        Raises:
+            InvalidParamError: It is no `Model`.
+            ClosedError: A model or the agent was closed.
+
+        Example:
+            >>> from luup_agent.testing import ScriptedModel
+            >>> with agent.override(model=ScriptedModel(["Hello!"])):
+            ...     print(agent.generate("Hi"))
+            Hello!
+        """
+        if not isinstance(model, Model):
+            raise InvalidParamError(f"model must be a luup_agent.Model, not {type(model).__name__}")
+        native = _native.NativeAgent(model._native_model, self._system_prompt, self._settings, self.enable_history)
+        native.set_history(self._native_agent.get_history())
+        before = dict(self.__dict__)
+        with self._tools_lock:
+            for tool in self._tools.values():
+                native.register_tool(tool.name, tool.description, json.dumps(tool.parameters))
+            before["_tools"] = dict(self._tools)
+        self._model, self._agent = model, native
+        self._scorer, self._priors = None, None
+        try:
+            yield self
+        finally:
+            for name in ("_model", "_agent", "_tools", "_scorer", "_priors"):
+                setattr(self, name, before.get(name))
 
     def save(self, path: Union[str, os.PathLike[str]]) -> None:
         """Saves the system prompt, the settings, the history, and what the context holds of it, to a file.

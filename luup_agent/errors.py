@@ -144,10 +144,17 @@ class JSONParseError(LuupError, ValueError):
 
 
 class HTTPError(LuupError):
-    """A request to a server failed."""
+    """A request to a server failed, or its answer is none.
+
+    Attributes:
+        status: What the server answered, such as 429; None if it did not, or something else was wrong.
+        retry_after: The seconds after which it wants to be asked again; None if it did not say.
+    """
 
     code = -7
     code_name = "LUUP_ERROR_HTTP_FAILED"
+    status: Optional[int] = None
+    retry_after: Optional[float] = None
 
 
 class BackendInitError(LuupError):
@@ -193,7 +200,7 @@ class RunCancelledError(LuupError):
 
 
 class RunTimeoutError(LuupError, TimeoutError):
-    """The run's `timeout` passed before the answer was complete."""
+    """The run's `timeout`, or one of a remote model, passed before the answer was complete."""
 
     code = -14
     code_name = "LUUP_ERROR_TIMED_OUT"

@@ -1,16 +1,23 @@
-"""`Model`: a GGUF file in memory, with one thread that decodes for all its agents."""
+"""`Model`: a GGUF file in memory, with one thread that decodes for all its agents; or one behind a server."""
 
 from __future__ import annotations
 
+import json
 import os
 import weakref
 from types import TracebackType
-from typing import Any, Callable, List, Optional, Sequence, Type, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import Literal
 
 from luup_agent import _logging, _native
+from luup_agent.errors import HTTPError, InvalidParamError, UnsupportedError
+
+if TYPE_CHECKING:
+    import httpx
+
+    from luup_agent.remote import HTTPResponder
 
 _Model = TypeVar("_Model", bound="Model")
 SplitMode = Literal["none", "layer", "row"]
@@ -167,7 +174,7 @@ class ModelStats(BaseModel):
 
 
 class Model:
-    """A language model in this process. Made by `Model.from_local`; safe to use from any thread.
+    """A language model. Made by `Model.from_local` or `Model.from_remote`; safe to use from any thread.
 
     One model serves as many agents as you like; their runs are decoded together. It closes itself at the end of a
     ``with`` block, when it is collected, and at interpreter exit.
@@ -180,12 +187,14 @@ class Model:
     """
 
     _native_model: _native.NativeModel
+    _remote: Optional[HTTPResponder] = None
+    _parts: Tuple[Model, ...] = ()  # of a fallback
     _closed: bool
     _label: str
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
-        """Refuses: a model is made by `Model.from_local`."""
-        raise TypeError("a Model is made by Model.from_local(path)")
+        """Refuses: a model is made by `Model.from_local` and its siblings."""
+        raise TypeError("a Model is made by Model.from_local(path) or Model.from_remote(base_url, model)")
 
     @classmethod
     def from_local(
@@ -322,8 +331,167 @@ class Model:
         )
         return MemoryEstimate(**_native.estimate(path, layout))
 
+    @classmethod
+    def from_remote(
+        cls: Type[_Model],
+        base_url: str,
+        model: str,
+        *,
+        api_key: Optional[str] = None,
+        timeout: Optional[float] = 600.0,
+        connect_timeout: Optional[float] = 10.0,
+        idle_timeout: Optional[float] = 120.0,
+        max_retries: int = 2,
+        extra_body: Optional[Mapping[str, Any]] = None,
+        headers: Optional[Mapping[str, str]] = None,
+        response_format: Literal["json_schema", "json_object", "none"] = "json_schema",
+        http_client: Optional[httpx.Client] = None,
+        async_http_client: Optional[httpx.AsyncClient] = None,
+    ) -> _Model:
+        """A model on an OpenAI-compatible server, such as vLLM, SGLang, llama-server, Ollama or OpenAI.
+
+        Agents, tools and typed results are those of a local model; asynchronous runs need no threads. Nothing is sent
+        before the first run. The answer of a typed run is asked for with ``response_format``, checked in any case, and
+        asked for again if it is wrong. What needs the model's own tokens (`stats`, `tokenize`, `Agent.context`,
+        `Agent.classify`, …) raises `UnsupportedError`.
+
+        A request is made again, after a pause, if the server can't be reached, is busy (429) or fails (5xx), and
+        nothing of the answer has come yet. Redirects to other addresses are not followed, and TLS is verified.
+
+        Args:
+            base_url: Such as "http://localhost:8000/v1"; "/chat/completions" is added.
+            model: The name that the server knows the model by.
+            api_key: Sent as a bearer token. None takes ``OPENAI_API_KEY`` from the environment if the server is
+                api.openai.com, and else sends none. It is never shown.
+            timeout: Seconds for one request, retries included; None for no limit.
+            connect_timeout: Seconds for the connection.
+            idle_timeout: Seconds without data; keep-alives are none.
+            max_retries: How often a request is made again at most.
+            extra_body: Merged into each request's body; None as a value takes a field away, such as
+                ``{"max_tokens": None, "max_completion_tokens": 512}``. A `top_k`, `min_p` or `repeat_penalty` is only
+                sent if it is not the default: not every server knows them.
+            headers: Sent with each request. The values are never shown.
+            response_format: How typed results are asked for; "none" for servers that don't know it. One that says so
+                is asked without it from then on.
+            http_client: For synchronous runs, in place of an own one: with a proxy, certificates, … It stays yours.
+            async_http_client: Likewise for asynchronous runs. Without it, connections are kept only while runs overlap.
+
+        Returns:
+            The model. It needs no closing, but that gives its connections back.
+
+        Raises:
+            InvalidParamError: An argument is wrong.
+            UnsupportedError: The package httpx is not installed.
+
+        Example:
+            >>> remote = Model.from_remote("http://localhost:8000/v1", "qwen3", api_key="sk-not-shown")
+            >>> remote
+            <Model 'qwen3' at http://localhost:8000/v1>
+            >>> remote.stats()
+            Traceback (most recent call last):
+            luup_agent.UnsupportedError: ...
+        """
+        from luup_agent import remote
+        from luup_agent.remote_request import Limits
+
+        url = remote.check_base_url(base_url)
+        limits = Limits(
+            remote.check_seconds("timeout", timeout),
+            remote.check_seconds("connect_timeout", connect_timeout),
+            remote.check_seconds("idle_timeout", idle_timeout),
+            _native.encode_int("max_retries", max_retries, 0, 100),
+        )
+        responder = remote.HTTPResponder(
+            url,
+            remote.find_key(url, api_key),
+            remote.check_headers(headers),
+            limits,
+            http_client,
+            async_http_client,
+        )
+        try:
+            extra = None if extra_body is None else json.dumps(extra_body)
+        except (TypeError, ValueError) as error:
+            raise InvalidParamError(f"extra_body has no JSON form: {error}") from None
+        made = cls._wrap(_native.NativeModel.remote(model, responder, extra, response_format))
+        made._remote = responder
+        made._label = f"{model!r} at {url}"
+        return made
+
+    @classmethod
+    def fallback(cls: Type[_Model], *models: Model) -> _Model:
+        """A model of several: the first one answers, and when it fails before it said anything, the next one does.
+
+        Results, tools and errors are the same whoever answers. A run that has changed to another model stays with it;
+        the next run begins with the first one again. A warning in the log tells of each change.
+
+        Args:
+            *models: Local and remote ones, which stay open when this one is closed.
+
+        Raises:
+            InvalidParamError: There is none, or one is no `Model`.
+
+        Example:
+            >>> remote = Model.from_remote("http://127.0.0.1:9/v1", "qwen3", max_retries=0)  # nobody listens there
+            >>> agent = Agent(Model.fallback(remote, model), "You are a helpful assistant.", temperature=0)
+            >>> agent.generate("What is the capital of France?")
+            'The capital of France is Paris.'
+        """
+        parts: List[Model] = []
+        for index, part in enumerate(models):
+            if not isinstance(part, Model):
+                raise InvalidParamError(f"models[{index}] must be a luup_agent.Model, not {type(part).__name__}")
+            parts.extend(part._parts or (part,))
+        if not parts:
+            raise InvalidParamError("a fallback needs at least one model")
+        made = cls._wrap(_native.NativeModel.fallback([part._native_model for part in parts]))
+        made._parts = tuple(parts)
+        made._label = "fallback of " + ", ".join(map(repr, parts))
+        return made
+
+    @classmethod
+    def _wrap(cls: Type[_Model], native: _native.NativeModel) -> _Model:
+        model = cls.__new__(cls)
+        model._native_model = native
+        model._closed = False
+        weakref.finalize(model, native.close)
+        return model
+
+    def list_models(self) -> List[str]:
+        """The names of the models that a remote model's server has.
+
+        Raises:
+            UnsupportedError: The model is not a remote one.
+            HTTPError: The server can't be reached, or its answer is no list of models.
+
+        Example:
+            >>> model.list_models()
+            Traceback (most recent call last):
+            luup_agent.UnsupportedError: list_models needs a model made by Model.from_remote
+        """
+        return _names(self._server("list_models").get("/models"))
+
+    async def list_models_async(self) -> List[str]:
+        """Does what `list_models` does, under asyncio.
+
+        Raises:
+            LuupError: As `list_models`.
+
+        Example:
+            >>> names = await remote.list_models_async()
+        """
+        return _names(await self._server("list_models_async").get_async("/models"))
+
+    def _server(self, caller: str) -> HTTPResponder:
+        if self._remote is None:
+            raise UnsupportedError(f"{caller} needs a model made by Model.from_remote")
+        return self._remote
+
     def get_info(self) -> ModelInfo:
         """Tells what the model is and where it runs. Answers after `close` too.
+
+        Of a remote model the `description` is its name, `backend` is "remote" and `path` its address; of a fallback
+        `backend` is "fallback". What is not known is 0 or "".
 
         Raises:
             ForkedError: The model belongs to the parent process.
@@ -333,7 +501,10 @@ class Model:
             >>> info.architecture, info.parameters, info.context_size
             ('llama', 134515008, 8192)
         """
-        return ModelInfo(**self._native_model.info())
+        values = self._native_model.info()
+        if self._remote is not None:
+            values["path"] = self._remote.base_url
+        return ModelInfo(**values)
 
     def stats(self) -> ModelStats:
         """Tells what the decoding thread does and has done.
@@ -407,6 +578,8 @@ class Model:
         """
         self._closed = True
         self._native_model.close()
+        if self._remote is not None:
+            self._remote.close()
 
     @property
     def closed(self) -> bool:
@@ -426,9 +599,21 @@ class Model:
         """Closes the model."""
         self.close()
 
+    def __reduce__(self) -> Any:
+        """Refuses: a model belongs to its process."""
+        raise TypeError("a Model can't be pickled")
+
     def __repr__(self) -> str:
         """Such as ``<Model 'smollm2.gguf' llama 135M Q4_1 on CPU (zen4)>``."""
         return "<Model {}{}>".format(self._label, ", closed" if self._closed else "")
+
+
+def _names(answer: Any) -> List[str]:
+    """The ids in a server's list of models."""
+    models = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(models, list):
+        raise HTTPError("the server's answer is no list of models")
+    return [str(model["id"]) for model in models if isinstance(model, dict) and "id" in model]
 
 
 def _label(info: ModelInfo) -> str:

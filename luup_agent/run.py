@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Callable, Deque, Generator, List, Mapping
 from pydantic import ValidationError
 
 from luup_agent import _native
-from luup_agent.errors import ApprovalRequiredError, InvalidOutputError, ToolRetryError
+from luup_agent.errors import ApprovalRequiredError, InvalidOutputError, LuupError, ToolRetryError
+from luup_agent.exchange import exchange_for
 from luup_agent.messages import (
     AgentResponse,
     DoneEvent,
@@ -85,6 +86,7 @@ class Run:
         self.events: Deque[Event[Any]] = deque()
         self.native = _native.NativeRun()
         self.calls: Any = None
+        self._exchange: Any = None  # for what a remote model is asked; None for a local one
         self.piece = ""  # the text of the last TEXT or REASONING event
 
     def want_events(self) -> None:
@@ -114,6 +116,8 @@ class Run:
                 self.native, self._owner, task.settings, task.decisions, self.events if self._wants_events else None
             )
             self.calls.tools = tools
+            is_async = calls_type is not SyncCalls
+            self._exchange = exchange_for(self.native, self._agent.responders, task.settings.timeout, is_async)
             self.native.start(
                 self._agent, task.settings, _native.RunRequest(task.message, definitions, schema, task.choices)
             )
@@ -156,8 +160,11 @@ class Run:
             self._review()
         elif kind == _native.EVENT_RETRY:
             self._turn_over = self._retried = True
+        elif kind == _native.EVENT_COMPLETION_REQUEST:
+            self._exchange.begin()
         elif kind == _native.EVENT_ERROR:
             error = self.native.error(self.text())
+            self._raise_failure(error)
             if isinstance(error, InvalidOutputError):
                 error.__cause__ = self._problem
             raise _native.exit_quietly(error)
@@ -166,6 +173,14 @@ class Run:
         if self._wants_events and kind != _native.EVENT_NONE:
             self._tell(kind)
         return kind
+
+    def _raise_failure(self, error: LuupError) -> None:
+        """Raises what ended the answer of a remote model, if that is what `error` tells."""
+        failure = None if self._exchange is None else self._exchange.replaces(error)
+        if failure is not None:
+            if isinstance(failure, LuupError):
+                failure.partial_text = error.partial_text
+            raise failure
 
     def _begin_turn(self) -> None:
         if self._turn_over:
@@ -278,7 +293,13 @@ class Run:
 
     def close(self) -> None:
         """Cancels the run if it goes on, and gives the handle back."""
+        self.drop_request()
         self.native.close()
+
+    def drop_request(self) -> None:
+        """Lets go of what a remote model is asked."""
+        if self._exchange is not None:
+            self._exchange.close()
 
 
 class Stream(Generator[T, None, None]):

@@ -247,7 +247,7 @@ struct Listener : Answer::Listener {
         thoughts += reasoning;
         shown += text;
     }
-    void on_answer_end(Answer &, luup_finish_reason, const Failure &,
+    void on_answer_end(AnswerResult, luup_finish_reason, const Failure &,
                        const Metrics &) override {}
 
     std::string thoughts, shown;
@@ -486,17 +486,15 @@ void calls_come_back(const ChatTemplate &                   chat,
             : ", left at " + excerpt(script, writer.left_at());
     const std::string told = what + "the template writes " + quoted(script) +
                              where + ", it became " + quoted(writer.written());
-    if (!reader.has_calls()) {
+    const AnswerResult result = reader.result();
+    if (!result.has_calls) {
         throw Problem("no call was seen; " + told);
     }
-    std::vector<ToolCall> got;
-    try {
-        got = reader.calls();
-    } catch (const std::exception & e) {
-        throw Problem(std::string("it does not parse: ") + e.what() + "; " + told);
+    if (!result.problem.empty()) {
+        throw Problem("it does not parse: " + result.problem + "; " + told);
     }
-    if (!same(got, calls)) {
-        throw Problem("got " + show(got) + "; " + told);
+    if (!same(result.calls, calls)) {
+        throw Problem("got " + show(result.calls) + "; " + told);
     }
     if (!ears->shown.empty()) {
         throw Problem("shown as text: " + excerpt(ears->shown, 0) + "; " + told);

@@ -1,0 +1,137 @@
+"""luup_agent.testing: what users test their agents with."""
+
+import asyncio
+import doctest
+
+import pytest
+
+import luup_agent
+from luup_agent import Agent, HTTPError, InvalidParamError, UnsupportedError, testing
+from luup_agent.testing import FunctionModel, Reply, ScriptedModel, tool_call
+
+pytest_plugins = ["luup_agent.pytest_plugin"]
+
+
+def test_a_script_that_is_too_short_fails_the_test(api):
+    model = ScriptedModel(["one"])
+    agent = Agent(model, enable_history=False)
+    assert api.text(agent, "Hi") == "one"
+    with pytest.raises(AssertionError, match="1 replies, and this is request 2"):
+        api.text(agent, "Hi")
+
+
+def test_a_script_that_is_too_long_fails_the_test():
+    model = ScriptedModel(["one", "two"])
+    Agent(model).generate("Hi")
+    with pytest.raises(AssertionError, match="1 of 2 replies were asked for; the next: 'two'"):
+        model.assert_complete()
+
+
+def test_what_a_function_raises_comes_out_as_it_is(api):
+    class MyError(Exception):
+        pass
+
+    def fail(_request):
+        raise MyError("mine")
+
+    with pytest.raises(MyError, match="mine"):
+        api.text(Agent(FunctionModel(fail)), "Hi")
+    error = HTTPError("busy")
+    with pytest.raises(HTTPError) as caught:
+        api.text(Agent(ScriptedModel([error])), "Hi")
+    assert caught.value is error
+    with pytest.raises(TimeoutError):
+        api.text(Agent(ScriptedModel([TimeoutError])), "Hi")
+
+
+def test_a_function_may_stream_and_be_asynchronous(api):
+    async def later(request):
+        await asyncio.sleep(0)
+        return request.prompt[::-1]
+
+    async def stream(request):
+        for letter in request.prompt:
+            yield letter
+
+    assert api.text(Agent(FunctionModel(later)), "abc") == "cba"
+    assert api.pieces(Agent(FunctionModel(lambda request: iter(["a", "b"]))), "Hi")[-1].endswith("b")
+    assert "".join(api.pieces(Agent(FunctionModel(stream)), "xyz")) == "xyz"
+
+
+def test_a_delay_gives_way_to_a_timeout(api):
+    agent = Agent(ScriptedModel([Reply("late", delay=30)]))
+    with pytest.raises(luup_agent.RunTimeoutError):
+        api.text(agent, "Hi", timeout=0.2)
+
+
+def test_an_agent_answers_with_another_model_for_a_while(api, tiny_model):
+    agent = Agent(tiny_model, "Be brief.", max_tokens=4)
+    agent.add_message("user", "My name is Ada.")
+    agent.add_message("assistant", "Hello, Ada.")
+
+    @agent.tool
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    before = agent.get_history()
+    model = ScriptedModel([tool_call("add", a=1, b=2), "3"])
+    with agent.override(model=model) as same:
+        assert same is agent
+        assert agent.model is model
+        assert api.text(agent, "What is 1 + 2?") == "3"
+        assert len(agent.messages) == 7
+        agent.remove_tool("add")
+        with pytest.raises(UnsupportedError):
+            agent.classify("x", ["a", "b"])
+    assert agent.model is tiny_model
+    assert agent.get_history() == before
+    assert list(agent.tools) == ["add"]
+    assert [message.content for message in model.requests[0].messages][:2] == ["Be brief.", "My name is Ada."]
+    assert api.response(agent, "Hi", tool_choice="none").usage.completion_tokens <= 4
+    with pytest.raises(InvalidParamError, match="model must be"), agent.override(model="gpt"):
+        pass
+
+
+def test_the_fixture_makes_scripts(scripted_model):
+    assert Agent(scripted_model(["one"])).generate("Hi") == "one"
+
+
+def test_a_request_can_be_looked_at():
+    seen = []
+
+    def answer(request):
+        seen.append((request.prompt, request.tools, request.tool_choice, request.output_schema, repr(request)))
+        return {"n": 1} if request.output_schema else "ok"
+
+    agent = Agent(FunctionModel(answer), tools=[testing_tool])
+    agent.generate("Hi", tool_choice="none")
+    agent.generate("Hi")
+    assert seen[0][:4] == ("Hi", ["testing_tool"], "none", None)
+    assert seen[1][2] == "auto"
+    assert "tools ['testing_tool']" in seen[1][4]
+
+
+def testing_tool() -> str:
+    """A tool."""
+    return ""
+
+
+testing_tool.__test__ = False
+
+
+@pytest.mark.parametrize("replies", ["text", 5, [object()], [[tool_call("a"), 5]]])
+def test_a_script_that_is_none_is_refused(replies):
+    with pytest.raises(InvalidParamError, match="replies"):
+        ScriptedModel(replies)
+    with pytest.raises(InvalidParamError, match="function must be callable"):
+        FunctionModel(5)
+
+
+@pytest.mark.parametrize("name", ["", *testing.__all__])
+def test_the_examples_run(name):
+    given = {each: getattr(luup_agent, each) for each in luup_agent.__all__}
+    given.update((each, getattr(testing, each)) for each in testing.__all__)
+    documented = getattr(testing, name) if name else testing
+    test = doctest.DocTestParser().get_doctest(documented.__doc__ or "", given, name or "testing", None, None)
+    results = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test)
+    assert results.failed == 0
