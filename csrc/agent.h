@@ -1,6 +1,7 @@
 // A system prompt, sampling settings, tools and a history on top of a model.
 #pragma once
 
+#include "builtins/summarize.h"
 #include "model.h"
 #include "output.h"
 #include "tools.h"
@@ -32,13 +33,19 @@ class Agent : public std::enable_shared_from_this<Agent> {
     // Begins to answer; `request.tools` null: the agent's own. Throws Error.
     std::shared_ptr<Run> start(RunRequest request);
 
-    // A run is over and `added` enters the history. Called once for each run, from any thread.
-    void on_run_end(const std::vector<Message> & added);
+    // A run is over and `added` enters the history, which is `base` from now on if that is not null. Called once for each run, from any thread.
+    void on_run_end(const std::vector<Message> * base, const std::vector<Message> & added);
 
     // Tools of later runs. Throws Error.
     void                           register_tool(Tool tool);
     void                           unregister_tool(const std::string & name);
     std::shared_ptr<const ToolSet> tools() const;
+
+    // Tools that run in here, offered like the others; and a call of one by the program. Throw Error.
+    void                   add_builtins(const std::vector<Tool> & tools);
+    void                   enable_summarization(const Summarization::Settings & settings, bool with_tool);
+    nlohmann::ordered_json call_builtin(const std::string & name, const std::string & arguments) const;
+    Summarization &        summarization() const { return *summarization_; }
 
     // Compiled from JSON text; the last few are kept.
     std::shared_ptr<const ToolSet>      parse_tools(const std::string & text);
@@ -63,6 +70,7 @@ class Agent : public std::enable_shared_from_this<Agent> {
     std::vector<Message>     conversation() const;  // with the system prompt; mutex_ is held
     std::vector<llama_token> conversation_tokens() const;  // likewise
     void                     check_idle() const;    // mutex_ is held
+    void                     remove(const std::string & tool);  // likewise
     const ToolSet *          offered() const;       // null if there are none; mutex_ is held
     int32_t                  prefix_tokens(const ToolSet * tools) const;  // mutex_ is held
 
@@ -96,8 +104,10 @@ class Agent : public std::enable_shared_from_this<Agent> {
 
     mutable std::mutex             mutex_;  // taken after Model::use() and Run's mutex, never before
     std::vector<Message>           history_;
-    std::shared_ptr<const ToolSet> tools_;  // never null
-    int                            runs_ = 0;  // going on
+    std::shared_ptr<const ToolSet> tools_;     // never null
+    std::vector<Tool>              builtins_;  // those of tools_ that run in here
+    std::shared_ptr<Summarization> summarization_ = std::make_shared<Summarization>();
+    int                            runs_          = 0;  // going on
 
     std::mutex           recent_mutex_;
     Recent<ToolSet>      recent_tools_;

@@ -3,6 +3,7 @@
 
 #include "agent.h"
 #include "answer.h"
+#include "builtins/summarize.h"
 #include "output.h"
 
 #include <condition_variable>
@@ -46,6 +47,7 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     void set_wakeup_fd(intptr_t fd);
     void submit_tool_result(const std::string & call_id, const std::string & content, bool is_error);
     void review_output(const std::optional<std::string> & problem);
+    void submit_summary(const std::optional<std::string> & summary);
     void suspend();
     bool waits_for(const std::string & call_id) const;
     void cancel();
@@ -60,6 +62,7 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     void on_answer_end(Answer & answer, luup_finish_reason reason, const Failure & failure, const Metrics & metrics) override;
     void on_score(size_t index, const Failure & failure, const Metrics & metrics);
     void on_probe(double score, const Failure & failure);
+    void on_summary(const std::string & text, const Failure & failure, const Metrics & metrics);
 
   private:
     struct Event {
@@ -70,6 +73,8 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
         std::string     call_id    = "";
         std::string     tool_name  = "";
         int32_t         calls_left = 0;
+        std::string     arguments  = "";
+        bool            is_error   = false;
     };
 
     // A call of the turn under way; its result comes from the host, or from here if the call can't be made.
@@ -79,8 +84,10 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     };
 
     enum class State { Answering,
+                       Builtins,  // calls of built-in tools wait for the caller's thread
                        Tools,
                        Review,
+                       Summary,  // the host writes it
                        Next,
                        Ended };
 
@@ -92,16 +99,26 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     Completions scored_choices(const Prompt & prompt);
     Completions probes();
     bool        needs_probes() const;
+    void        submit(const Completions & completions, uint64_t owner, bool is_turn);
+
+    // The summary that makes room before a turn; summarize() tells whether the turn has to wait for it. As begin_turn() in what is held.
+    bool summarize(size_t prompt_tokens);
+    bool plan_summary(size_t prompt_tokens);
+    void ask_for_summary();
+    bool take_summary();
 
     // mutex_ is held in all of these; advance() and wait_for_change() let go of it for a while.
     void        advance(std::unique_lock<std::mutex> & lock);
     void        wait_for_change(std::condition_variable & changed, std::unique_lock<std::mutex> & lock, std::optional<Clock::time_point> until);
-    bool        host_is_waited_for() const { return state_ == State::Tools || state_ == State::Review; }
+    bool        host_is_waited_for() const { return state_ == State::Tools || state_ == State::Review || state_ == State::Summary; }
+    bool        waits_for_caller() const { return state_ == State::Next || state_ == State::Builtins; }
     void        take_calls(Answer & answer);
     void        take_output(Answer & answer);
     void        reject(const std::string & output, const std::string & problem);
     std::string check_call(const ToolCall & call) const;
     void        await_results(const std::vector<ToolCall> & calls);
+    void        call_builtins(std::unique_lock<std::mutex> & lock);
+    void        tell_calls();
     void        commit_results();
     void        next_turn();
     void        push(Event event);
@@ -112,33 +129,39 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
 
     const std::shared_ptr<Agent> agent_;
     const RunRequest             request_;
-    const std::vector<Message>   conversation_;
+    std::vector<Message>         conversation_;  // changed by a summary, by whoever begins the turn
     const Clock::time_point      started_ = Clock::now();
 
-    mutable std::mutex       mutex_;
-    std::condition_variable  ready_;  // an event waits, or the state has changed
-    std::condition_variable  turn_;   // the state has changed
-    State                    state_ = State::Next;
-    std::deque<Event>        events_;
-    Event                    current_ = { LUUP_EVENT_NONE, "" };  // what next() gave last: owns event->text
-    std::vector<Message>     added_;     // to the conversation, by this run
-    std::vector<Message>     rejected_;  // answers, and why; forgotten in the end
-    std::vector<PendingCall> pending_;
-    std::vector<ToolCall>    made_;  // in all turns
-    Completions              completions_;  // of the turn under way
-    TokenizedText            prompt_;       // of the last turn; whoever begins one has it
-    std::vector<double>      scores_;
-    size_t                   scores_left_ = 0;
-    double                   probed_      = 0;  // the sum of the probes' scores
-    int32_t                  turns_       = 0;
-    int32_t                  retries_     = 0;
-    bool                     begun_       = false;  // the engine has taken something of this run
-    std::string              output_;  // under review
-    std::string              confidence_;
-    intptr_t                 wakeup_fd_ = -1;
-    luup_finish_reason       reason_    = LUUP_FINISH_NONE;
-    Failure                  failure_;
-    Metrics                  metrics_;  // of all turns
+    mutable std::mutex          mutex_;
+    std::condition_variable     ready_;  // an event waits, or the state has changed
+    std::condition_variable     turn_;   // the state has changed
+    State                       state_ = State::Next;
+    std::deque<Event>           events_;
+    Event                       current_ = { LUUP_EVENT_NONE, "" };  // what next() gave last: owns event->text
+    std::vector<Message>        added_;     // to the conversation, by this run
+    std::vector<Message>        rejected_;  // answers, and why; forgotten in the end
+    std::vector<PendingCall>    pending_;
+    std::vector<ToolCall>       made_;  // in all turns
+    Completions                 completions_;  // of the turn under way
+    TokenizedText               prompt_;       // of the last turn; whoever begins one has it
+    std::unique_ptr<Summarizer> summarizer_;  // once this run has begun to summarize
+    bool                        host_summarizes_ = false;
+    bool                        gave_up_         = false;  // there will be no summary
+    bool                        summarized_      = false;  // conversation_ begins with one
+    std::vector<Metrics>        summary_metrics_;
+    double                      before_answer_ = 0;  // seconds until the first turn could be handed to the engine, if a summary came before
+    std::vector<double>         scores_;
+    size_t                      scores_left_ = 0;
+    double                      probed_      = 0;  // the sum of the probes' scores
+    int32_t                     turns_       = 0;
+    int32_t                     retries_     = 0;
+    bool                        begun_       = false;  // the engine has taken something of this run
+    std::string                 output_;  // under review
+    std::string                 confidence_;
+    intptr_t                    wakeup_fd_ = -1;
+    luup_finish_reason          reason_    = LUUP_FINISH_NONE;
+    Failure                     failure_;
+    Metrics                     metrics_;  // of all turns
 };
 
 }  // namespace luup

@@ -2,15 +2,15 @@
 
 #include "error.h"
 #include "fingerprint.h"
+#include "whole_file.h"
 
 #include <nlohmann/json.hpp>
 
 #include <array>
 #include <atomic>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 namespace luup {
 
@@ -23,21 +23,6 @@ using json   = nlohmann::ordered_json;
 // All numbers are as the machine has them: the state is not for another kind of machine either.
 constexpr std::array<char, 8> magic      = { 'l', 'u', 'u', 'p', 'a', 'g', 't', '\1' };
 constexpr uint64_t            max_header = 1u << 30;
-
-class Writer {
-  public:
-    explicit Writer(const fs::path & path) : file_(path, std::ios::binary | std::ios::trunc) {}
-
-    void raw(const void * data, size_t size) { file_.write(static_cast<const char *>(data), static_cast<std::streamsize>(size)); }
-    void number(uint64_t value) { raw(&value, sizeof(value)); }
-    bool close() {
-        file_.close();
-        return !file_.fail();
-    }
-
-  private:
-    std::ofstream file_;
-};
 
 // False from the first read on that the file is too short for.
 class Reader {
@@ -72,41 +57,36 @@ std::string read_sequence(Reader & file, uint64_t bytes, StoredSequence & sequen
     return fingerprint == fingerprint_of(sequence) ? "" : "the file was changed";
 }
 
+// A name that no other process or thread writes to.
+std::string part_of(const std::string & path) {
+    static std::atomic<uint64_t> number{ 0 };
+    return path + "." + std::to_string(std::random_device{}()) + "-" + std::to_string(++number) + ".part";
+}
+
 }  // namespace
 
 void write_agent(const std::string & path, const SavedAgent & agent) {
-    static std::atomic<uint64_t> number{ 0 };
-    const fs::path               target = fs::u8path(path);
-    const fs::path               part   = fs::u8path(path + ".part" + std::to_string(++number));
-    const StoredSequence         none;
-    const StoredSequence &       sequence = agent.sequence ? *agent.sequence : none;
-    const std::string            header   = json({ { "system_prompt", agent.system_prompt },
-                                                   { "history", to_json(agent.history) },
-                                                   { "extra", agent.extra },
-                                                   { "key", agent.key },
-                                                   { "tokens", sequence.tokens.size() },
-                                                   { "state", sequence.state.size() } })
-                                                .dump();
-    Fingerprint                  f;
+    const StoredSequence   none;
+    const StoredSequence & sequence = agent.sequence ? *agent.sequence : none;
+    const std::string      header   = json({ { "system_prompt", agent.system_prompt },
+                                             { "history", to_json(agent.history) },
+                                             { "extra", agent.extra },
+                                             { "key", agent.key },
+                                             { "tokens", sequence.tokens.size() },
+                                             { "state", sequence.state.size() } })
+                                          .dump();
+    Fingerprint            f;
     f.add(header.data(), header.size());
-    Writer file(part);
-    file.raw(magic.data(), magic.size());
-    file.number(header.size());
-    file.raw(header.data(), header.size());
-    file.number(f.value());
-    file.raw(sequence.tokens.data(), sequence.tokens.size() * sizeof(llama_token));
-    file.raw(sequence.state.data(), sequence.state.size());
-    file.number(fingerprint_of(sequence));
-    std::error_code ec;
-    const bool      written = file.close();
-    if (written) {
-        fs::rename(part, target, ec);
-    }
-    if (!written || ec) {
-        std::error_code ignored;
-        fs::remove(part, ignored);
-        fail(LUUP_ERROR_IO, "the agent can't be saved to %s: %s", path.c_str(), ec ? ec.message().c_str() : "the file can't be written");
-    }
+    WholeFile  file(path, part_of(path));
+    const auto number = [&](uint64_t value) { file.write(&value, sizeof(value)); };
+    file.write(magic.data(), magic.size());
+    number(header.size());
+    file.write(header.data(), header.size());
+    number(f.value());
+    file.write(sequence.tokens.data(), sequence.tokens.size() * sizeof(llama_token));
+    file.write(sequence.state.data(), sequence.state.size());
+    number(fingerprint_of(sequence));
+    file.commit();
 }
 
 SavedAgent read_agent(const std::string & path) {

@@ -131,6 +131,9 @@ Run::Completions Run::probes() {
 
 // Renders what was said so far and hands it to the engine. Model::use() is held, mutex_ is not.
 void Run::begin_turn() {
+    if (!take_summary()) {
+        return;
+    }
     std::vector<Message> messages = conversation_;
     messages.insert(messages.end(), added_.begin(), added_.end());
     messages.insert(messages.end(), rejected_.begin(), rejected_.end());
@@ -141,9 +144,12 @@ void Run::begin_turn() {
     }
     Prompt        prompt = model.chat().render(messages, request_.tools->empty() ? nullptr : request_.tools.get(), true, &prompt_);
     const int32_t total  = model.engine().context_size();
+    if (summarize(prompt.tokens.size())) {
+        return;
+    }
     if (prompt.tokens.size() >= static_cast<size_t>(total)) {
-        fail(LUUP_ERROR_CONTEXT_FULL, "the prompt has %zu tokens with the system prompt, %zu messages and %zu tools; the context holds %d",
-             prompt.tokens.size(), history, request_.tools->tools().size(), total);
+        fail(LUUP_ERROR_CONTEXT_FULL, "the prompt has %zu tokens with the system prompt, %zu messages and %zu tools; the context holds %d%s",
+             prompt.tokens.size(), history, request_.tools->tools().size(), total, gave_up_ ? ", and it could not be summarized" : "");
     }
     if (prompt.tokens.empty()) {
         fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template made an empty prompt of the messages");
@@ -159,24 +165,32 @@ void Run::begin_turn() {
     } else {
         completions = scored_choices(prompt);
     }
+    submit(completions, agent_->id(), !probing);
+}
+
+// Hands completions of the turn under way to the engine; what they leave in the context belongs to `owner`.
+void Run::submit(const Completions & completions, uint64_t owner, bool is_turn) {
     {
         std::lock_guard<std::mutex> lock(mutex_);
         if (state_ == State::Ended) {
             return;
         }
-        state_ = State::Answering;
-        turns_ += !probing;
+        state_       = State::Answering;
         completions_ = completions;
+        turns_ += is_turn;
+        if (turns_ == 1 && is_turn && summarizer_) {
+            before_answer_ = std::chrono::duration<double>(Clock::now() - started_).count();
+        }
     }
     for (const auto & completion : completions) {
-        completion->owner     = agent_->id();
-        completion->submitted = turns_ <= 1 ? started_ : Clock::now();
+        completion->owner     = owner;
+        completion->submitted = turns_ <= 1 && !summarizer_ ? started_ : Clock::now();
         completion->priority  = request_.priority;
         completion->admitted  = std::exchange(begun_, true);
         if (request_.timeout_ms >= 0) {
             completion->deadline = started_ + std::chrono::milliseconds(request_.timeout_ms);
         }
-        model.engine().submit(completion);
+        agent_->model().engine().submit(completion);
     }
 }
 

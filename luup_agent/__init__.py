@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from luup_agent.agent import Agent
+from luup_agent.builtin_tools import Note, Notes, Summarization, SummarizationStatus, Todo, Todos
 from luup_agent.classify import Classification
 from luup_agent.devices import CpuVariant, DeviceInfo, cpu_variant, devices, llama_version
 from luup_agent.errors import (
@@ -53,6 +54,7 @@ from luup_agent.messages import (
     ProgressEvent,
     ReasoningEvent,
     RetryEvent,
+    SummaryEvent,
     TextEvent,
     Timings,
     ToolCall,
@@ -105,6 +107,8 @@ __all__ = [
     "ModelNotFoundError",
     "ModelRetry",
     "ModelStats",
+    "Note",
+    "Notes",
     "OutOfMemoryError",
     "PartialEvent",
     "ProgressEvent",
@@ -115,8 +119,13 @@ __all__ = [
     "RunOptions",
     "RunTimeoutError",
     "StorageError",
+    "Summarization",
+    "SummarizationStatus",
+    "SummaryEvent",
     "TextEvent",
     "Timings",
+    "Todo",
+    "Todos",
     "Tool",
     "ToolCall",
     "ToolCallEvent",

@@ -57,7 +57,8 @@ class Copies(Toolbox):
     def save(self, path: Union[str, os.PathLike[str]]) -> None:
         """Saves the system prompt, the settings, the history, and what the context holds of it, to a file.
 
-        Tools, `deps` and `approve` are objects of this process and are not saved. A file that is there already is
+        Tools, `deps` and `approve` are objects of this process and are not saved; built-in tools have files of their
+        own, and are switched on again by whoever loads the agent. A file that is there already is
         replaced at once, or stays as it is if this fails.
 
         Args:
@@ -78,6 +79,7 @@ class Copies(Toolbox):
             "system_prompt": self._system_prompt,
             "settings": settings,
             "enable_tool_calling": self.enable_tool_calling,
+            "enable_builtin_tools": self.enable_builtin_tools,
         }
         self._native_agent.save(path, json.dumps(values))
 
@@ -125,7 +127,9 @@ class Copies(Toolbox):
         agent._settings = settings._replace(tools=())
         agent.enable_history = True
         agent.enable_tool_calling = bool(values["enable_tool_calling"])
-        agent.enable_builtin_tools = True
+        agent.enable_builtin_tools = bool(values.get("enable_builtin_tools", True))
+        if agent.enable_builtin_tools:
+            native.enable_summarization()
         agent._tools = {}
         agent._tools_lock = threading.Lock()
         for tool in read_tools(settings.tools):

@@ -138,6 +138,27 @@ def greedy(model):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# A model of one layer
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def tiny_path(model_path, tmp_path_factory):
+    """The file of a model that decodes thousands of tokens a second, with the vocabulary of the real one."""
+    gguf = pytest.importorskip("gguf")
+    path = tmp_path_factory.mktemp("tiny") / "tiny.gguf"
+    random_model.write(gguf, pytest.importorskip("numpy"), model_path, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_path):
+    """That model, loaded once."""
+    with Model.from_local(tiny_path, threads=1) as loaded:
+        yield loaded
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # One driver for both APIs
 # ---------------------------------------------------------------------------------------------------------------------
 

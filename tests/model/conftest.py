@@ -1,7 +1,6 @@
 """What the tests with the real model share."""
 
 import pytest
-import random_model
 
 from luup_agent import Agent, Model
 
@@ -73,24 +72,3 @@ def solo(model, model_path):
             tokens = Agent(model, prompt)._prompt_tokens("Hi")
             assert Agent(forced, prompt)._prompt_tokens("Hi" + MARK) == tokens
         yield Solo(model, forced)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# A model of one layer
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def tiny_path(model_path, tmp_path_factory):
-    """The file of a model that decodes thousands of tokens a second, with the vocabulary of the real one."""
-    gguf = pytest.importorskip("gguf")
-    path = tmp_path_factory.mktemp("tiny") / "tiny.gguf"
-    random_model.write(gguf, pytest.importorskip("numpy"), model_path, path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def tiny_model(tiny_path):
-    """That model, loaded once."""
-    with Model.from_local(tiny_path, threads=1) as loaded:
-        yield loaded
