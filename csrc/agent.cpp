@@ -12,6 +12,8 @@ namespace luup {
 
 namespace {
 
+using json = nlohmann::ordered_json;
+
 std::atomic<uint64_t> last_id{ 0 };
 
 void check(const RunRequest & request) {
@@ -104,11 +106,18 @@ std::shared_ptr<Agent> Agent::load(std::shared_ptr<Model> model, const std::stri
     return agent;
 }
 
-std::shared_ptr<Agent> Agent::fork() const {
-    auto                        fork = std::make_shared<Agent>(model_, system_prompt_, sampling_, enable_history_);
+std::shared_ptr<Agent> Agent::fork(const std::shared_ptr<Model> & model) const {
+    auto                        fork = std::make_shared<Agent>(model, system_prompt_, sampling_, enable_history_);
     std::lock_guard<std::mutex> lock(mutex_);
-    fork->history_ = history_;
-    fork->tools_   = tools_;
+    fork->history_       = history_;
+    fork->tools_         = model == model_ ? tools_ : std::make_shared<const ToolSet>(tools_->tools());  // what is compiled is for one model
+    fork->builtins_      = builtins_;
+    fork->summarization_ = std::make_shared<Summarization>(summarization_->settings());
+    const auto tool      = std::find_if(builtins_.begin(), builtins_.end(), [](const Tool & t) { return t.name == Summarization::tool_name; });
+    if (tool != builtins_.end()) {  // the fork's own
+        fork->remove(Summarization::tool_name);
+        fork->add_builtins({ Summarization::make_tool(fork->summarization_) });
+    }
     return fork;
 }
 
@@ -161,10 +170,13 @@ std::shared_ptr<Run> Agent::start(RunRequest request) {
     return run;
 }
 
-void Agent::on_run_end(const std::vector<Message> & added) {
+void Agent::on_run_end(const std::vector<Message> * base, const std::vector<Message> & added) {
     std::lock_guard<std::mutex> lock(mutex_);
     runs_--;
     if (enable_history_) {
+        if (base) {
+            history_ = *base;
+        }
         history_.insert(history_.end(), added.begin(), added.end());
     }
 }
@@ -181,13 +193,61 @@ void Agent::register_tool(Tool tool) {
 
 void Agent::unregister_tool(const std::string & name) {
     std::lock_guard<std::mutex> lock(mutex_);
-    std::vector<Tool>           tools = tools_->tools();
-    const auto                  found = std::find_if(tools.begin(), tools.end(), [&](const Tool & tool) { return tool.name == name; });
-    if (found == tools.end()) {
+    if (!tools_->find(name)) {
         fail(LUUP_ERROR_TOOL_NOT_FOUND, "the agent has no tool \"%.80s\"", name.c_str());
     }
-    tools.erase(found);
+    remove(name);
+}
+
+void Agent::remove(const std::string & name) {
+    const auto        named = [&](const Tool & tool) { return tool.name == name; };
+    std::vector<Tool> tools = tools_->tools();
+    tools.erase(std::remove_if(tools.begin(), tools.end(), named), tools.end());
+    builtins_.erase(std::remove_if(builtins_.begin(), builtins_.end(), named), builtins_.end());
     tools_ = std::make_shared<const ToolSet>(std::move(tools));
+}
+
+void Agent::add_builtins(const std::vector<Tool> & added) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<Tool>           tools = tools_->tools();
+    for (const Tool & tool : added) {
+        if (tools_->find(tool.name)) {
+            fail(LUUP_ERROR_INVALID_PARAM, "the agent has a tool \"%s\" already", tool.name.c_str());
+        }
+        tools.push_back(tool);
+    }
+    tools_ = std::make_shared<const ToolSet>(std::move(tools));
+    builtins_.insert(builtins_.end(), added.begin(), added.end());
+}
+
+void Agent::enable_summarization(const Summarization::Settings & settings, bool with_tool) {
+    const std::string name = Summarization::tool_name;
+    summarization_->set(settings);
+    std::unique_lock<std::mutex> lock(mutex_);
+    const Tool *                 tool = tools_->find(name);
+    const bool                   has  = tool && tool->builtin;
+    if (has && !with_tool) {
+        remove(name);
+    }
+    lock.unlock();
+    if (with_tool && !has) {
+        add_builtins({ Summarization::make_tool(summarization_) });
+    }
+}
+
+json Agent::call_builtin(const std::string & name, const std::string & arguments) const {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const auto                   found = std::find_if(builtins_.begin(), builtins_.end(), [&](const Tool & tool) { return tool.name == name; });
+    if (found == builtins_.end()) {
+        if (name == Summarization::tool_name) {  // works whether the model is offered it or not
+            lock.unlock();
+            return luup::call_builtin(Summarization::make_tool(summarization_), arguments);
+        }
+        fail(LUUP_ERROR_TOOL_NOT_FOUND, "the agent has no built-in tool \"%.80s\"", name.c_str());
+    }
+    const Tool tool = *found;
+    lock.unlock();  // a file may have to be waited for
+    return luup::call_builtin(tool, arguments);
 }
 
 std::shared_ptr<const ToolSet> Agent::tools() const {
@@ -196,8 +256,15 @@ std::shared_ptr<const ToolSet> Agent::tools() const {
 }
 
 std::shared_ptr<const ToolSet> Agent::parse_tools(const std::string & text) {
+    std::unique_lock<std::mutex> own(mutex_);
+    const std::vector<Tool>      builtins = builtins_;
+    own.unlock();
+    std::string key;  // tools with the same definitions are different ones if the built-in ones are
+    for (const Tool & tool : builtins) {
+        key += tool.name + "\n";
+    }
     std::lock_guard<std::mutex> lock(recent_mutex_);
-    return recent_tools_.get(text, [](const std::string & t) { return ToolSet::parse(t); });
+    return recent_tools_.get(key + text, [&](const std::string &) { return ToolSet::parse(text, builtins); });
 }
 
 std::shared_ptr<const OutputFormat> Agent::parse_output(const std::string & schema) {

@@ -1,6 +1,8 @@
 // The C boundary: checks arguments, turns exceptions into codes, and hands on to the classes behind.
 #include "agent.h"
 #include "backends.h"
+#include "builtins/notes.h"
+#include "builtins/todo.h"
 #include "error.h"
 #include "estimate.h"
 #include "log.h"
@@ -462,12 +464,14 @@ int luup_agent_create(luup_model * model, const luup_agent_params * params, luup
     });
 }
 
-int luup_agent_fork(const luup_agent * agent, luup_agent ** fork) {
+int luup_agent_fork(const luup_agent * agent, luup_model * model, luup_agent ** fork) {
     return guard([&] {
         check_pointer("agent", agent);
         check_pointer("fork", fork);
         const auto in_use = agent->agent->model().use();
-        *fork             = new luup_agent{ agent->agent->fork() };
+        const auto target = model ? model->model : agent->agent->shared_model();
+        const auto needed = model ? target->use() : std::shared_lock<std::shared_mutex>();
+        *fork             = new luup_agent{ agent->agent->fork(target) };
     });
 }
 
@@ -522,6 +526,60 @@ int luup_agent_unregister_tool(luup_agent * agent, const char * name) {
         const std::string text   = checked_text("name", name);
         const auto        in_use = agent->agent->model().use();
         agent->agent->unregister_tool(text);
+    });
+}
+
+static int enable_tools(luup_agent * agent, const char * path, std::vector<Tool> (*make)(const std::string & path)) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        const auto file = optional_text("path", path);
+        if (file && file->empty()) {
+            fail(LUUP_ERROR_INVALID_PARAM, "path is empty");
+        }
+        const auto in_use = agent->agent->model().use();
+        agent->agent->add_builtins(make(file.value_or("")));
+    });
+}
+
+int luup_agent_enable_builtin_todo(luup_agent * agent, const char * path) {
+    return enable_tools(agent, path, make_todo_tools);
+}
+
+int luup_agent_enable_builtin_notes(luup_agent * agent, const char * path) {
+    return enable_tools(agent, path, make_note_tools);
+}
+
+void luup_summarization_default_params(luup_summarization_params * params) {
+    if (params) {
+        const Summarization::Settings s;
+        *params           = {};
+        params->size      = sizeof(*params);
+        params->threshold = s.threshold;
+        params->keep      = s.keep;
+    }
+}
+
+int luup_agent_enable_builtin_summarization(luup_agent * agent, const luup_summarization_params * params) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        const luup_summarization_params p = read_params("params", params, luup_summarization_default_params);
+        Summarization::Settings         s;
+        s.enabled         = true;
+        s.threshold       = p.threshold;
+        s.keep            = p.keep;
+        s.by_host         = p.by_host;
+        const auto in_use = agent->agent->model().use();
+        agent->agent->enable_summarization(s, p.tool);
+    });
+}
+
+int luup_agent_call_builtin(luup_agent * agent, const char * name, const char * arguments, char ** result) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        check_pointer("result", result);
+        const std::string tool = checked_text("name", name), values = checked_text("arguments", arguments);
+        agent->agent->model().check_process();
+        *result = new_string(agent->agent->call_builtin(tool, values).dump(-1, ' ', false, json::error_handler_t::replace));
     });
 }
 
@@ -673,6 +731,14 @@ int luup_run_end_completion(luup_run * run, int status, const char * message) {
     });
 }
 
+int luup_run_submit_summary(luup_run * run, const char * summary) {
+    return guard([&] {
+        check_pointer("run", run);
+        run->run->agent().model().check_process();
+        run->run->submit_summary(optional_text("summary", summary));
+    });
+}
+
 int luup_run_suspend(luup_run * run) {
     return guard([&] {
         check_pointer("run", run);
@@ -730,6 +796,9 @@ int luup_agent_generate_stream(luup_agent * agent, const char * message, const l
         }
         if (code == LUUP_SUCCESS && event.type == LUUP_EVENT_COMPLETION_REQUEST) {
             code = luup_run_end_completion(run, LUUP_ERROR_UNSUPPORTED, "a remote model's requests have to be sent: pull the run's events");
+        }
+        if (code == LUUP_SUCCESS && event.type == LUUP_EVENT_SUMMARY_REQUEST) {
+            code = luup_run_submit_summary(run, nullptr);  // nobody here writes one
         }
         if (code == LUUP_SUCCESS && event.type == LUUP_EVENT_TEXT && callback && !callback(event.text, event.text_length, user_data)) {
             luup_run_cancel(run);

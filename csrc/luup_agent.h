@@ -435,8 +435,9 @@ typedef struct luup_context_usage {
 LUUP_API int luup_agent_create(luup_model * model, const luup_agent_params * params, luup_agent ** agent);
 
 /* Makes an agent with the settings, the tools and the history of another, which go different ways from here. The history's part of the
- * context is shared: the fork's first run prefills its own message only. What a run of `agent` that goes on now adds is not in it. */
-LUUP_API int luup_agent_fork(const luup_agent * agent, luup_agent ** fork);
+ * context is shared: the fork's first run prefills its own message only. What a run of `agent` that goes on now adds is not in it.
+ * `model`: the one that the fork answers with; NULL = the same. */
+LUUP_API int luup_agent_fork(const luup_agent * agent, luup_model * model, luup_agent ** fork);
 
 /* Writes the agent's system prompt, history and, where it is warm, its part of the context to a file; with `extra` (may be NULL), a text of your
  * own. The size is that of the KV cache of its tokens. An existing file is replaced at once or stays as it is. LUUP_ERROR_IO, LUUP_ERROR_BUSY. */
@@ -481,6 +482,36 @@ LUUP_API int luup_agent_register_tool(luup_agent * agent, const luup_tool_params
 /* Takes a tool away from the agent's later runs. LUUP_ERROR_TOOL_NOT_FOUND. */
 LUUP_API int luup_agent_unregister_tool(luup_agent * agent, const char * name);
 
+/* Gives the agent's later runs the built-in tools todo_add, todo_list, todo_complete and todo_delete. They run inside the library: their calls
+ * come as TOOL_RESULT events and wait for nobody. `path`: a JSON file, made when it is first needed and shared with other agents and processes;
+ * it is written whole or not at all. NULL: the list is in memory and ends with the agent and its forks. LUUP_ERROR_INVALID_PARAM (a tool of that
+ * name is there already), LUUP_ERROR_IO (the file can't be used, or is damaged: it is left as it is). */
+LUUP_API int luup_agent_enable_builtin_todo(luup_agent * agent, const char * path);
+
+/* The same for notes: note_create, note_read, note_update, note_delete, note_search and note_list. */
+LUUP_API int luup_agent_enable_builtin_notes(luup_agent * agent, const char * path);
+
+/* When the prompt of a run would take more than `threshold` of the context, or leave no room for max_tokens, the oldest messages of the history
+ * give way to a summary of them; tool calls and their results stay together. */
+typedef struct luup_summarization_params {
+    size_t size;
+    float  threshold; /* of the context; more than 0, at most 1 (0.75) */
+    float  keep;      /* of the history's messages, the newest: they stay as they are if that makes enough room; 0 … less than 1 (0.4) */
+    bool   by_host;   /* the run asks for the summary with LUUP_EVENT_SUMMARY_REQUEST; else the model writes it (false) */
+    bool   tool;      /* offer the model a tool "summarization" with the actions status, trigger, enable and disable (false) */
+} luup_summarization_params;
+
+/* Fills `params` with the defaults given above in parentheses. NULL is ignored. */
+LUUP_API void luup_summarization_default_params(luup_summarization_params * params);
+
+/* Turns summarization on, or changes how it is done; a new agent has it off. `params` may be NULL for the defaults. A run that summarizes tells so with
+ * LUUP_EVENT_SUMMARIZED; the history changes when it ends with DONE. LUUP_ERROR_INVALID_PARAM. */
+LUUP_API int luup_agent_enable_builtin_summarization(luup_agent * agent, const luup_summarization_params * params);
+
+/* Calls a built-in tool as the model would, with a JSON object: its result as JSON, in full, free it with luup_string_free(). "summarization"
+ * can be called always. LUUP_ERROR_TOOL_NOT_FOUND (it was not enabled), LUUP_ERROR_INVALID_PARAM (the arguments, or no such id), LUUP_ERROR_IO. */
+LUUP_API int luup_agent_call_builtin(luup_agent * agent, const char * name, const char * arguments, char ** result);
+
 /* Checks a JSON Schema as `parameters` and `output_schema` are: LUUP_SUCCESS, LUUP_ERROR_JSON_PARSE_FAILED or LUUP_ERROR_INVALID_SCHEMA. */
 LUUP_API int luup_schema_check(const char * schema);
 
@@ -506,7 +537,8 @@ typedef struct luup_run_params {
     size_t                       size;
     const luup_sampling_params * sampling;       /* NULL = the agent's */
     int64_t                      timeout_ms;     /* for the whole run, waiting and tools included; -1 = none */
-    const char *                 tools;          /* JSON array of OpenAI tool definitions, instead of the agent's; NULL = the agent's */
+    const char *                 tools;          /* JSON array of OpenAI tool definitions, instead of the agent's; {"type": "builtin"} in it = the
+                                                    agent's built-in tools; NULL = the agent's */
     const char *                 tool_choice;    /* "auto", "required", "none" or a tool's name, for the first turn; NULL = "auto" */
     bool                         parallel_calls; /* the model may call several tools in one turn (true) */
     int32_t                      priority;       /* runs of a higher one go first where not all can at once; -1000 … 1000 (0) */
@@ -531,6 +563,9 @@ typedef enum luup_event_type {
     LUUP_EVENT_OUTPUT             = 5, /* the run waits for luup_run_review_output(): text = the whole answer, valid against the schema */
     LUUP_EVENT_RETRY              = 6, /* the text so far was rejected and a new answer begins: text tells why */
     LUUP_EVENT_COMPLETION_REQUEST = 7, /* a remote model: text = the JSON body to be posted, see luup_run_push_chunk(); model_index */
+    LUUP_EVENT_TOOL_RESULT        = 8, /* a built-in tool has answered: call_id, tool_name, arguments, is_error, text = what the model is told */
+    LUUP_EVENT_SUMMARY_REQUEST    = 9, /* the run waits for luup_run_submit_summary(): text = JSON array of the messages that give way */
+    LUUP_EVENT_SUMMARIZED         = 10, /* a summary, text, took the place of the progress_done oldest of progress_total messages */
     LUUP_EVENT_DONE               = 16, /* the last one of a run that answered: finish_reason, usage, timings */
     LUUP_EVENT_ERROR              = 17  /* the last one of a run that failed: error, and text tells why; usage and timings too */
 } luup_event_type;
@@ -558,12 +593,14 @@ typedef struct luup_event {
     double             decode_seconds;  /* from the first token to the last */
     double             first_token_seconds; /* from luup_run_start() to the first token; 0 if there was none */
     double             total_seconds;   /* from luup_run_start() to the end, tools included */
-    const char *       call_id;         /* of a TOOL_CALL; else "" */
-    const char *       tool_name;       /* of a TOOL_CALL; else "" */
+    const char *       call_id;         /* of a TOOL_CALL or TOOL_RESULT; else "" */
+    const char *       tool_name;       /* likewise */
     int32_t            calls_left;      /* of a TOOL_CALL: how many more calls of the same turn come right after it */
     int32_t            turns;           /* of DONE and ERROR: answers of the model, those that called tools included */
     const char *       confidence;      /* of DONE: JSON object, pointer into the answer to probability; "" if not asked for, or not known */
     int32_t            model_index;     /* of a COMPLETION_REQUEST: which of a fallback's models is asked; else 0 */
+    const char *       arguments;       /* of a TOOL_RESULT; else "" */
+    bool               is_error;        /* of a TOOL_RESULT: text tells why the call failed */
 } luup_event;
 
 /* Begins to answer `message` (NULL: answers the history as it stands, which must end with a user message, with tool results, or with
@@ -606,6 +643,10 @@ LUUP_API int luup_run_push_chunk(luup_run * run, const char * json, bool * more)
  * until then. Else an error code, and `message` (may be NULL) tells why: the run fails with it unless the answer was complete already.
  * LUUP_ERROR_UNSUPPORTED before any chunk says that the server does not take `response_format`: another request comes, now and later without it. */
 LUUP_API int luup_run_end_completion(luup_run * run, int status, const char * message);
+
+/* Answers the SUMMARY_REQUEST event: `summary` takes the place of the messages; NULL lets the model write it.
+ * LUUP_ERROR_INVALID_PARAM if it is empty, or none is waited for. Nothing happens if the run has ended. */
+LUUP_API int luup_run_submit_summary(luup_run * run, const char * summary);
 
 /* Ends a run that waits for tool results with DONE and LUUP_FINISH_TOOL_CALLS. Its messages, with the calls and the results so far, enter the
  * history, which may be stored and loaded elsewhere; luup_run_start() with message NULL then gives the unanswered calls again.

@@ -92,6 +92,9 @@ void Run::advance(std::unique_lock<std::mutex> & lock) {
     if (host_is_waited_for() && is_late()) {
         finish(LUUP_FINISH_NONE, { LUUP_ERROR_TIMED_OUT, "the run's timeout passed" });
     }
+    if (state_ == State::Builtins) {
+        call_builtins(lock);
+    }
     while (state_ == State::Next) {  // again where a fallback's model did not take it
         state_ = State::Answering;   // no other thread begins it
         lock.unlock();
@@ -122,6 +125,10 @@ bool Run::fall_back(const Failure & failure) {
     enter(State::Next);
     wake();
     return true;
+}
+
+bool Run::host_is_waited_for() const {
+    return state_ == State::Requested || state_ == State::Tools || state_ == State::Review || state_ == State::Summary;
 }
 
 bool Run::is_late() const {
@@ -164,7 +171,7 @@ void Run::on_answer_end(AnswerResult answer, luup_finish_reason reason, const Fa
     }
     remote_.reset();
     if (metrics_.answer_tokens == 0) {
-        metrics_.first_token_seconds = metrics.first_token_seconds;
+        metrics_.first_token_seconds = metrics.first_token_seconds + before_answer_;
     }
     add(metrics_, metrics);
     const bool bound = answer.bound || request_.output;
@@ -246,12 +253,62 @@ void Run::take_calls(AnswerResult & answer) {
 
 void Run::await_results(const std::vector<ToolCall> & calls) {
     pending_.clear();
-    std::vector<Event> events;
+    bool builtins = false;
     for (const ToolCall & call : calls) {
         const std::string problem = check_call(call);
         pending_.push_back({ call, problem.empty() ? std::nullopt : std::optional<std::string>("Error: " + problem) });
-        if (problem.empty()) {
-            events.push_back({ LUUP_EVENT_TOOL_CALL, call.arguments, 0, 0, call.id, call.name, 0 });
+        builtins = builtins || (problem.empty() && request_.tools->find(call.name)->builtin);
+    }
+    if (builtins) {
+        enter(State::Builtins);  // their files may make us wait, which the engine's thread never does
+        wake();
+    } else {
+        tell_calls();
+    }
+}
+
+// Answers the calls of built-in tools. `lock` is on mutex_.
+void Run::call_builtins(std::unique_lock<std::mutex> & lock) {
+    state_                                 = State::Answering;  // no other thread does it
+    const std::vector<PendingCall> pending = pending_;
+    std::vector<Event>             events(pending.size(), { LUUP_EVENT_NONE });
+    lock.unlock();
+    for (size_t i = 0; i < pending.size(); i++) {
+        const ToolCall & call = pending[i].call;
+        const Tool *     tool = pending[i].result ? nullptr : request_.tools->find(call.name);
+        if (tool && tool->builtin) {
+            Event & event = events[i] = { LUUP_EVENT_TOOL_RESULT, "", 0, 0, call.id, call.name, 0, call.arguments, false };
+            try {
+                event.text = text_for_model(call_builtin(*tool, call.arguments));
+            } catch (...) {
+                const Failure failure = current_failure();
+                event.text            = "Error: " + failure.message;
+                event.is_error        = true;
+                if (failure.code != LUUP_ERROR_INVALID_PARAM) {
+                    log_write(LUUP_LOG_WARN, "the built-in tool " + call.name + " failed: " + failure.message);
+                }
+            }
+        }
+    }
+    lock.lock();
+    if (state_ == State::Ended) {
+        return;
+    }
+    for (size_t i = 0; i < events.size(); i++) {
+        if (events[i].type != LUUP_EVENT_NONE) {
+            pending_[i].result = events[i].text;
+            push(std::move(events[i]));
+        }
+    }
+    tell_calls();
+}
+
+// Hands the calls that have no result yet to the host.
+void Run::tell_calls() {
+    std::vector<Event> events;
+    for (const PendingCall & pending : pending_) {
+        if (!pending.result) {
+            events.push_back({ LUUP_EVENT_TOOL_CALL, pending.call.arguments, 0, 0, pending.call.id, pending.call.name, 0 });
         }
     }
     enter(State::Tools);
@@ -362,8 +419,18 @@ void Run::finish(luup_finish_reason reason, const Failure & failure) {
     reason_                = reason;
     failure_               = failure;
     metrics_.total_seconds = seconds_since(started_);
-    const bool success     = failure.code == LUUP_SUCCESS;
-    agent_->on_run_end(success && request_.choices.empty() ? added_ : std::vector<Message>());
+    for (const Metrics & metrics : summary_metrics_) {
+        add(metrics_, metrics);
+    }
+    const bool           success = failure.code == LUUP_SUCCESS;
+    const bool           enters  = success && request_.choices.empty();
+    std::vector<Message> base;
+    if (enters && summarized_) {
+        const bool system = !conversation_.empty() && conversation_.front().role == "system";
+        base.assign(conversation_.begin() + system, conversation_.end());
+        agent_->summarization().on_summarized();
+    }
+    agent_->on_run_end(enters && summarized_ ? &base : nullptr, enters ? added_ : std::vector<Message>());
     push({ success ? LUUP_EVENT_DONE : LUUP_EVENT_ERROR, failure.message });
     enter(State::Ended);
     pending_.clear();
@@ -391,13 +458,15 @@ void Run::next(int32_t timeout_ms, luup_event * event) {
     event->type           = current_.type;
     event->text           = current_.text.c_str();
     event->text_length    = current_.text.size();
-    event->progress_done  = current_.type == LUUP_EVENT_PROGRESS ? current_.done : 0;
+    event->progress_done  = current_.done;
     event->progress_total = current_.total;
     event->call_id        = current_.call_id.c_str();
     event->tool_name      = current_.tool_name.c_str();
     event->calls_left     = current_.calls_left;
+    event->arguments      = current_.arguments.c_str();
+    event->is_error       = current_.is_error;
     event->confidence     = "";
-    event->model_index    = current_.type == LUUP_EVENT_COMPLETION_REQUEST ? current_.done : 0;
+    event->model_index    = current_.model_index;
     if (current_.type >= LUUP_EVENT_DONE) {
         event->error               = failure_.code;
         event->finish_reason       = reason_;
@@ -443,7 +512,7 @@ bool Run::wait(int32_t timeout_ms) {
 void Run::set_wakeup_fd(intptr_t fd) {
     std::lock_guard<std::mutex> lock(mutex_);
     wakeup_fd_ = fd;
-    if (fd >= 0 && (!events_.empty() || state_ == State::Next)) {
+    if (fd >= 0 && (!events_.empty() || waits_for_caller())) {
         write_wakeup(fd);
     }
 }

@@ -3,6 +3,7 @@
 
 #include "agent.h"
 #include "answer.h"
+#include "builtins/summarize.h"
 #include "output.h"
 #include "remote.h"
 
@@ -47,6 +48,7 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     void set_wakeup_fd(intptr_t fd);
     void submit_tool_result(const std::string & call_id, const std::string & content, bool is_error);
     void review_output(const std::optional<std::string> & problem);
+    void submit_summary(const std::optional<std::string> & summary);
     void suspend();
     bool waits_for(const std::string & call_id) const;
     void cancel();
@@ -65,16 +67,20 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     void on_answer_end(AnswerResult answer, luup_finish_reason reason, const Failure & failure, const Metrics & metrics) override;
     void on_score(size_t index, const Failure & failure, const Metrics & metrics);
     void on_probe(double score, const Failure & failure);
+    void on_summary(const std::string & text, const Failure & failure, const Metrics & metrics);
 
   private:
     struct Event {
         luup_event_type type;
-        std::string     text       = "";
-        int32_t         done       = 0;
-        int32_t         total      = 0;
-        std::string     call_id    = "";
-        std::string     tool_name  = "";
-        int32_t         calls_left = 0;
+        std::string     text        = "";
+        int32_t         done        = 0;
+        int32_t         total       = 0;
+        std::string     call_id     = "";
+        std::string     tool_name   = "";
+        int32_t         calls_left  = 0;
+        std::string     arguments   = "";
+        bool            is_error    = false;
+        int32_t         model_index = 0;
     };
 
     // A call of the turn under way; its result comes from the host, or from here if the call can't be made.
@@ -84,9 +90,11 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     };
 
     enum class State { Answering,
-                       Requested,
+                       Requested,  // of a server, by the host
+                       Builtins,   // calls of built-in tools wait for the caller's thread
                        Tools,
                        Review,
+                       Summary,  // the host writes it
                        Next,
                        Ended };
 
@@ -98,22 +106,35 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     Model &     model() const;
     void        adopt_model();
     void        begin_turn();
-    void        begin_local_turn(std::vector<Message> messages);
-    void        begin_remote_turn(std::vector<Message> messages);
+    void        ask_model();
+    void        ask_local_model(std::vector<Message> messages);
+    void        ask_remote_model(std::vector<Message> messages);
     bool        fall_back(const Failure & failure);
     Completions scored_choices(const Prompt & prompt);
     Completions probes();
     bool        needs_probes() const;
+    void        submit(const Completions & completions, uint64_t owner, bool is_turn);
+    void        submit(const RemoteTurn & turn, std::shared_ptr<Answer::Listener> listener, bool is_turn);
+    void        count_turn(bool is_turn);
+
+    // The summary that makes room before a turn; summarize() tells whether the turn has to wait for it. As begin_turn() in what is held.
+    bool summarize(size_t prompt_tokens);
+    bool plan_summary(size_t prompt_tokens);
+    void ask_for_summary();
+    bool take_summary();
 
     // mutex_ is held in all of these; advance() and wait_for_change() let go of it for a while.
     void        advance(std::unique_lock<std::mutex> & lock);
     void        wait_for_change(std::condition_variable & changed, std::unique_lock<std::mutex> & lock, std::optional<Clock::time_point> until);
-    bool        host_is_waited_for() const { return state_ == State::Requested || state_ == State::Tools || state_ == State::Review; }
+    bool        host_is_waited_for() const;
+    bool        waits_for_caller() const { return state_ == State::Next || state_ == State::Builtins; }
     void        take_calls(AnswerResult & answer);
     void        take_output(const AnswerResult & answer);
     void        reject(const std::string & output, const std::string & problem);
     std::string check_call(const ToolCall & call) const;
     void        await_results(const std::vector<ToolCall> & calls);
+    void        call_builtins(std::unique_lock<std::mutex> & lock);
+    void        tell_calls();
     void        commit_results();
     void        next_turn();
     void        push(Event event);
@@ -124,7 +145,7 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
 
     const std::shared_ptr<Agent> agent_;
     const RunRequest             request_;
-    const std::vector<Message>   conversation_;
+    std::vector<Message>         conversation_;  // changed by a summary, by whoever begins the turn
     const Clock::time_point      started_ = Clock::now();
 
     mutable std::mutex                  mutex_;
@@ -145,6 +166,12 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     bool                                told_        = false;  // something of the turn under way
     bool                                asked_       = false;  // the host has taken the request of the turn under way
     TokenizedText                       prompt_;       // of the last turn; whoever begins one has it
+    std::unique_ptr<Summarizer>         summarizer_;   // once this run has begun to summarize
+    bool                                host_summarizes_ = false;
+    bool                                gave_up_         = false;  // there will be no summary
+    bool                                summarized_      = false;  // conversation_ begins with one
+    std::vector<Metrics>                summary_metrics_;
+    double                              before_answer_ = 0;  // seconds until the first turn could be handed to a model, if a summary came before
     std::vector<double>                 scores_;
     size_t                              scores_left_ = 0;
     double                              probed_      = 0;  // the sum of the probes' scores

@@ -2,7 +2,9 @@
 
 #include "error.h"
 #include "fingerprint.h"
+#include "whole_file.h"
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -16,21 +18,6 @@ namespace fs = std::filesystem;
 // The file: the magic; the header's length, the header, its fingerprint; the number of tokens and of bytes of the state, the tokens, 4 bytes each,
 // the state, the fingerprint of both. All numbers are as the machine has them: the state is not for another kind of machine either.
 constexpr uint64_t max_header = 1u << 30;
-
-class Writer {
-  public:
-    explicit Writer(const fs::path & path) : file_(path, std::ios::binary | std::ios::trunc) {}
-
-    void raw(const void * data, size_t size) { file_.write(static_cast<const char *>(data), static_cast<std::streamsize>(size)); }
-    void number(uint64_t value) { raw(&value, sizeof(value)); }
-    bool close() {
-        file_.close();
-        return !file_.fail();
-    }
-
-  private:
-    std::ofstream file_;
-};
 
 // False from the first read on that the file is too short for.
 class Reader {
@@ -71,33 +58,29 @@ std::string read_sequence(Reader & file, uint64_t bytes, StoredSequence & sequen
     return fingerprint == fingerprint_of(sequence) ? "" : "the file was changed";
 }
 
+// A name that no other process or thread writes to.
+std::string part_of(const std::string & path) {
+    static std::atomic<uint64_t> number{ 0 };
+    return path + "." + std::to_string(std::random_device{}()) + "-" + std::to_string(++number) + ".part";
+}
+
 }  // namespace
 
 void write_state_file(const std::string & path, const FileMagic & magic, const std::string & header, const StoredSequence * sequence) {
     const StoredSequence   none;
-    const StoredSequence & saved  = sequence ? *sequence : none;
-    const fs::path         target = fs::u8path(path);
-    const fs::path         part   = fs::u8path(path + ".part" + std::to_string(std::random_device{}()));
-    Writer                 file(part);
-    file.raw(magic.data(), magic.size());
-    file.number(header.size());
-    file.raw(header.data(), header.size());
-    file.number(fingerprint_of(header));
-    file.number(saved.tokens.size());
-    file.number(saved.state.size());
-    file.raw(saved.tokens.data(), saved.tokens.size() * sizeof(llama_token));
-    file.raw(saved.state.data(), saved.state.size());
-    file.number(fingerprint_of(saved));
-    std::error_code ec;
-    const bool      written = file.close();
-    if (written) {
-        fs::rename(part, target, ec);
-    }
-    if (!written || ec) {
-        std::error_code ignored;
-        fs::remove(part, ignored);
-        fail(LUUP_ERROR_IO, "%s can't be written: %s", path.c_str(), ec ? ec.message().c_str() : "is there such a folder, and room in it?");
-    }
+    const StoredSequence & saved = sequence ? *sequence : none;
+    WholeFile              file(path, part_of(path));
+    const auto             number = [&](uint64_t value) { file.write(&value, sizeof(value)); };
+    file.write(magic.data(), magic.size());
+    number(header.size());
+    file.write(header.data(), header.size());
+    number(fingerprint_of(header));
+    number(saved.tokens.size());
+    number(saved.state.size());
+    file.write(saved.tokens.data(), saved.tokens.size() * sizeof(llama_token));
+    file.write(saved.state.data(), saved.state.size());
+    number(fingerprint_of(saved));
+    file.commit();
 }
 
 StateFile read_state_file(const std::string & path, const FileMagic & magic, const char * what) {

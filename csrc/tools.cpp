@@ -15,6 +15,7 @@ using json = nlohmann::ordered_json;
 
 constexpr size_t max_tools       = 1024;
 constexpr size_t max_name_length = 64;
+constexpr size_t max_result      = 16000;  // bytes of a built-in tool's result, for a model
 constexpr char   no_parameters[] = R"({"type":"object","properties":{},"additionalProperties":false})";
 
 bool is_name(const std::string & name) {
@@ -80,6 +81,40 @@ Tool make_tool(const std::string & name, const std::string & description, const 
     return tool;
 }
 
+Tool make_builtin_tool(const std::string & name, const std::string & description, const std::string & parameters, decltype(Tool::builtin) function) {
+    Tool tool    = make_tool(name, description, parameters);
+    tool.builtin = std::move(function);
+    return tool;
+}
+
+json call_builtin(const Tool & tool, const std::string & arguments) {
+    const json        values  = json::parse(arguments, nullptr, false);
+    const std::string problem = values.is_object() ? tool.parameters->validate(values) : "they are not a JSON object";
+    if (!problem.empty()) {
+        fail(LUUP_ERROR_INVALID_PARAM, "the arguments of %s: %s", tool.name.c_str(), problem.c_str());
+    }
+    return tool.builtin(values);
+}
+
+std::string text_for_model(const json & result) {
+    const auto  dump = [](const json & j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); };
+    std::string text = dump(result);
+    if (text.size() <= max_result || !result.is_array()) {
+        return text;
+    }
+    std::string entries;
+    size_t      first = result.size();
+    while (first > 0) {
+        const std::string entry = dump(result[first - 1]);
+        if (entries.size() + entry.size() > max_result) {
+            break;
+        }
+        entries = entry + (entries.empty() ? "" : ",") + entries;
+        first--;
+    }
+    return "[" + entries + "]\n[the " + std::to_string(first) + " oldest of " + std::to_string(result.size()) + " are left out]";
+}
+
 std::string typed_arguments(const Tool & tool, json arguments) {
     to_decimals(arguments, json::parse(tool.parameters->text()));
     return arguments.dump();
@@ -100,7 +135,7 @@ ToolSet::ToolSet(std::vector<Tool> tools) : tools_(std::move(tools)) {
     single_.resize(tools_.size());
 }
 
-std::shared_ptr<const ToolSet> ToolSet::parse(const std::string & text) {
+std::shared_ptr<const ToolSet> ToolSet::parse(const std::string & text, const std::vector<Tool> & builtins) {
     const json list = json::parse(text, nullptr, false);
     if (list.is_discarded()) {
         fail(LUUP_ERROR_JSON_PARSE_FAILED, "tools is not valid JSON");
@@ -110,6 +145,10 @@ std::shared_ptr<const ToolSet> ToolSet::parse(const std::string & text) {
     }
     std::vector<Tool> tools;
     for (size_t i = 0; i < list.size(); i++) {
+        if (list[i].is_object() && text_of(list[i], "type") == "builtin") {
+            tools.insert(tools.end(), builtins.begin(), builtins.end());
+            continue;
+        }
         if (!list[i].is_object() || !list[i].contains("function") || !list[i]["function"].is_object()) {
             fail(LUUP_ERROR_INVALID_PARAM, "tools[%zu] is not an object with a \"function\"", i);
         }

@@ -4,6 +4,7 @@
 #include "luup_agent.h"
 #include "schema.h"
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,10 +21,20 @@ struct Tool {
     std::shared_ptr<const Schema> parameters;  // of an object
     luup_tool_callback            callback  = nullptr;
     void *                        user_data = nullptr;
+
+    // Of a tool that runs in here: from the arguments to the result. Any thread may call it; it throws Error.
+    std::function<nlohmann::ordered_json(const nlohmann::ordered_json & arguments)> builtin = nullptr;
 };
 
 // Throws Error(LUUP_ERROR_INVALID_PARAM) or (LUUP_ERROR_INVALID_SCHEMA) that names the tool. `parameters` empty: none.
 Tool make_tool(const std::string & name, const std::string & description, const std::string & parameters);
+Tool make_builtin_tool(const std::string & name, const std::string & description, const std::string & parameters, decltype(Tool::builtin) function);
+
+// Runs a built-in tool. Throws Error, LUUP_ERROR_INVALID_PARAM if the arguments are not what its schema says.
+nlohmann::ordered_json call_builtin(const Tool & tool, const std::string & arguments);
+
+// A built-in tool's result as bounded text for a model: of a long list the newest entries, and how many were left out.
+std::string text_for_model(const nlohmann::ordered_json & result);
 
 // `arguments` as JSON text, with whole numbers written as decimals where the tool's schema says "number".
 std::string typed_arguments(const Tool & tool, nlohmann::ordered_json arguments);
@@ -34,8 +45,8 @@ class ToolSet {
     // Throws Error(LUUP_ERROR_INVALID_PARAM) if two names can't be told apart.
     explicit ToolSet(std::vector<Tool> tools);
 
-    // From a JSON array of OpenAI tool definitions. Throws Error.
-    static std::shared_ptr<const ToolSet> parse(const std::string & text);
+    // From a JSON array of OpenAI tool definitions; {"type": "builtin"} in it stands for all of `builtins`. Throws Error.
+    static std::shared_ptr<const ToolSet> parse(const std::string & text, const std::vector<Tool> & builtins = {});
 
     const std::vector<Tool> & tools() const { return tools_; }
     bool                      empty() const { return tools_.empty(); }

@@ -150,23 +150,15 @@ Run::Completions Run::probes() {
 
 // Asks the model for the next answer to what was said so far; of a fallback's models the first one that takes it. Model::use() is held, mutex_ is not.
 void Run::begin_turn() {
-    std::vector<Message> messages = conversation_;
-    messages.insert(messages.end(), added_.begin(), added_.end());
-    messages.insert(messages.end(), rejected_.begin(), rejected_.end());
-    if (request_.output) {
-        describe_output(messages, *request_.output);
-    }
-    told_               = false;
-    const auto begin    = model().remote() ? &Run::begin_remote_turn : &Run::begin_local_turn;
-    const bool fallback = !agent_->model().alternatives().empty();
-    if (!fallback) {
-        (this->*begin)(std::move(messages));
+    told_ = false;
+    if (agent_->model().alternatives().empty()) {
+        ask_model();
         return;
     }
     try {
         const auto in_use = model().use();
         adopt_model();
-        (this->*begin)(std::move(messages));
+        ask_model();
     } catch (...) {
         const Failure                failure = current_failure();
         std::unique_lock<std::mutex> lock(mutex_);
@@ -176,37 +168,73 @@ void Run::begin_turn() {
     }
 }
 
-// Gives the host the request for a server.
-void Run::begin_remote_turn(std::vector<Message> messages) {
+void Run::ask_model() {
+    if (!take_summary()) {
+        return;
+    }
+    std::vector<Message> messages = conversation_;
+    messages.insert(messages.end(), added_.begin(), added_.end());
+    messages.insert(messages.end(), rejected_.begin(), rejected_.end());
+    if (request_.output) {
+        describe_output(messages, *request_.output);
+    }
+    if (model().remote()) {
+        ask_remote_model(std::move(messages));
+    } else {
+        ask_local_model(std::move(messages));
+    }
+}
+
+void Run::ask_remote_model(std::vector<Message> messages) {
     if (!request_.choices.empty()) {
         fail(LUUP_ERROR_UNSUPPORTED, "choices can't be scored by a remote model");
     }
+    if (summarize(0)) {
+        return;
+    }
+    RemoteTurn turn = { std::move(messages), tools_, tool_choice(), request_.parallel_calls, request_.output.get(), request_.sampling };
+    submit(turn, shared_from_this(), true);
+}
+
+// Gives the host a request for the server.
+void Run::submit(const RemoteTurn & turn, std::shared_ptr<Answer::Listener> listener, bool is_turn) {
     Remote &   remote = *model().remote();
-    const bool format = request_.output && remote.takes_format();
-    RemoteTurn turn   = { std::move(messages), tools_, tool_choice(), request_.parallel_calls, request_.output.get(), request_.sampling };
-    Event      event  = { LUUP_EVENT_COMPLETION_REQUEST, remote.body(turn, format), static_cast<int32_t>(model_index_) };
-    const auto answer = std::make_shared<RemoteAnswer>(shared_from_this(), format, turns_ == 0 ? started_ : Clock::now());
+    const bool format = turn.output && remote.takes_format();
+    Event      event  = { LUUP_EVENT_COMPLETION_REQUEST, remote.body(turn, format) };
+    event.model_index = static_cast<int32_t>(model_index_);
+    const auto answer = std::make_shared<RemoteAnswer>(std::move(listener), format, turns_ == 0 && !summarizer_ ? started_ : Clock::now());
     remote.add(answer);
     std::lock_guard<std::mutex> lock(mutex_);
     if (state_ == State::Ended) {
         return;
     }
-    turns_++;
+    count_turn(is_turn);
     asked_  = false;
     remote_ = answer;
     enter(State::Requested);
     push(std::move(event));
 }
 
+// A turn goes to a model, or something that has to come before it. mutex_ is held.
+void Run::count_turn(bool is_turn) {
+    turns_ += is_turn;
+    if (turns_ == 1 && is_turn && summarizer_) {
+        before_answer_ = std::chrono::duration<double>(Clock::now() - started_).count();
+    }
+}
+
 // Renders what was said so far and hands it to the engine.
-void Run::begin_local_turn(std::vector<Message> messages) {
+void Run::ask_local_model(std::vector<Message> messages) {
     const size_t  history = messages.size() - rejected_.size();
     const Model & model   = this->model();
     Prompt        prompt  = model.chat().render(messages, tools_->empty() ? nullptr : tools_.get(), true, &prompt_);
     const int32_t total   = model.engine().context_size();
+    if (summarize(prompt.tokens.size())) {
+        return;
+    }
     if (prompt.tokens.size() >= static_cast<size_t>(total)) {
-        fail(LUUP_ERROR_CONTEXT_FULL, "the prompt has %zu tokens with the system prompt, %zu messages and %zu tools; the context holds %d",
-             prompt.tokens.size(), history, request_.tools->tools().size(), total);
+        fail(LUUP_ERROR_CONTEXT_FULL, "the prompt has %zu tokens with the system prompt, %zu messages and %zu tools; the context holds %d%s",
+             prompt.tokens.size(), history, request_.tools->tools().size(), total, gave_up_ ? ", and it could not be summarized" : "");
     }
     if (prompt.tokens.empty()) {
         fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template made an empty prompt of the messages");
@@ -222,27 +250,32 @@ void Run::begin_local_turn(std::vector<Message> messages) {
     } else {
         completions = scored_choices(prompt);
     }
+    if (model.engine().keeps_prefixes() && !probing && &model == &agent_->model()) {  // a fallback has no prompts of its own
+        completions.front()->prefix = common_prefix(agent_->prefix(request_.tools), completions.front()->prompt);
+    }
+    submit(completions, agent_->id(), !probing);
+}
+
+// Hands completions of the turn under way to the engine; what they leave in the context belongs to `owner`.
+void Run::submit(const Completions & completions, uint64_t owner, bool is_turn) {
     {
         std::lock_guard<std::mutex> lock(mutex_);
         if (state_ == State::Ended) {
             return;
         }
-        state_ = State::Answering;
-        turns_ += !probing;
+        state_       = State::Answering;
         completions_ = completions;
-    }
-    if (model.engine().keeps_prefixes() && !probing && &model == &agent_->model()) {  // a fallback has no prompts of its own
-        completions.front()->prefix = common_prefix(agent_->prefix(request_.tools), completions.front()->prompt);
+        count_turn(is_turn);
     }
     for (const auto & completion : completions) {
-        completion->owner     = agent_->id();
-        completion->submitted = turns_ <= 1 ? started_ : Clock::now();
+        completion->owner     = owner;
+        completion->submitted = turns_ <= 1 && !summarizer_ ? started_ : Clock::now();
         completion->priority  = request_.priority;
         completion->admitted  = std::exchange(begun_, true);
         if (request_.timeout_ms >= 0) {
             completion->deadline = started_ + std::chrono::milliseconds(request_.timeout_ms);
         }
-        model.engine().submit(completion);
+        model().engine().submit(completion);
     }
 }
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from luup_agent.agent import Agent
+from luup_agent.builtin_tools import Note, Notes, Summarization, SummarizationStatus, Todo, Todos
 from luup_agent.classify import Classification
 from luup_agent.devices import BackendInfo, CpuVariant, DeviceInfo, backends, cpu_variant, devices, llama_version
 from luup_agent.errors import (
@@ -53,6 +54,7 @@ from luup_agent.messages import (
     ProgressEvent,
     ReasoningEvent,
     RetryEvent,
+    SummaryEvent,
     TextEvent,
     Timings,
     ToolCall,
@@ -107,6 +109,8 @@ __all__ = [
     "ModelNotFoundError",
     "ModelRetry",
     "ModelStats",
+    "Note",
+    "Notes",
     "OutOfMemoryError",
     "PartialEvent",
     "ProgressEvent",
@@ -117,8 +121,13 @@ __all__ = [
     "RunOptions",
     "RunTimeoutError",
     "StorageError",
+    "Summarization",
+    "SummarizationStatus",
+    "SummaryEvent",
     "TextEvent",
     "Timings",
+    "Todo",
+    "Todos",
     "Tool",
     "ToolCall",
     "ToolCallEvent",

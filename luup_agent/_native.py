@@ -32,6 +32,9 @@ EVENT_TOOL_CALL: int = lib.LUUP_EVENT_TOOL_CALL
 EVENT_OUTPUT: int = lib.LUUP_EVENT_OUTPUT
 EVENT_RETRY: int = lib.LUUP_EVENT_RETRY
 EVENT_COMPLETION_REQUEST: int = lib.LUUP_EVENT_COMPLETION_REQUEST
+EVENT_TOOL_RESULT: int = lib.LUUP_EVENT_TOOL_RESULT
+EVENT_SUMMARY_REQUEST: int = lib.LUUP_EVENT_SUMMARY_REQUEST
+EVENT_SUMMARIZED: int = lib.LUUP_EVENT_SUMMARIZED
 EVENT_DONE: int = lib.LUUP_EVENT_DONE
 EVENT_ERROR: int = lib.LUUP_EVENT_ERROR
 
@@ -641,6 +644,11 @@ class NativeModel:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+def _optional_path(path: object) -> Any:
+    """A path as UTF-8, or NULL for None."""
+    return ffi.NULL if path is None else ffi.new("char[]", encode_path("path", path))
+
+
 class NativeAgent:
     """A ``luup_agent``."""
 
@@ -662,14 +670,14 @@ class NativeAgent:
         self.settings: Optional[Settings] = settings
         self.responders = model.responders
 
-    def fork(self) -> NativeAgent:
-        """Another agent with the settings, the tools and the history of this one."""
+    def fork(self, model: Optional[NativeModel] = None) -> NativeAgent:
+        """Another agent with the settings, the tools and the history of this one; `model`: what it answers with."""
         fork = object.__new__(NativeAgent)
         fork._cell = _new_cell("luup_agent", lib.luup_agent_destroy)
-        check(lib.luup_agent_fork(self.handle, fork._cell))
+        check(lib.luup_agent_fork(self.handle, ffi.NULL if model is None else model.handle, fork._cell))
         fork.handle = fork._cell[0]
         fork.settings = self.settings
-        fork.responders = self.responders
+        fork.responders = self.responders if model is None else model.responders
         return fork
 
     def save(self, path: object, extra: str) -> None:
@@ -719,6 +727,35 @@ class NativeAgent:
     def unregister_tool(self, name: str) -> None:
         """Takes a tool away from the agent's later runs."""
         check(lib.luup_agent_unregister_tool(self.handle, encode_text("name", name)))
+
+    def enable_todo(self, path: object) -> None:
+        """Gives the agent's later runs the built-in to-do list; in memory if `path` is None."""
+        check(lib.luup_agent_enable_builtin_todo(self.handle, _optional_path(path)))
+
+    def enable_notes(self, path: object) -> None:
+        """Gives the agent's later runs the built-in notes; in memory if `path` is None."""
+        check(lib.luup_agent_enable_builtin_notes(self.handle, _optional_path(path)))
+
+    def enable_summarization(
+        self, threshold: object = None, keep: object = None, by_host: bool = False, tool: object = False
+    ) -> None:
+        """Turns summarization on, or changes how it is done; None stands for the library's defaults."""
+        params = ffi.new("luup_summarization_params *")
+        lib.luup_summarization_default_params(params)
+        if threshold is not None:
+            params.threshold = encode_float("threshold", threshold)
+        if keep is not None:
+            params.keep = encode_float("keep", keep)
+        params.by_host = by_host
+        params.tool = encode_bool("tool", tool)
+        check(lib.luup_agent_enable_builtin_summarization(self.handle, params))
+
+    def call_builtin(self, name: str, arguments: Dict[str, Any]) -> Any:
+        """What a built-in tool gives, as JSON values. The GIL is free meanwhile."""
+        c_name, c_arguments = name.encode("ascii"), json.dumps(arguments).encode("ascii")
+        result = _take_string(lambda text: lib.luup_agent_call_builtin(self.handle, c_name, c_arguments, text))
+        drain_logs()
+        return json.loads(result)
 
     def context(self) -> Dict[str, int]:
         """The fields of ``luup_context_usage``."""
@@ -826,7 +863,7 @@ class NativeRun:
         return bool(ended[0])
 
     def text(self) -> str:
-        """The text of a TEXT, REASONING, OUTPUT or RETRY event, and the arguments of a TOOL_CALL event."""
+        """The text of the last event: of a TOOL_CALL its arguments, of a TOOL_RESULT what the model is told."""
         event = self._event
         text: str = ffi.unpack(event.text, event.text_length).decode("utf-8")
         return text
@@ -836,13 +873,22 @@ class NativeRun:
         return make_error(self._event.error, self.text() or error_message(self._event.error), partial_text)
 
     def progress(self) -> Tuple[int, int]:
-        """Prompt tokens done and in total, of a PROGRESS event."""
+        """Prompt tokens done and in total, of a PROGRESS event; messages replaced and in total, of a SUMMARIZED one."""
         return self._event.progress_done, self._event.progress_total
 
     def call(self) -> Tuple[str, str, int]:
         """Of a TOOL_CALL event: the id, the tool's name, and how many more calls of the turn follow."""
         event = self._event
         return to_text(event.call_id), to_text(event.tool_name), event.calls_left
+
+    def builtin_result(self) -> Tuple[str, str, str, bool]:
+        """Of a TOOL_RESULT event: the call's id, the tool's name, the arguments, and whether the call failed."""
+        event = self._event
+        return to_text(event.call_id), to_text(event.tool_name), to_text(event.arguments), bool(event.is_error)
+
+    def submit_summary(self, summary: str) -> None:
+        """Answers a SUMMARY_REQUEST event."""
+        check(lib.luup_run_submit_summary(self._handle, encode_text("summary", summary)))
 
     def finish_reason(self) -> FinishReason:
         """Of a DONE event: "stop", "length" or "tool_calls"."""

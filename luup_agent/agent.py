@@ -22,6 +22,7 @@ from typing_extensions import Unpack
 
 from luup_agent import _native
 from luup_agent import run as _run
+from luup_agent.builtin_tools import BuiltinTools
 from luup_agent.classify import Classifier
 from luup_agent.conversation import Conversation
 from luup_agent.copies import Copies
@@ -42,7 +43,7 @@ T = TypeVar("T")
 _Agent = TypeVar("_Agent", bound="Agent")
 
 
-class Agent(Classifier, Copies, Conversation):
+class Agent(Classifier, Copies, BuiltinTools, Conversation):
     """Answers messages with a model, calls tools meanwhile, and remembers the conversation.
 
     An agent answers one message at a time (`BusyError` otherwise); with ``enable_history=False`` any number. Make as
@@ -57,7 +58,7 @@ class Agent(Classifier, Copies, Conversation):
     Attributes:
         enable_history: Whether the agent remembers.
         enable_tool_calling: Whether runs may use tools.
-        enable_builtin_tools: Kept for the built-in tools, which this version does not have yet; has no effect.
+        enable_builtin_tools: Whether the agent may have built-in tools.
 
     Example:
         >>> agent = Agent(model, "You are a helpful assistant.", temperature=0)
@@ -131,7 +132,10 @@ class Agent(Classifier, Copies, Conversation):
                 end the run and wait for `resume`.
             enable_history: False lets every run start afresh, and several go on at once.
             enable_tool_calling: False offers no tools to the model.
-            enable_builtin_tools: Has no effect in this version, which has no built-in tools yet.
+            enable_builtin_tools: Allows the built-in tools. The model is offered only those that are switched on, by
+                `enable_builtin_todo` and its siblings: small models are confused by tools that nobody asked for, and
+                each takes room in the prompt. An agent that remembers summarizes conversations which fill the
+                context, see `enable_builtin_summarization`. False: none of this.
 
         Raises:
             InvalidParamError: An argument is wrong; the message names it.
@@ -172,6 +176,8 @@ class Agent(Classifier, Copies, Conversation):
         )
         self._tools: Dict[str, AnyTool] = {}
         self._tools_lock = threading.Lock()
+        if enable_builtin_tools and enable_history:
+            self.enable_builtin_summarization()
         for tool in read_tools(tools):
             self.add_tool(tool)
 
@@ -185,7 +191,7 @@ class Agent(Classifier, Copies, Conversation):
     ) -> _run.Run:
         settings = self._settings.override(caller, options)
         extra = read_tools(settings.tools)
-        task = _run.Task(message, settings, output_spec(output_type), decisions or {})
+        task = _run.Task(message, settings, output_spec(output_type), decisions or {}, summarize=self._summarize)
         return _run.Run(self._native_agent, task, self, lambda: self._tools_for_run(extra))
 
     # -- answers -------------------------------------------------------------------------------------------------------
@@ -550,7 +556,7 @@ class Agent(Classifier, Copies, Conversation):
                 raise InvalidParamError(f"no call {call_id!r} waits for an approval")
         if not waiting:
             raise InvalidParamError("no call waits for an approval")
-        missing = set(waiting.values()) - set(self.tools)
+        missing = set(waiting.values()) - set(self.tools) - self._builtin_names
         missing -= {tool.name for tool in read_tools(options.get("tools", ()))} if missing else set()
         if missing:
             raise ToolNotFoundError(f"calls wait for tools that this run does not have: {', '.join(sorted(missing))}")

@@ -79,25 +79,23 @@ class Copies(Toolbox):
         """
         if not isinstance(model, Model):
             raise InvalidParamError(f"model must be a luup_agent.Model, not {type(model).__name__}")
-        native = _native.NativeAgent(model._native_model, self._system_prompt, self._settings, self.enable_history)
-        native.set_history(self._native_agent.get_history())
+        native = self._native_agent.fork(model._native_model)
         before = dict(self.__dict__)
         with self._tools_lock:
-            for tool in self._tools.values():
-                native.register_tool(tool.name, tool.description, json.dumps(tool.parameters))
             before["_tools"] = dict(self._tools)
         self._model, self._agent = model, native
         self._scorer, self._priors = None, None
         try:
             yield self
         finally:
-            for name in ("_model", "_agent", "_tools", "_scorer", "_priors"):
-                setattr(self, name, before.get(name))
+            self.__dict__.clear()
+            self.__dict__.update(before)
 
     def save(self, path: Union[str, os.PathLike[str]]) -> None:
         """Saves the system prompt, the settings, the history, and what the context holds of it, to a file.
 
-        Tools, `deps` and `approve` are objects of this process and are not saved. A file that is there already is
+        Tools, `deps` and `approve` are objects of this process and are not saved; built-in tools have files of their
+        own, and are switched on again by whoever loads the agent. A file that is there already is
         replaced at once, or stays as it is if this fails.
 
         Args:
@@ -118,6 +116,7 @@ class Copies(Toolbox):
             "system_prompt": self._system_prompt,
             "settings": settings,
             "enable_tool_calling": self.enable_tool_calling,
+            "enable_builtin_tools": self.enable_builtin_tools,
         }
         self._native_agent.save(path, json.dumps(values))
 
@@ -165,7 +164,9 @@ class Copies(Toolbox):
         agent._settings = settings._replace(tools=())
         agent.enable_history = True
         agent.enable_tool_calling = bool(values["enable_tool_calling"])
-        agent.enable_builtin_tools = True
+        agent.enable_builtin_tools = bool(values.get("enable_builtin_tools", True))
+        if agent.enable_builtin_tools:
+            native.enable_summarization()
         agent._tools = {}
         agent._tools_lock = threading.Lock()
         for tool in read_tools(settings.tools):

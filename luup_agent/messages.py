@@ -258,6 +258,8 @@ class AgentResponse(_Frozen, Generic[T]):
             "tool_calls" (calls wait for an approval, see `pending`).
         tool_calls: All calls of this run, in the order of the model, with their results.
         pending: Those that wait for an approval; `Agent.resume` goes on with them.
+        summary: What took the place of the oldest messages before this run was answered, because they filled the
+            context; None if all of them are still there.
         confidence: How sure the model was of each enum and bool in a typed result, 0 to 1, by the path of the field,
             such as "sentiment" or "items.0.kind"; the path of a result that is itself one is "".
 
@@ -277,6 +279,7 @@ class AgentResponse(_Frozen, Generic[T]):
     tool_calls: List[ToolCall] = []
     pending: List[ToolCall] = []
     confidence: Dict[str, float] = {}
+    summary: Optional[str] = None
 
 
 class TextEvent(_Frozen):
@@ -302,7 +305,7 @@ class ProgressEvent(_Frozen):
 
 
 class ToolCallEvent(_Frozen):
-    """The model has called a tool, which has not begun yet."""
+    """The model has called a tool, which has not begun yet; a built-in one has answered already."""
 
     type: Literal["tool_call"] = "tool_call"
     call: ToolCall
@@ -316,6 +319,23 @@ class ToolResultEvent(_Frozen):
     name: str
     content: str
     is_error: bool
+
+
+class SummaryEvent(_Frozen):
+    """The conversation filled the context: a summary takes the place of its oldest messages.
+
+    The history itself changes when the run ends well.
+
+    Attributes:
+        text: The summary.
+        replaced: How many messages it stands for.
+        kept: How many stay as they are.
+    """
+
+    type: Literal["summary"] = "summary"
+    text: str
+    replaced: int
+    kept: int
 
 
 class PartialEvent(_Frozen, Generic[T]):
@@ -354,6 +374,7 @@ Event = Union[
     ProgressEvent,
     ToolCallEvent,
     ToolResultEvent,
+    SummaryEvent,
     PartialEvent[T],
     RetryEvent,
     DoneEvent[T],

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Deque, Generator, List, Mapping, NamedTuple, Optional, Tuple, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Coroutine,
+    Deque,
+    Generator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+    TypeVar,
+)
 
 from pydantic import ValidationError
 
 from luup_agent import _native
-from luup_agent.errors import ApprovalRequiredError, InvalidOutputError, LuupError, ToolRetryError
+from luup_agent.errors import (
+    ApprovalRequiredError,
+    InvalidOutputError,
+    InvalidParamError,
+    LuupError,
+    ToolRetryError,
+)
 from luup_agent.exchange import exchange_for
 from luup_agent.messages import (
     AgentResponse,
@@ -19,6 +39,7 @@ from luup_agent.messages import (
     ProgressEvent,
     ReasoningEvent,
     RetryEvent,
+    SummaryEvent,
     TextEvent,
     Timings,
     Usage,
@@ -39,6 +60,9 @@ T = TypeVar("T")
 WAIT_SLICE_MS = 50  # the longest that a Ctrl-C goes unseen
 
 
+Summarize = Callable[[List[Message]], str]
+
+
 class Task(NamedTuple):
     """What a run is asked for.
 
@@ -48,6 +72,7 @@ class Task(NamedTuple):
         output: What the answer is held to; None for plain text.
         decisions: On calls that wait in the history, by their ids.
         choices: Answers to be scored instead of generating one.
+        summarize: What writes the summaries that the core asks for.
     """
 
     message: Optional[str]
@@ -55,6 +80,7 @@ class Task(NamedTuple):
     output: Optional[OutputSpec] = None
     decisions: Mapping[str, Decision] = {}
     choices: Tuple[str, ...] = ()
+    summarize: Optional[Summarize] = None
 
 
 ReadTools = Callable[[], Tuple[Mapping[str, AnyTool], Optional[str]]]
@@ -83,6 +109,7 @@ class Run:
         self._partial: Optional[PartialReader] = None
         self._wants_events = False
         self._output: Any = None
+        self._summary: Optional[SummaryEvent] = None
         self.events: Deque[Event[Any]] = deque()
         self.native = _native.NativeRun()
         self.calls: Any = None
@@ -156,8 +183,16 @@ class Run:
         elif kind == _native.EVENT_TOOL_CALL:
             self._turn_over = True
             self.calls.take()
+        elif kind == _native.EVENT_TOOL_RESULT:
+            self._turn_over = True
+            self.calls.take_builtin()
         elif kind == _native.EVENT_OUTPUT:
             self._review()
+        elif kind == _native.EVENT_SUMMARY_REQUEST:
+            self._summarize()
+        elif kind == _native.EVENT_SUMMARIZED:
+            replaced, before = self.native.progress()
+            self._summary = SummaryEvent(text=self.native.text(), replaced=replaced, kept=before - replaced)
         elif kind == _native.EVENT_RETRY:
             self._turn_over = self._retried = True
         elif kind == _native.EVENT_COMPLETION_REQUEST:
@@ -203,6 +238,17 @@ class Run:
             if self._wants_events:
                 self.events.append(PartialEvent[Any](output=self._output))
 
+    def _summarize(self) -> None:
+        """Lets the user's function write the summary that the core waits for."""
+        assert self._task.summarize is not None
+        messages = [Message.from_dict("history", message) for message in json.loads(self.native.text())]
+        summary = self._task.summarize(messages)
+        if not isinstance(summary, str):
+            if isinstance(summary, Coroutine):
+                summary.close()
+            raise InvalidParamError(f"summarize must return a str, not {type(summary).__name__}")
+        self.native.submit_summary(clean(summary))
+
     def _tell(self, kind: int) -> None:
         """Adds the events for what was just taken in; those of calls are added by `calls`."""
         if kind == _native.EVENT_TEXT:
@@ -216,6 +262,8 @@ class Run:
             self.events.append(ProgressEvent(done=done, total=total))
         elif kind == _native.EVENT_RETRY:
             self.events.append(RetryEvent(reason=self.native.text()))
+        elif kind == _native.EVENT_SUMMARIZED and self._summary is not None:
+            self.events.append(self._summary)
         elif kind == _native.EVENT_DONE:
             response = self.response()
             self.events.append(DoneEvent[Any](finish_reason=response.finish_reason, response=response))
@@ -280,6 +328,7 @@ class Run:
             finish_reason=self.native.finish_reason(),
             tool_calls=self.calls.calls(),
             pending=self.calls.waiting(),
+            summary=None if self._summary is None else self._summary.text,
             confidence={dotted(pointer): value for pointer, value in self.native.confidence().items()},
         )
 

@@ -187,6 +187,16 @@ class ToolCalls:
         if not calls_left:
             self._coming, self._arriving = self._arriving, []
 
+    def take_builtin(self) -> None:
+        """Takes in the TOOL_RESULT event that `native` has just given: a call that the core has answered itself."""
+        call_id, name, arguments, is_error = self._native.builtin_result()
+        call, content = ToolCall.from_json(call_id, name, arguments), self._native.text()
+        self.log.append(call)
+        self.results[call_id] = ToolResult(content, is_error)
+        if self._events is not None:
+            self._events.append(ToolCallEvent(call=call))
+            self._events.append(ToolResultEvent(call_id=call_id, name=name, content=content, is_error=is_error))
+
     def calls(self) -> List[ToolCall]:
         """All calls with their results."""
         return [

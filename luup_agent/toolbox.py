@@ -116,13 +116,13 @@ class Toolbox(AgentBase):
         if not self.enable_tool_calling:
             if extra:
                 raise InvalidParamError("tools were given, but enable_tool_calling is False")
-            return {}, "[]" if self._tools else None
+            return {}, "[]"
         with self._tools_lock:
             tools = dict(self._tools)
         if not extra:
             return tools, None
         tools.update((tool.name, tool) for tool in extra)
-        return tools, "[" + ",".join(tool._definition for tool in tools.values()) + "]"
+        return tools, "[" + ",".join([*(tool._definition for tool in tools.values()), '{"type":"builtin"}']) + "]"
 
 
 def read_tools(tools: object) -> Tuple[AnyTool, ...]:

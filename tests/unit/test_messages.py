@@ -153,7 +153,7 @@ def test_values_are_frozen_and_can_be_pickled_and_written_as_json(value):
 
 def test_events_are_told_apart_by_their_type():
     types = {cls.model_fields["type"].default for cls in get_args(Event)}
-    assert types == {"text", "reasoning", "progress", "tool_call", "tool_result", "partial", "retry", "done"}
+    assert types == {"text", "reasoning", "progress", "tool_call", "tool_result", "summary", "partial", "retry", "done"}
 
 
 def test_a_response_is_generic():
