@@ -67,7 +67,7 @@ bool Run::plan_summary(size_t prompt_tokens) {
     if (cuts.empty()) {
         return false;
     }
-    const auto rest = [&](size_t cut) -> size_t {
+    const auto rest = [&](size_t cut) -> size_t {  // what the prompt will be, the summary itself left out
         if (!local) {
             return 0;
         }
@@ -77,11 +77,15 @@ bool Run::plan_summary(size_t prompt_tokens) {
         messages.insert(messages.end(), history.begin() + static_cast<std::ptrdiff_t>(cut), history.end());
         messages.insert(messages.end(), added_.begin(), added_.end());
         const Prompt prompt = model.chat().render(messages, tools_->empty() ? nullptr : tools_.get(), true);
-        return prompt.tokens.size() + static_cast<size_t>(Summarizer::room_for_summary(total));
+        return prompt.tokens.size();
     };
-    size_t cut = 0;
+    if (rest(cuts.back()) >= static_cast<size_t>(total)) {  // the message is too long by itself: no summary makes room for it
+        return false;
+    }
+    const size_t room = local ? static_cast<size_t>(Summarizer::room_for_summary(total)) : 0;
+    size_t       cut  = 0;
     for (const size_t candidate : { cuts.front(), cuts[cuts.size() / 2], cuts.back() }) {
-        if (rest(candidate) <= limit) {
+        if (rest(candidate) + room <= limit) {
             cut = candidate;
             break;
         }

@@ -147,9 +147,14 @@ def test_one_message_longer_than_the_context_is_read_in_steps(talk):
 def test_a_message_that_is_too_long_by_itself_is_an_error(talk):
     agent = talk()
     before = agent.get_history()
-    with pytest.raises(ContextFullError):
-        agent.generate("word " * 1200)
-    assert agent.get_history() == before
+    message = "word " * 1200
+    for _ in range(2):  # asked for or not: a summary would make no room for it, so none is written
+        with pytest.raises(
+            ContextFullError, match=f"{len(agent._prompt_tokens(message))} tokens .* 42 messages .* 1024"
+        ):
+            agent.generate(message)
+        assert agent.get_history() == before
+        agent.summarization.trigger()
 
 
 def test_nothing_to_summarize_is_no_reason(talk):
@@ -307,9 +312,9 @@ def test_templates_that_want_turns_to_alternate(tiny_path):
         assert summaries >= 3
 
 
-def converse(model, turns):
+def converse(model, turns, max_tokens):
     """Talks for so many turns and gives how many of them summarized."""
-    agent = Agent(model, "Be brief.", temperature=1.0, max_tokens=24)
+    agent = Agent(model, "Be brief.", temperature=1.0, max_tokens=max_tokens)
     summaries = 0
     for number in range(turns):
         response = agent.run(LINE.format(number), seed=number)
@@ -320,12 +325,12 @@ def converse(model, turns):
 
 
 def test_hundreds_of_turns_never_overflow(small):
-    assert converse(small, 300) >= 10
+    assert converse(small, 300, 24) >= 10
 
 
 @pytest.mark.slow
 def test_ten_thousand_turns_never_overflow(small):
-    assert converse(small, 10_000) >= 300
+    assert converse(small, 10_000, 6) >= 200
 
 
 def test_many_conversations_at_once_never_overflow(small):

@@ -17,7 +17,9 @@ with Model.from_local(model, threads=1, context_size=256) as loaded:
         agent = Agent(loaded)
         agent.enable_builtin_todo(path)
         for i in range(count):
-            print(agent.todos.add(f"{number}-{i}").id, flush=True)
+            line = f"{agent.todos.add(f'{number}-{i}').id}\\n"
+            sys.stdout.write(line)  # print() writes twice: another thread's line may come between
+            sys.stdout.flush()
     workers = [threading.Thread(target=add, args=(n,)) for n in range(threads)]
     print("ready", flush=True)
     for worker in workers: worker.start()

@@ -47,7 +47,7 @@ def test_an_example_runs(name, model, model_path, tmp_path, monkeypatch):
     (tmp_path / "models").mkdir()
     for link in (tmp_path / "model.gguf", tmp_path / "models" / model_path.name):
         link.symlink_to(model_path)
-    agent = Agent(model, "You are a helpful assistant.", temperature=0, max_tokens=64)
+    agent = Agent(model, "You are a helpful assistant.", temperature=0, max_tokens=256)
     agent.add_message("user", "Hi")
     agent.add_message("assistant", "Hello!")
     if name != "Agent.get_history":

@@ -48,6 +48,7 @@ def test_equal_beginnings_are_prefilled_once(model_path):
         assert Agent(fresh, LONG_PROMPT, max_tokens=1).run("Is 97 prime?").usage.cached_tokens >= shared
 
 
+@pytest.mark.slow
 def test_more_agents_than_the_context_holds(small, solo):
     """Sequences are given up and computed again, and nobody notices it in the text."""
     questions = [f"Tell me a story about the number {number}." for number in range(20)]
@@ -60,6 +61,7 @@ def test_more_agents_than_the_context_holds(small, solo):
     solo.check(questions, answers)
 
 
+@pytest.mark.slow
 def test_running_out_of_room_sets_others_back(small):
     """Answers that grow beyond the context together: all end, one after the other where needed."""
     agents = [Agent(small, temperature=1.0, seed=number, max_tokens=150) for number in range(6)]
@@ -82,6 +84,7 @@ def test_a_context_that_one_answer_fills(model_path):
         assert answer.usage.prompt_tokens + answer.usage.completion_tokens >= 256
 
 
+@pytest.mark.slow
 def test_a_long_prompt_does_not_stall_the_others(model):
     """While 3,000 tokens come in, an agent that answers goes on getting its tokens."""
     talker = Agent(model, temperature=1.0, seed=3, max_tokens=400)

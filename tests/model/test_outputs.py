@@ -266,9 +266,8 @@ def test_calibration_divides_out_what_labels_get_anyway(api, greedy):
     agent = greedy()
     labels = ["positive", "negative", "zebra crossing"]
     empty = api.classify(agent, "N/A", labels)
-    assert list(empty.probabilities.values()) == pytest.approx(
-        [1 / 3] * 3, abs=0.12
-    )  # labels scored together differ a little from batch to batch
+    # Both texts are the same: each label gets a third, but for what a batch's shape does to a label of several tokens.
+    assert list(empty.probabilities.values()) == pytest.approx([1 / 3] * 3, abs=0.2)
     raw = api.classify(agent, "N/A", labels, calibrate=False)
     assert max(raw.probabilities.values()) > 0.4
 

@@ -5,6 +5,7 @@ The model is tiny and its weights are random: it means nothing that it says, so 
 
 from typing import List, Literal
 
+import pytest
 from pydantic import BaseModel, Field
 from typing_extensions import Annotated
 
@@ -74,6 +75,7 @@ def forced_call_and_typed_result(agent):
     assert isinstance(response.output, Verdict)
 
 
+@pytest.mark.slow
 def test_every_bundled_template_holds_a_model_that_means_nothing(templates, marked_path):
     def check(agent):
         typed_result(agent)

@@ -2,7 +2,10 @@
 
 import subprocess
 
+import pytest
 
+
+@pytest.mark.slow
 def test_every_bundled_template_round_trips(tool, templates, marked_path):
     """Nothing is lost on the way to the model, and calls as the template writes them come back, one or several."""
     assert len(templates) >= 60
