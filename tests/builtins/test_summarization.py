@@ -337,7 +337,7 @@ def test_many_conversations_at_once_never_overflow(small):
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(4) as pool:
-        assert all(count >= 1 for count in pool.map(lambda _: converse(small, 40), range(4)))
+        assert all(count >= 1 for count in pool.map(lambda _: converse(small, 40, 24), range(4)))
 
 
 def test_the_smallest_context(tiny_path):
