@@ -7,11 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from http_server import Server, replying
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
 EXPECTED = {
     "async_streaming.py": ["Ann got ", "Paris", "Ben got ", "Tokyo", "Cleo got ", "Cairo", "Berlin"],
     "basic_chat.py": ["Paris", "5 messages, "],
+    "builtin_tools.py": [
+        'todo_list gave: [{"id":1,"text":"Buy milk"',
+        "done: ['Buy milk']",
+        "mat.",
+        "summarized: True",
+    ],
+    "multi_agent.py": ["the lead asks with {'country': ", "the geographer says: ", "the poet says: "],
     "structured_output.py": ["{'title': ", " is a ", "sure of the genre: ", " colors: ", "happy: ", "sad: "],
     "tool_calling.py": [
         "weather is called with {'city': ",
@@ -28,8 +36,11 @@ def run(example, model):
     )
 
 
+OTHERS = ["remote_api.py", "testing_your_agent.py"]  # those that need no model here
+
+
 def test_every_example_is_tested():
-    assert sorted(path.name for path in FOLDER.glob("*.py")) == sorted(EXPECTED)
+    assert sorted(path.name for path in FOLDER.glob("*.py")) == sorted([*EXPECTED, *OTHERS])
 
 
 @pytest.mark.parametrize("example", sorted(EXPECTED))
@@ -47,3 +58,33 @@ def test_an_example_tells_of_a_wrong_model(example):
     assert result.returncode == 1
     assert "did you mean 'smollm2'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_example_with_a_server():
+    server = Server(*replying("The capital of France is Paris.", '{"name": "Paris", "country": "France"}'))
+    try:
+        result = subprocess.run(
+            [sys.executable, "-W", "error", str(FOLDER / "remote_api.py"), server.url, "qwen3"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    finally:
+        server.close()
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "The capital of France is Paris.\nParis is in France\n"
+
+
+def test_the_example_with_a_server_tells_that_nobody_is_there():
+    result = run("remote_api.py", "http://127.0.0.1:9/v1")
+    assert result.returncode == 1
+    assert "127.0.0.1" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("how", [[], ["-m", "pytest", "-q", "-p", "no:cacheprovider"]], ids=["script", "pytest"])
+def test_the_tests_of_an_agent_pass(how):
+    command = [sys.executable, *how, str(FOLDER / "testing_your_agent.py")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count("passed") == (1 if how else 3)

@@ -28,7 +28,7 @@ def expected_output(block):
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
 def test_a_python_block_runs(number, model_path, tmp_path):
-    assert '"smollm2"' in PYTHON[number], "a block names its model"
+    assert '"smollm2"' in PYTHON[number] or "ScriptedModel" in PYTHON[number], "a block names its model"
     script = PYTHON[number].replace('"smollm2"', repr(str(model_path)))
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, cwd=str(tmp_path), timeout=120
