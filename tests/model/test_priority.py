@@ -1,8 +1,5 @@
 """Who goes first when not all can, and how many may wait."""
 
-import threading
-import time
-
 import pytest
 
 from luup_agent import Agent, BusyError, InvalidParamError, Model
@@ -15,35 +12,25 @@ def narrow(tiny_path):
         yield model
 
 
-def wait_for(condition):
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+def story(model, priority=0):
+    """A run that ends only when it is closed, as far as these tests go."""
+    return Agent(model, max_tokens=1500, temperature=1.0, priority=priority).generate_stream("Tell me a story.")
 
 
 def test_the_higher_priority_goes_first(narrow):
-    finished = []
-
-    def ask(name, priority):
-        Agent(narrow, max_tokens=4, priority=priority).run("Hello")
-        finished.append(name)
-
-    busy = Agent(narrow, max_tokens=1500, temperature=1.0).generate_stream("Tell me a story.")
+    busy = story(narrow)
     next(busy)
-    threads = []
-    for name, priority in (("low", -5), ("normal", 0), ("high", 7)):
-        threads.append(threading.Thread(target=ask, args=(name, priority)))
-        threads[-1].start()
-        wait_for(lambda: narrow.stats().runs_waiting == len(threads))
-    busy.close()
-    for thread in threads:
-        thread.join()
-    assert finished == ["high", "normal", "low"]
+    low, normal, high = (story(narrow, priority) for priority in (-5, 0, 7))
+    assert narrow.stats().runs_waiting == 3
+    for before, runs, still_waiting in ((busy, high, 2), (high, normal, 1), (normal, low, 0)):
+        before.close()
+        next(runs)
+        assert narrow.stats().runs_waiting == still_waiting
+    low.close()
 
 
 def test_one_more_than_may_wait_is_refused_at_once(narrow):
-    busy = Agent(narrow, max_tokens=1500, temperature=1.0).generate_stream("Tell me a story.")
+    busy = story(narrow)
     next(busy)
     waiting = [Agent(narrow, max_tokens=1).generate_stream("Hello") for _ in range(3)]
     refused = Agent(narrow, max_tokens=1)
