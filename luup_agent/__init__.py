@@ -10,12 +10,9 @@ Example:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
-from luup_agent.agent import Agent
-from luup_agent.builtin_tools import Note, Notes, Summarization, SummarizationStatus, Todo, Todos
-from luup_agent.classify import Classification
-from luup_agent.devices import BackendInfo, CpuVariant, DeviceInfo, backends, cpu_variant, devices, llama_version
 from luup_agent.errors import (
     ApprovalRequiredError,
     BackendInitError,
@@ -44,32 +41,36 @@ from luup_agent.errors import (
     UnsupportedError,
     check_error,
 )
-from luup_agent.messages import (
-    AgentResponse,
-    ContextUsage,
-    DoneEvent,
-    Event,
-    Message,
-    PartialEvent,
-    ProgressEvent,
-    ReasoningEvent,
-    RetryEvent,
-    SummaryEvent,
-    TextEvent,
-    Timings,
-    ToolCall,
-    ToolCallEvent,
-    ToolResult,
-    ToolResultEvent,
-    Usage,
-)
-from luup_agent.model import MemoryEstimate, Model, ModelInfo, ModelStats
-from luup_agent.sampling import RunOptions
-from luup_agent.tool_context import ModelRetry, RunContext
-from luup_agent.tools import Tool, tool
 
 if TYPE_CHECKING:
+    from luup_agent.agent import Agent
     from luup_agent.async_run import AsyncEventStream, AsyncTextStream
+    from luup_agent.builtin_tools import Note, Notes, Summarization, SummarizationStatus, Todo, Todos
+    from luup_agent.classify import Classification
+    from luup_agent.hardware import BackendInfo, CpuVariant, DeviceInfo, backends, cpu_variant, devices, llama_version
+    from luup_agent.messages import (
+        AgentResponse,
+        ContextUsage,
+        DoneEvent,
+        Event,
+        Message,
+        PartialEvent,
+        ProgressEvent,
+        ReasoningEvent,
+        RetryEvent,
+        SummaryEvent,
+        TextEvent,
+        Timings,
+        ToolCall,
+        ToolCallEvent,
+        ToolResult,
+        ToolResultEvent,
+        Usage,
+    )
+    from luup_agent.model import MemoryEstimate, Model, ModelInfo, ModelStats
+    from luup_agent.sampling import RunOptions
+    from luup_agent.tool_context import ModelRetry, RunContext
+    from luup_agent.tools import Tool, tool
 
     __version__: str
 
@@ -146,29 +147,66 @@ __all__ = [
     "tool",
 ]
 
+# Modules that are imported when one of their names is first asked for: pydantic's models take time to make, and who
+# needs an exception, or the help of the command line, does not wait for them.
+_LATER: Dict[str, Tuple[str, ...]] = {
+    "agent": ("Agent",),
+    "async_run": ("AsyncEventStream", "AsyncTextStream"),
+    "builtin_tools": ("Note", "Notes", "Summarization", "SummarizationStatus", "Todo", "Todos"),
+    "classify": ("Classification",),
+    "hardware": ("BackendInfo", "CpuVariant", "DeviceInfo", "backends", "cpu_variant", "devices", "llama_version"),
+    "messages": (
+        "AgentResponse",
+        "ContextUsage",
+        "DoneEvent",
+        "Event",
+        "Message",
+        "PartialEvent",
+        "ProgressEvent",
+        "ReasoningEvent",
+        "RetryEvent",
+        "SummaryEvent",
+        "TextEvent",
+        "Timings",
+        "ToolCall",
+        "ToolCallEvent",
+        "ToolResult",
+        "ToolResultEvent",
+        "Usage",
+    ),
+    "model": ("MemoryEstimate", "Model", "ModelInfo", "ModelStats"),
+    "sampling": ("RunOptions",),
+    "tool_context": ("ModelRetry", "RunContext"),
+    "tools": ("Tool", "tool"),
+}
+_MODULES = {name: module for module, names in _LATER.items() for name in names}
+
+
+def _adopt(value: Any) -> Any:
+    """Lets a public class or function say where users import it from; tracebacks show it."""
+    if getattr(value, "__module__", "").startswith("luup_agent."):
+        setattr(value, "__module__", __name__)  # noqa: B010
+    return value
+
 
 def __getattr__(name: str) -> Any:
-    """Gives what is too dear to be made at import."""
+    """Gives a public name from the module that has it."""
     if name == "__version__":
         from importlib import metadata
 
         value: Any = metadata.version("luup-agent")
-    elif name in ("AsyncEventStream", "AsyncTextStream"):
-        from luup_agent import async_run
-
-        value = getattr(async_run, name)
+    elif name in _MODULES:
+        value = _adopt(getattr(import_module(f"luup_agent.{_MODULES[name]}"), name))
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
     return value
 
 
-def _adopt() -> None:
-    """Lets the public names say where users import them from; tracebacks show it."""
-    for name in __all__:
-        value = globals().get(name)
-        if getattr(value, "__module__", "").startswith("luup_agent."):
-            setattr(value, "__module__", __name__)  # noqa: B010
+def __dir__() -> List[str]:
+    """The public names, and what is in this module."""
+    return sorted({*globals(), *__all__})
 
 
-_adopt()
+for _name in __all__:
+    _adopt(globals().get(_name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import Callable, Iterator, NamedTuple
 
 __all__ = ["ENTRY_POINTS", "Plugin", "find_plugins"]
@@ -31,6 +30,8 @@ def find_plugins() -> Iterator[Plugin]:
         >>> [plugin.package for plugin in find_plugins()]
         []
     """
+    from importlib import metadata  # takes longer to import than most of this package
+
     seen = set()
     for distribution in metadata.distributions():
         for point in distribution.entry_points:
