@@ -135,7 +135,10 @@ void Engine::disown(uint64_t owner) {
         if (closed_ || closing_) {
             return;
         }
-        tasks_.push_back([this, owner] { sequences_->disown(owner); });
+        tasks_.push_back([this, owner] {
+            computed_.erase(owner);
+            sequences_->disown(owner);
+        });
     }
     wakeup_.notify_one();
 }
@@ -341,6 +344,8 @@ bool Engine::admit_one(Waiting & waiting) {
         }
     }
     std::unique_ptr<Active> & active   = waiting.resumed ? waiting.resumed : fresh;
+    const auto                earlier  = computed_.find(completion.owner);
+    const size_t              before   = fresh ? earlier == computed_.end() ? 0 : common_prefix(earlier->second, active->tokens) : active->computed;
     Sequence *                sequence = sequences_->acquire(completion.owner, active->tokens);
     if (!sequence) {
         return false;
@@ -356,6 +361,8 @@ bool Engine::admit_one(Waiting & waiting) {
         active->metrics.cached_tokens = static_cast<int32_t>(sequence->tokens.size());
         totals_.tokens_cached += sequence->tokens.size();
     }
+    const size_t again = std::min(before, active->tokens.size() - 1);  // the last token is decoded for its logits
+    active->metrics.recomputed_tokens += static_cast<int32_t>(again - std::min(again, sequence->tokens.size()));
     active->sequence = sequence;
     active->order    = ++admissions_;
     const auto lower = [&](const auto & a) { return a->completion->priority < completion.priority; };
@@ -444,6 +451,9 @@ void Engine::end(Active & active, luup_finish_reason reason, const Failure & fai
     }
     if (!active.draft.empty()) {
         sequences_->rollback(*active.sequence);
+    }
+    if (active.completion->owner != 0 && active.completion->score_from == 0) {
+        computed_[active.completion->owner] = active.sequence->tokens;
     }
     const bool scored = active.completion->score_from > 0 && sequences_->owned(active.completion->owner) > 1;  // one is enough to keep the prompt warm
     if (scored || failure.code == LUUP_ERROR_INFERENCE_FAILED || failure.code == LUUP_ERROR_INTERNAL) {

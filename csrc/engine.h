@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 struct ggml_threadpool;
@@ -29,6 +30,7 @@ using Clock = std::chrono::steady_clock;
 struct Metrics {
     int32_t prompt_tokens       = 0;
     int32_t cached_tokens       = 0;
+    int32_t recomputed_tokens   = 0;  // of what had to be prefilled, what the owner had computed before
     int32_t answer_tokens       = 0;
     double  queue_seconds       = 0;
     double  prefill_seconds     = 0;
@@ -142,11 +144,12 @@ class Engine {
         std::vector<llama_token>    draft;  // in the batch under way, behind the token that `output` is the row of
         Metrics                     metrics;
         Clock::time_point           admitted, first_token, last_token;
-        uint64_t                    order  = 0;      // of admission
-        size_t                      keep   = 0;  // when the sequence has so many tokens, they go to the prefix cache
-        int32_t                     queued = 0;  // tokens in the batch under way
-        int32_t                     output = -1;  // index in the batch of the row to sample from
-        int32_t                     scored = -1;  // index in the batch of the first row to score from; the last is the batch's last of this one
+        uint64_t                    order    = 0;      // of admission
+        size_t                      keep     = 0;  // when the sequence has so many tokens, they go to the prefix cache
+        size_t                      computed = 0;  // tokens that the sequence had when it was set back
+        int32_t                     queued   = 0;  // tokens in the batch under way
+        int32_t                     output   = -1;  // index in the batch of the row to sample from
+        int32_t                     scored   = -1;  // index in the batch of the first row to score from; the last is the batch's last of this one
 
         size_t pending() const { return tokens.size() - sequence->tokens.size(); }
         bool   decoding() const { return pending() == 1; }
@@ -213,14 +216,16 @@ class Engine {
     std::vector<std::unique_ptr<Active>> active_;  // the highest priority first, the oldest first within one
     std::deque<Waiting>                  waiting_;
     std::vector<Active *>                in_batch_;
-    Completion::Choice                   choice_;  // of sample(), kept for its memory
-    int32_t                              n_outputs_       = 0;  // rows of logits that the batch asks for
-    uint64_t                             admissions_      = 0;
-    uint64_t                             seen_interrupts_ = 0;
-    luup_model_stats                     totals_          = {};  // what publish_stats() shows as stats_
-    DecodeTimes                          times_;
-    std::shared_ptr<PrefixCache>         prefixes_;
-    bool                                 abortable_ = false;  // the batch under way is a prefill: worth aborting
+    // What each agent's last turn left computed. A context that is full, or that can't be cut where a prompt goes another way, may not have it any more.
+    std::unordered_map<uint64_t, std::vector<llama_token>> computed_;
+    Completion::Choice                                     choice_;  // of sample(), kept for its memory
+    int32_t                                                n_outputs_       = 0;  // rows of logits that the batch asks for
+    uint64_t                                               admissions_      = 0;
+    uint64_t                                               seen_interrupts_ = 0;
+    luup_model_stats                                       totals_          = {};  // what publish_stats() shows as stats_
+    DecodeTimes                                            times_;
+    std::shared_ptr<PrefixCache>                           prefixes_;
+    bool                                                   abortable_ = false;  // the batch under way is a prefill: worth aborting
 
     // Shared.
     std::atomic<uint64_t>                   interrupts_{ 0 };

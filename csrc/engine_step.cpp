@@ -185,6 +185,7 @@ bool Engine::make_room(size_t n) {
 void Engine::preempt() {
     std::unique_ptr<Active> active = std::move(active_.back());
     active_.pop_back();
+    active->computed = active->sequence->tokens.size();
     sequences_->release(*active->sequence);
     active->sequence                       = nullptr;
     std::shared_ptr<Completion> completion = active->completion;

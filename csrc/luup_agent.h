@@ -601,6 +601,7 @@ typedef struct luup_event {
     int32_t            model_index;     /* of a COMPLETION_REQUEST: which of a fallback's models is asked; else 0 */
     const char *       arguments;       /* of a TOOL_RESULT; else "" */
     bool               is_error;        /* of a TOOL_RESULT: text tells why the call failed */
+    int32_t            recomputed_tokens; /* of the prompt, those that the agent's last turns had computed already, and that were not kept */
 } luup_event;
 
 /* Begins to answer `message` (NULL: answers the history as it stands, which must end with a user message, with tool results, or with

@@ -25,6 +25,7 @@ double seconds_since(Clock::time_point start) {
 void add(Metrics & sum, const Metrics & m) {
     sum.prompt_tokens += m.prompt_tokens;
     sum.cached_tokens += m.cached_tokens;
+    sum.recomputed_tokens += m.recomputed_tokens;
     sum.answer_tokens += m.answer_tokens;
     sum.queue_seconds += m.queue_seconds;
     sum.prefill_seconds += m.prefill_seconds;
@@ -472,6 +473,7 @@ void Run::next(int32_t timeout_ms, luup_event * event) {
         event->finish_reason       = reason_;
         event->prompt_tokens       = metrics_.prompt_tokens;
         event->cached_tokens       = metrics_.cached_tokens;
+        event->recomputed_tokens   = metrics_.recomputed_tokens;
         event->answer_tokens       = metrics_.answer_tokens;
         event->queue_seconds       = metrics_.queue_seconds;
         event->prefill_seconds     = metrics_.prefill_seconds;

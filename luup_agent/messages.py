@@ -204,6 +204,9 @@ class Timings(_Frozen):
         total_seconds: From the start to the end.
         prefill_tokens: Computed in `prefill_seconds`: the prompt without what was cached.
         decode_tokens: Decoded in `decode_seconds`: the answer without its first token.
+        recomputed_tokens: Of `prefill_tokens`, those that this agent's last turns had computed already. The context had
+            no room for them any more, or the model can't keep them where a conversation goes another way (sliding
+            windows, recurrent models).
     """
 
     queue_seconds: float
@@ -213,6 +216,7 @@ class Timings(_Frozen):
     total_seconds: float
     prefill_tokens: int
     decode_tokens: int
+    recomputed_tokens: int = 0
 
     @property
     def prefill_tokens_per_second(self) -> float:

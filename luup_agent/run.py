@@ -324,6 +324,7 @@ class Run:
                 total_seconds=counts["total_seconds"],
                 prefill_tokens=prompt - cached,
                 decode_tokens=max(answer - 1, 0),
+                recomputed_tokens=counts["recomputed_tokens"],
             ),
             finish_reason=self.native.finish_reason(),
             tool_calls=self.calls.calls(),

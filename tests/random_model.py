@@ -1,5 +1,6 @@
-"""Models of one layer and random weights: with the vocabulary of another, and the control tokens of many templates."""
+"""Small models of random weights, of several kinds: with the vocabulary of another, and the markers of templates."""
 
+import functools
 import re
 
 # What templates write as control tokens: <|name|> (also with wide bars), <|name>, <name|>, [NAME], and a few tags.
@@ -14,13 +15,35 @@ _TAG = re.compile(r"</?[a-z_:]+>")
 
 _CONTROL, _USER_DEFINED = 3, 4  # llama_token_type
 
+WIDTH, WIDE = 32, 64
+HEADS, HEAD = 4, 8
+WINDOW = 64  # tokens that the sliding layers of a "gemma3" see
+_INNER, _STATE, _RANK, _KERNEL = 2 * WIDTH, 8, 4, 4  # of "mamba"
+
+_ATTENTION = {
+    "feed_forward_length": WIDE,
+    "attention.head_count": HEADS,
+    "attention.head_count_kv": HEADS,
+    "rope.dimension_count": HEAD,
+}
 _NUMBERS = {
-    "embedding_length": 32,
-    "block_count": 1,
-    "feed_forward_length": 64,
-    "attention.head_count": 4,
-    "attention.head_count_kv": 4,
-    "rope.dimension_count": 8,
+    "llama": {"block_count": 1, **_ATTENTION},
+    "gemma3": {  # five layers with a sliding window, one without
+        "block_count": 6,
+        **_ATTENTION,
+        "attention.key_length": HEAD,
+        "attention.value_length": HEAD,
+        "attention.sliding_window": WINDOW,
+    },
+    "mamba": {
+        "block_count": 2,
+        "feed_forward_length": 0,
+        "attention.head_count": 0,
+        "ssm.conv_kernel": _KERNEL,
+        "ssm.inner_size": _INNER,
+        "ssm.state_size": _STATE,
+        "ssm.time_step_rank": _RANK,
+    },
 }
 
 
@@ -29,29 +52,39 @@ def markers(sources):
     return sorted({match for source in sources for match in _MARKER.findall(source)} | set(_COMPOSED))
 
 
-def write(gguf, numpy, source, target, names=(), context=8192, closing='"]}'):
+@functools.lru_cache(maxsize=4)  # reading it takes longer than all the rest
+def _vocabulary(gguf, source):
+    fields = gguf.GGUFReader(str(source)).fields
+    return {
+        name: [bytes(field.parts[index]) for index in field.data]
+        for name, field in fields.items()
+        if name.startswith("tokenizer.")
+    }
+
+
+def write(gguf, numpy, source, target, names=(), context=8192, closing='"]}', kind="llama"):
     """Writes a model of random weights with the tokenizer of the file `source` and the control tokens `names` besides.
+
+    Its kind: "llama" has one layer, "gemma3" sliding windows, "mamba" one state for all that it read.
 
     Tags are user-defined tokens, as in the vocabularies that have them. The model says anything that it is allowed to
     say, about as likely, but likes what has one of `closing`: without that every string would go on to its bound. The
     first number of its state is the same for all tokens, and weighed by that liking.
     """
-    fields = gguf.GGUFReader(str(source)).fields
+    vocabulary = _vocabulary(gguf, source)
 
     def values(name):
-        field = fields[f"tokenizer.{name}"]
-        return [bytes(field.parts[index]) for index in field.data]
+        return vocabulary[f"tokenizer.{name}"]
 
     tokens = [text.decode("utf-8") for text in values("ggml.tokens")]
     kinds = [int.from_bytes(kind, "little") for kind in values("ggml.token_type")]
     for name in sorted(set(names) - set(tokens)):
         tokens.append(name)
         kinds.append(_USER_DEFINED if _TAG.fullmatch(name) else _CONTROL)
-    writer = gguf.GGUFWriter(str(target), "llama")
-    writer.add_uint32("llama.context_length", context)
-    for name, number in _NUMBERS.items():
-        writer.add_uint32(f"llama.{name}", number)
-    writer.add_float32("llama.attention.layer_norm_rms_epsilon", 1e-5)
+    writer = gguf.GGUFWriter(str(target), kind)
+    for name, number in {"context_length": context, "embedding_length": WIDTH, **_NUMBERS[kind]}.items():
+        writer.add_uint32(f"{kind}.{name}", number)
+    writer.add_float32(f"{kind}.attention.layer_norm_rms_epsilon", 1e-5)
     writer.add_tokenizer_model("gpt2")
     writer.add_string("tokenizer.ggml.pre", values("ggml.pre")[0].decode())
     writer.add_token_list(tokens)
@@ -63,7 +96,6 @@ def write(gguf, numpy, source, target, names=(), context=8192, closing='"]}'):
     writer.add_bool("tokenizer.ggml.add_space_prefix", False)
     writer.add_string("tokenizer.chat_template", values("chat_template")[0].decode("utf-8"))
 
-    width, wide = _NUMBERS["embedding_length"], _NUMBERS["feed_forward_length"]
     random = numpy.random.default_rng(1)
 
     def add(name, *shape, scale=1.0, first=None):
@@ -72,17 +104,50 @@ def write(gguf, numpy, source, target, names=(), context=8192, closing='"]}'):
             weights[:, 0] = first
         writer.add_tensor(name, weights.astype(numpy.float32))
 
+    def add_ones(name, *shape):
+        writer.add_tensor(name, numpy.ones(shape, numpy.float32))
+
     likes = [1.5 if any(mark in text for mark in closing) else 0.0 for text in tokens]
-    add("token_embd.weight", len(tokens), width, first=3.0)
-    add("output.weight", len(tokens), width, scale=0.25, first=numpy.array(likes))
-    for name in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"):
-        writer.add_tensor(f"{name}.weight", numpy.ones(width, numpy.float32))
-    for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
-        add(f"blk.0.{name}.weight", width, width, scale=0.15)
-    for name in ("ffn_gate", "ffn_up"):
-        add(f"blk.0.{name}.weight", wide, width, scale=0.15)
-    add("blk.0.ffn_down.weight", width, wide, scale=0.15)
+    add("token_embd.weight", len(tokens), WIDTH, first=3.0)
+    add("output.weight", len(tokens), WIDTH, scale=0.25, first=numpy.array(likes))
+    add_ones("output_norm.weight", WIDTH)
+    for layer in range(_NUMBERS[kind]["block_count"]):
+        _LAYERS[kind](f"blk.{layer}", add, add_ones)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _llama_layer(block, add, add_ones):
+    for name in ("attn_norm", "ffn_norm"):
+        add_ones(f"{block}.{name}.weight", WIDTH)
+    for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+        add(f"{block}.{name}.weight", WIDTH, WIDTH, scale=0.15)
+    for name in ("ffn_gate", "ffn_up"):
+        add(f"{block}.{name}.weight", WIDE, WIDTH, scale=0.15)
+    add(f"{block}.ffn_down.weight", WIDTH, WIDE, scale=0.15)
+
+
+def _gemma3_layer(block, add, add_ones):
+    _llama_layer(block, add, add_ones)
+    for name in ("post_attention_norm", "post_ffw_norm"):
+        add_ones(f"{block}.{name}.weight", WIDTH)
+    for name in ("attn_q_norm", "attn_k_norm"):
+        add_ones(f"{block}.{name}.weight", HEAD)
+
+
+def _mamba_layer(block, add, add_ones):
+    add_ones(f"{block}.attn_norm.weight", WIDTH)
+    add(f"{block}.ssm_in.weight", 2 * _INNER, WIDTH, scale=0.15)
+    add(f"{block}.ssm_conv1d.weight", _INNER, _KERNEL, scale=0.3)
+    add(f"{block}.ssm_conv1d.bias", _INNER, scale=0.1)
+    add(f"{block}.ssm_x.weight", _RANK + 2 * _STATE, _INNER, scale=0.15)
+    add(f"{block}.ssm_dt.weight", _INNER, _RANK, scale=0.15)
+    add(f"{block}.ssm_dt.bias", _INNER, scale=0.1)
+    add(f"{block}.ssm_a", _INNER, _STATE, first=-1.0, scale=0.01)
+    add_ones(f"{block}.ssm_d", _INNER)
+    add(f"{block}.ssm_out.weight", WIDTH, _INNER, scale=0.15)
+
+
+_LAYERS = {"llama": _llama_layer, "gemma3": _gemma3_layer, "mamba": _mamba_layer}
