@@ -25,7 +25,7 @@ from luup_agent import Model, catalog
 OURS, LLAMA, SERVER = "luup-agent", "llama-cpp-python", "xllamacpp"
 CACHED = f"{OURS}, prefix on disk"
 SLOTS = 16
-CONTEXT = 16384
+CONTEXT = 24576  # tokens; the server gives each slot a part of its own, which the shared prompt has to fit into
 
 
 class Side:

@@ -1,4 +1,4 @@
-"""The work that `sides.py` gives each library, and what it answers. Runs in that library's own interpreter.
+"""The work that `compare.py` gives each library, and what it answers. Runs in that library's own interpreter.
 
     python side_work.py LIBRARY MODEL THREADS CONTEXT SLOTS
 
@@ -86,6 +86,8 @@ class XLlamaCpp(Side):
         if schema:
             request["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
         result = self._server.handle_chat_completions(request)
+        if "choices" not in result:
+            raise RuntimeError(result)
         return result["choices"][0]["message"]["content"], result["usage"]["completion_tokens"]
 
     def stream(self, messages, max_tokens):
