@@ -374,10 +374,13 @@ bool Engine::admit_one(Waiting & waiting) {
 void Engine::load_prefix(Active & active, Sequence & sequence) {
     const size_t length = active.completion->prefix;
     active.keep         = 0;
-    if (!prefixes_ || length <= sequence.tokens.size() + prefix_worth_loading) {
+    if (!keeps_prefixes() || length <= sequence.tokens.size() + prefix_worth_loading) {
         return;
     }
-    const auto stored = prefixes_->find({ active.tokens.begin(), active.tokens.begin() + static_cast<std::ptrdiff_t>(length) });
+    std::optional<StoredSequence> stored;
+    if (prefixes_) {
+        stored = prefixes_->find({ active.tokens.begin(), active.tokens.begin() + static_cast<std::ptrdiff_t>(length) });
+    }
     if (!stored) {
         active.keep = length;
     } else if (sequences_->load(sequence, *stored)) {
@@ -387,8 +390,13 @@ void Engine::load_prefix(Active & active, Sequence & sequence) {
 
 void Engine::keep_prefix(Active & active) {
     active.keep = 0;
-    if (auto copy = sequences_->copy_of(*active.sequence)) {
-        prefixes_->put(std::move(*copy));
+    if (!sequences_->can_shorten()) {
+        sequences_->keep(*active.sequence);
+    }
+    if (prefixes_) {
+        if (auto copy = sequences_->copy_of(*active.sequence)) {
+            prefixes_->put(std::move(*copy));
+        }
     }
 }
 

@@ -63,7 +63,7 @@ class Completion {
     virtual void on_end(luup_finish_reason reason, const Failure & failure, const Metrics & metrics) = 0;
 
     std::vector<llama_token>         prompt;  // never empty
-    size_t                           prefix     = 0;  // the prompt's first tokens that other conversations begin with too; 0 = not to be kept on disk
+    size_t                           prefix     = 0;  // the prompt's first tokens that other conversations begin with too; 0 = not to be kept
     size_t                           score_from = 0;  // > 0: nothing is generated, but the prompt's tokens from there on are scored
     Sampling                         sampling;
     uint64_t                         owner    = 0;  // the agent, whose sequence is kept warm
@@ -128,7 +128,7 @@ class Engine {
     int32_t context_size() const { return n_ctx_; }
 
     // Whether it makes use of Completion::prefix.
-    bool keeps_prefixes() const { return prefixes_ != nullptr; }
+    bool keeps_prefixes() const { return prefixes_ != nullptr || !sequences_->can_shorten(); }
 
   private:
     // A completion that has a sequence.
@@ -145,7 +145,7 @@ class Engine {
         Metrics                     metrics;
         Clock::time_point           admitted, first_token, last_token;
         uint64_t                    order    = 0;      // of admission
-        size_t                      keep     = 0;  // when the sequence has so many tokens, they go to the prefix cache
+        size_t                      keep     = 0;  // when the sequence has so many tokens, they are kept for others
         size_t                      computed = 0;  // tokens that the sequence had when it was set back
         int32_t                     queued   = 0;  // tokens in the batch under way
         int32_t                     output   = -1;  // index in the batch of the row to sample from

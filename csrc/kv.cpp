@@ -72,9 +72,10 @@ Sequence * SequencePool::acquire(uint64_t owner, const std::vector<llama_token> 
     Sequence * donor  = best_donor(owner, tokens, length);
     Sequence * chosen = nullptr;
 
-    // The owner's own parked sequence is continued in place, and so is one without an owner that is used to its end.
+    // The owner's own parked sequence is continued in place, and so is one without an owner that is used to its end, where the next one could cut it to
+    // that again.
     for (Sequence & s : sequences_) {
-        const bool own = owner != 0 && s.owner == owner, orphan = s.owner == 0 && s.tokens.size() == length;
+        const bool own = owner != 0 && s.owner == owner, orphan = partial_ && s.owner == 0 && s.tokens.size() == length;
         if (!s.active && !s.tokens.empty() && (own || orphan) && length > 0 && reusable(s, owner, tokens) == length) {
             chosen = &s;
             break;
@@ -99,12 +100,22 @@ Sequence * SequencePool::acquire(uint64_t owner, const std::vector<llama_token> 
         truncate(*chosen, length);
     } else if (donor) {
         copy(*donor, *chosen, length);
+        donor->used = donor->owner == 0 ? ++clock_ : donor->used;
     }
     chosen->owner  = owner;
     chosen->active = true;
     chosen->used   = ++clock_;
     restore(*chosen, tokens);
     return chosen;
+}
+
+void SequencePool::keep(const Sequence & sequence) {
+    const auto empty = std::find_if(sequences_.begin(), sequences_.end(), [](const Sequence & s) { return !s.active && s.tokens.empty(); });
+    if (empty != sequences_.end()) {
+        copy(sequence, *empty, sequence.tokens.size());
+        empty->owner = 0;
+        empty->used  = ++clock_;
+    }
 }
 
 // Gets what RAM holds of `tokens` into an active sequence that holds less of them.
@@ -309,8 +320,11 @@ void SequencePool::disown(uint64_t owner) {
     for (Sequence & s : sequences_) {
         if (s.owner == owner && !s.active) {
             s.owner = 0;
+            if (!partial_) {
+                release(s);  // what it said goes on as nobody else's does; what it began with was kept
+            }
         }
-        if (s.owner == 0 && !s.active && !s.tokens.empty()) {
+        if (partial_ && s.owner == 0 && !s.active && !s.tokens.empty()) {
             orphans.push_back(&s);
         }
     }

@@ -41,6 +41,9 @@ class SequencePool {
     // Whether shorten() can cut anywhere: not where a model keeps one state for all that it read.
     bool can_shorten() const { return partial_; }
 
+    // Parks a copy of an active sequence, for others that begin alike. Needed where it can't be cut to that later. Nothing has to leave for it.
+    void keep(const Sequence & sequence);
+
     // Cuts an active sequence to at most `length` tokens.
     void shorten(Sequence & sequence, size_t length) { truncate(sequence, length); }
 

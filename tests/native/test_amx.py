@@ -71,7 +71,10 @@ def machine(package, tmp_path_factory):
     return environment
 
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="amx_machine.c is for Linux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="amx_machine.c is for Linux"),
+]
 
 
 def test_amx_is_used_where_it_works(machine, child, model_path, tmp_path):
