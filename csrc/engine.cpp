@@ -22,6 +22,10 @@ constexpr size_t prefix_worth_loading = 64;
 // Tokens left free for each active completion when another one is admitted.
 constexpr size_t room_to_grow = 32;
 
+// How long ggml's threads spin after a decode before they sleep, in units of 131,072 pauses, some 2 to 6 ms each: longer than it takes to choose a token.
+// ggml's own 50 would keep the processors busy for a quarter of a second of a tool's time, or of Python's.
+constexpr uint32_t idle_polling = 1;
+
 double seconds(Clock::time_point from, Clock::time_point to) {
     return std::chrono::duration<double>(to - from).count();
 }
@@ -35,6 +39,7 @@ F cpu_function(const char * name) {
 ggml_threadpool * new_threadpool(int32_t threads) {
     const auto create = cpu_function<decltype(&ggml_threadpool_new)>("ggml_threadpool_new");
     auto       params = ggml_threadpool_params_default(threads);
+    params.poll       = idle_polling;
     return create ? create(&params) : nullptr;
 }
 
