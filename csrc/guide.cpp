@@ -39,7 +39,22 @@ Guide::Guide(AnswerPlan plan, std::shared_ptr<const Vocabulary> vocabulary) : pl
     phase_ = plan_.thinking.open ? Phase::Thinking : Phase::Free;
 }
 
+// What is dictated has the same tokens whether it is decoded in one batch or token by token: those that the tokenizer makes of it. Which ones a model likes
+// best among the beginnings of a text says nothing of the text, and all that follows depends on it.
 void Guide::next(Sampler & sampler, float * logits, Completion::Choice & choice) {
+    if (later_.empty()) {
+        choose(sampler, logits, choice);
+        if (!plan_.jump_forward && choice.tokens.size() > 1) {
+            later_.assign(choice.tokens.begin() + 1, choice.tokens.end());
+            choice.tokens.resize(1);
+        }
+    } else {
+        choice.tokens = { later_.front() };
+        later_.pop_front();
+    }
+}
+
+void Guide::choose(Sampler & sampler, float * logits, Completion::Choice & choice) {
     if (phase_ == Phase::Free && !decided_) {
         decide(logits, choice);
         if (!choice.tokens.empty()) {
@@ -49,7 +64,7 @@ void Guide::next(Sampler & sampler, float * logits, Completion::Choice & choice)
     if (phase_ == Phase::Call && proposal_) {
         sample_call(sampler, logits, choice);
         if (choice.tokens.empty() && choice.take_back == 0) {
-            next(sampler, logits, choice);
+            choose(sampler, logits, choice);
         }
     } else {
         sample(sampler, logits, choice);
@@ -226,10 +241,10 @@ Guide::Tokens Guide::tokens_of(const std::string & text) const {
     return tokens;
 }
 
-// Where the grammar dictates a text, the model need not be asked for it: its tokens are decoded in one batch. The last one is left to the
-// sampler, since it may go on beyond the text. False if that leaves none.
+// Where the grammar dictates a text, the model need not be asked for it. The last token is left to the sampler, since it may go on beyond the text.
+// False if that leaves none.
 bool Guide::jump(const std::string & text, Tokens & tokens) {
-    if (!plan_.jump_forward || text.size() < 2) {
+    if (text.size() < 2) {
         return false;
     }
     Tokens     dictated = tokens_of(text);

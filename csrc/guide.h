@@ -8,6 +8,7 @@
 #include "sampler.h"
 #include "tool_format.h"
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,7 +34,7 @@ struct AnswerPlan {
     bool                              parallel     = false;  // there may be more than one call
     double                            bar          = Proposal::usual_bar;  // for a proposed call
     bool                              native       = false;  // the format is the template's
-    bool                              jump_forward = true;   // what the grammar dictates is not sampled
+    bool                              jump_forward = true;   // what the grammar dictates is decoded in one batch
     bool                              probe        = false;  // only to see how the model takes to calls: ends when a tool is named
     std::shared_ptr<const ToolSet>    tools;     // that may be called
     std::shared_ptr<const Grounding>  given;     // what the user and the tools said
@@ -87,6 +88,7 @@ class Guide {
     const Tokens & opening() const { return plan_.format ? plan_.format->opening_tokens : no_tokens_; }
     const Tokens & markers() const { return plan_.format ? plan_.format->marker_tokens : no_tokens_; }
 
+    void        choose(Sampler & sampler, float * logits, Completion::Choice & choice);
     void        decide(const float * logits, Completion::Choice & choice);
     void        begin_call(Completion::Choice & choice, std::optional<double> start);
     bool        begins_with(const float * logits, const Tokens & marker) const;
@@ -127,6 +129,7 @@ class Guide {
     double                                  probed_         = 0;
     size_t                                  parsed_         = 0;  // calls in the text, standing or not
     std::vector<ToolCall>                   standing_;    // proposed, and meant
+    std::deque<llama_token>                 later_;       // chosen already, for when the tokens before them are decoded
     std::vector<Certainty>                  certainties_;
 };
 

@@ -403,7 +403,7 @@ typedef struct luup_sampling_params {
     int32_t              max_tokens;     /* of one answer; -1 = until the context is full (512) */
     const char * const * stop;           /* the answer ends before any of these texts; none may be empty; NULL if none */
     size_t               n_stop;         /* at most 64 */
-    bool                 jump_forward;   /* what a schema or a tool's format dictates is put there without asking the model (true) */
+    bool                 jump_forward;   /* what a schema or a tool's format dictates is decoded in one batch instead of token by token: the same up to near ties (true) */
     bool                 prompt_lookup;  /* where the answer repeats a text, what followed there is drafted and checked in one decode; only as long
                                           * as that is faster. What is sampled is the same up to near ties (true) */
 } luup_sampling_params;

@@ -112,8 +112,8 @@ class Agent(Classifier, Copies, BuiltinTools, Conversation):
             seed: 0 to 4,294,967,294 for the same answer to the same conversation; None for a new one each run.
             stop: The answer ends before any of these texts.
             max_tokens: Of one answer; None = until the context is full.
-            jump_forward: Put what a typed result or a tool call must say anyway, such as the names of fields, without
-                asking the model for it: faster, and nearly always the same values. False asks for each token.
+            jump_forward: Decode what a typed result or a tool call must say anyway, such as the names of fields, in one
+                batch. False decodes it token by token: slower, and the same values up to near ties.
             prompt_lookup: Where the answer repeats a text of the conversation, guess that it goes on as that did, and
                 check several tokens at once; only as long as that is faster. The answers are the same, up to near
                 ties.

@@ -1,6 +1,9 @@
-"""Prompt-lookup drafts: they change how an answer is decoded, not what it says."""
+"""Prompt-lookup drafts and dictated texts: they change how an answer is decoded, not what it says."""
+
+from typing import List, Literal
 
 import pytest
+from pydantic import BaseModel
 
 from luup_agent import Agent, InvalidParamError, Model
 
@@ -54,6 +57,30 @@ def test_a_stop_text_and_max_tokens_hold_within_a_draft(fresh):
     stop = whole.text[-6:]
     stopped = agent.run("Once upon a time there was a fox.", max_tokens=150, stop=stop)
     assert stopped.text == whole.text[: whole.text.index(stop)]
+
+
+class Parcel(BaseModel):
+    """Many names of fields, and little to choose."""
+
+    destination_country: Literal["France", "Italy", "Spain"]
+    express_delivery: bool
+    number_of_pieces: Literal[1, 2, 3]
+    contents_are_fragile: List[bool]
+
+
+def test_what_is_dictated_has_the_same_tokens_in_one_batch(fresh):
+    agent = Agent(fresh, temperature=0, max_tokens=200, enable_history=False)
+    for number in range(4):
+        message = f"Describe parcel {number}."
+        agent.run(message, output_type=Parcel)  # from now on its prompt is in the context
+        steps, answers = {}, {}
+        for jump in (True, False):
+            before = fresh.stats().batches
+            answers[jump] = agent.run(message, output_type=Parcel, jump_forward=jump)
+            steps[jump] = fresh.stats().batches - before
+        assert answers[True].output == answers[False].output
+        assert answers[True].usage.completion_tokens == answers[False].usage.completion_tokens
+        assert steps[True] < steps[False] / 2, steps
 
 
 def test_switches_are_booleans(fresh):
