@@ -1,8 +1,8 @@
-"""Writes the project of a package with a GPU backend: ``python csrc/plugin/make.py KIND FOLDER``, then ``pip wheel FOLDER``.
+"""Writes the project of a package with a GPU backend: ``python csrc/plugin/make.py KIND FOLDER``.
 
 All kinds are made from one template, ``pyproject.toml.in``. The version is the core's, and the package asks for exactly
-that core. A wheel is repaired with what ``auditwheel`` needs to be told, as ``[tool.cibuildwheel]`` in FOLDER has it:
-the core's library and those of the GPU's driver stay outside.
+that core. ``pip wheel FOLDER`` builds it. ``[tool.cibuildwheel]`` in it has the command that repairs a wheel: the
+core's library and those of the GPU's driver stay outside.
 """
 
 from __future__ import annotations

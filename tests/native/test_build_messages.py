@@ -1,4 +1,4 @@
-"""What a build says that can't go on: each names the cause and what to do. Nothing is compiled here, and no network is needed."""
+"""What a build says that can't go on: each names the cause and what to do. Nothing is compiled here."""
 
 import hashlib
 import io
