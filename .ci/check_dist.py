@@ -77,7 +77,7 @@ def plugin_problems(path: Path) -> Iterator[str]:
     package, info = f"luup_agent_{kind}", f"luup_agent_{kind}-{version}.dist-info"
     with zipfile.ZipFile(path) as archive:
         texts = {file: archive.read(file) for file in archive.namelist() if file.startswith(f"{info}/")}
-        others = sorted(file for file in archive.namelist() if not file.startswith(f"{info}/"))
+        others = sorted(file for file in archive.namelist() if not file.startswith(f"{info}/") and file[-1] != "/")
     wanted = [f"{package}/__init__.py", f"{package}/{'' if 'win' in path.name else 'lib'}ggml-{BACKENDS[kind]}"]
     if len(others) != 2 or others[0] != wanted[0] or not re.fullmatch(rf"{wanted[1]}\.(so|dll)", others[1]):
         yield f"has {', '.join(others)}; it must have {wanted[0]} and the library {wanted[1]}, and nothing else"
