@@ -50,7 +50,8 @@ function(luup_download_llama lock target)
     file(REMOVE_RECURSE "${work}")
     message(FATAL_ERROR
       "llama.cpp's source could not be downloaded.\n${reason}\n"
-      "Either make a Python package index reachable for pip (its own configuration is used), or set\n"
+      "Either make a Python package index reachable for pip (its own configuration is used), or build the source\n"
+      "distribution of luup-agent, which carries llama.cpp, or set\n"
       "  LUUP_LLAMA_SOURCE_DIR=/path/to/llama.cpp  (commit ${LUUP_LLAMA_COMMIT})\n"
       "as an environment variable or a CMake definition. A hash mismatch means that the package is not the "
       "one that ${lock} pins: do not build it.")
@@ -145,11 +146,33 @@ function(luup_choose_gpu_backends)
   endforeach()
 endfunction()
 
+# ggml's own failure would be a compiler's error after minutes: Debian 12 and Ubuntu 22.04 have older headers than it needs.
+function(luup_check_vulkan)
+  find_package(Vulkan)
+  if(NOT Vulkan_INCLUDE_DIR)
+    set(problem "there are no Vulkan headers")
+  else()
+    file(STRINGS "${Vulkan_INCLUDE_DIR}/vulkan/vulkan_core.h" found REGEX "VK_EXT_layer_settings" LIMIT_COUNT 1)
+    if(NOT found)
+      set(problem "the Vulkan headers in ${Vulkan_INCLUDE_DIR} are too old: ggml uses VK_EXT_layer_settings")
+    endif()
+  endif()
+  if(problem)
+    message(FATAL_ERROR
+      "${problem}.\n"
+      "Vulkan-Headers and SPIRV-Headers are headers alone: unpack newer ones into a folder, and let the environment variable VULKAN_SDK name it.\n"
+      "Besides, glslc and the Vulkan loader are needed (Debian, Ubuntu: apt install glslc libvulkan-dev).")
+  endif()
+endfunction()
+
 # Adds targets ggml, ggml-base (shared), ggml-cpu-* and those of the GPU backends (modules). They are put into LUUP_OUTPUT_DIR, and look for
 # each other in LUUP_RPATH.
 macro(luup_add_ggml)
   luup_find_llama(LUUP_LLAMA_DIR)
   luup_choose_gpu_backends()
+  if(GGML_VULKAN)
+    luup_check_vulkan()
+  endif()
 
   # A wheel is a zip without links: a versioned library would be stored three times.
   set(CMAKE_PLATFORM_NO_VERSIONED_SONAME ON)
