@@ -29,7 +29,8 @@ def machine():
 
 @pytest.mark.slow
 def test_it_answers(child, model_path, machine):
-    result = child(SOURCE, model_path, -1, env=machine, timeout=1800)  # lavapipe compiles its shaders first: a minute of computing
+    # lavapipe compiles its shaders first: a minute of computing.
+    result = child(SOURCE, model_path, -1, env=machine, timeout=1800)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert "Vulkan | 1" in lines
