@@ -65,12 +65,12 @@ def test_what_every_cpu_runs_asks_for_no_more_than_x86_64(name, package):
     assert set(NEWER.findall(code)) - BASELINE == set()
 
 
-# qemu-user translates nothing beyond AVX2: what it calls a Sapphire Rapids announces neither AVX-512 nor AMX.
+# qemu-user translates nothing beyond AVX2, whatever the CPU is called: a newer one is one without AVX-512 and AMX.
 @pytest.mark.slow
 @emulated
 @pytest.mark.parametrize(
     ("cpu", "variant"),
-    [("qemu64", "x64"), ("Nehalem", "sse42"), ("Haswell", "haswell|sse42"), ("Icelake-Server", "haswell|sse42")],
+    [("Nehalem", "sse42"), ("Haswell", "haswell|sse42"), ("Icelake-Server", "haswell|sse42")],
 )
 def test_an_old_cpu_answers(cpu, variant, tiny_path):
     result = run(cpu, "-c", ANSWER, tiny_path)
