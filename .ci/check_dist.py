@@ -1,8 +1,9 @@
 """Checks what is to be published: ``python .ci/check_dist.py FOLDER [--complete]``.
 
 Every wheel: its size, that each shared library is in it once, that it brings no copy of what the system or another
-package has, and its licences. The source distribution: its size, and that it carries llama.cpp. With ``--complete``
-also that the set has every file that a release must have, and no other.
+package has, and its licences. A package with a GPU backend: that this is all it has, and that it asks for the core of
+its own version. The source distribution: its size, and that it carries llama.cpp. With ``--complete`` also that the
+set has every file that a release must have, and no other.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Iterator, List
 
 MAX_WHEEL = 15_000_000
+MAX_PLUGIN = 100_000_000  # what an index takes unless asked
 MAX_SDIST = 8_000_000
 
 # Platforms, as a wheel's last tag tells them: manylinux's may be older than the one asked for, and several in one name.
@@ -32,6 +34,8 @@ PYTHONS = {"stable ABI": "cp38-abi3", "free-threaded 3.14": "cp314-cp314t"}
 
 LIBRARY = re.compile(r"\.(so|dylib|dll)(\.[\d.]+)?$|\.pyd$")
 OURS = re.compile(r"^(lib)?(luup-|ggml-)|^_luup_cffi\.")
+BACKENDS = {"cuda12": "cuda", "rocm": "hip", "vulkan": "vulkan"}  # the library's name, for each luup-agent-*
+PLUGIN = re.compile(rf"luup_agent_({'|'.join(BACKENDS)})-([^-]+)-py3-none-\w+(\.\w+)*\.whl")
 NEEDED_FILES = ("luup_agent/py.typed", "luup_agent/_luup_cffi.pyi", "luup_agent/include/luup_agent.h")
 
 
@@ -60,6 +64,33 @@ def wheel_problems(path: Path) -> Iterator[str]:
             yield f"has no licence {owner}LICENSE"
 
 
+def plugin_problems(path: Path) -> Iterator[str]:
+    """What is wrong with the wheel of a GPU backend."""
+    size = path.stat().st_size
+    if size > MAX_PLUGIN:
+        yield f"has {size:,} bytes, more than {MAX_PLUGIN:,}"
+    name = PLUGIN.fullmatch(path.name)
+    if not name:
+        yield f"is not named luup_agent_KIND-VERSION-py3-none-PLATFORM.whl, with KIND one of {', '.join(BACKENDS)}"
+        return
+    kind, version = name.group(1, 2)
+    package, info = f"luup_agent_{kind}", f"luup_agent_{kind}-{version}.dist-info"
+    with zipfile.ZipFile(path) as archive:
+        texts = {file: archive.read(file) for file in archive.namelist() if file.startswith(f"{info}/")}
+        others = sorted(file for file in archive.namelist() if not file.startswith(f"{info}/") and file[-1] != "/")
+    wanted = [f"{package}/__init__.py", f"{package}/{'' if 'win' in path.name else 'lib'}ggml-{BACKENDS[kind]}"]
+    if len(others) != 2 or others[0] != wanted[0] or not re.fullmatch(rf"{wanted[1]}\.(so|dll)", others[1]):
+        yield f"has {', '.join(others)}; it must have {wanted[0]} and the library {wanted[1]}, and nothing else"
+    if f"Requires-Dist: luup-agent=={version}".encode() not in texts.get(f"{info}/METADATA", b"").splitlines():
+        yield f"does not ask for luup-agent=={version}"
+    points = texts.get(f"{info}/entry_points.txt", b"").decode().replace(" ", "").split()
+    if points != ["[luup_agent.backends]", f"{kind}={package}:folder"]:
+        yield "has no entry point luup_agent.backends"
+    for owner in ("", "llama.cpp/"):
+        if f"{info}/licenses/{owner}LICENSE" not in texts:
+            yield f"has no licence {owner}LICENSE"
+
+
 def sdist_problems(path: Path) -> Iterator[str]:
     """What is wrong with a source distribution."""
     size = path.stat().st_size
@@ -80,6 +111,13 @@ def sdist_problems(path: Path) -> Iterator[str]:
     for name in sorted(names):
         if name.endswith((".gguf", ".whl", ".so")) or name.startswith(("build/", "dist/", "shared/")):
             yield f"must not have {name}"
+
+
+def file_problems(path: Path) -> Iterator[str]:
+    """What is wrong with one file of the folder."""
+    if path.suffix == ".whl":
+        return wheel_problems(path) if path.name.startswith("luup_agent-") else plugin_problems(path)
+    return sdist_problems(path) if path.name.endswith(".tar.gz") else iter(["is no distribution"])
 
 
 def set_problems(names: List[str]) -> Iterator[str]:
@@ -110,8 +148,7 @@ def main(arguments: List[str]) -> int:
     files = sorted(folders[0].iterdir())
     problems = []
     for path in files:
-        check = wheel_problems if path.suffix == ".whl" else sdist_problems if path.name.endswith(".tar.gz") else None
-        found = list(check(path)) if check else ["is no distribution"]
+        found = list(file_problems(path))
         problems += [f"{path.name} {problem}" for problem in found]
         print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
     if "--complete" in arguments:

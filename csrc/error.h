@@ -46,10 +46,11 @@ class Error : public std::runtime_error {
 };
 
 // Throws Error with a printf-style message.
+[[noreturn]]
 #if defined(__GNUC__)
 __attribute__((format(printf, 2, 3)))
 #endif
-[[noreturn]] void fail(luup_error code, const char * format, ...);
+void fail(luup_error code, const char * format, ...);
 
 // Remembers an error for the calling thread and returns its code.
 int set_last_error(luup_error code, const std::string & message) noexcept;

