@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 import pytest
-import random_model
 
 QEMU = shutil.which("qemu-x86_64")
 
@@ -29,16 +28,8 @@ import sys
 from luup_agent import Agent, Model, cpu_variant
 with Model.from_local(sys.argv[1], threads=1, context_size=256) as model:
     response = Agent(model, temperature=0, max_tokens=4).run("Hi")
-print(cpu_variant().name, response.finish_reason, response.usage.output_tokens)
+print(cpu_variant().name, response.finish_reason, response.usage.completion_tokens)
 """
-
-
-@pytest.fixture(scope="module")
-def tiny_path(model_path, tmp_path_factory):
-    gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
-    path = tmp_path_factory.mktemp("old") / "tiny.gguf"
-    random_model.write(gguf, numpy, model_path, path)
-    return path
 
 
 def run(cpu, *command):
