@@ -3,6 +3,7 @@
 
 #include "grammar.h"
 #include "message.h"
+#include "tokenizer.h"
 #include "tools.h"
 
 #include "llama.h"
@@ -27,19 +28,18 @@ struct ToolFormat {
     std::shared_ptr<const common_chat_parser_params> parser;    // null: our own format
     std::vector<std::string>                         markers;   // texts of the format that may be control tokens
 
-    // A text of the template, and its tokens.
-    struct Marker {
-        std::string              text;
-        std::vector<llama_token> tokens;
-    };
-    std::vector<llama_token> opening_tokens;
-    std::vector<llama_token> marker_tokens;  // those of `markers` that are single tokens
-    std::vector<Marker>      next_openings;  // how one more call may begin, after what stands between two; empty: one is all
+    std::vector<llama_token>  opening_tokens;
+    std::vector<llama_token>  marker_tokens;  // those of `markers` that are single tokens
+    std::vector<TemplateText> next_openings;  // how one more call may begin, after what stands between two; empty: one is all
+
+    // Where a pattern tells calls: the grammar of what an answer may begin with, a call or what the template writes before a text. Null if it writes nothing.
+    std::shared_ptr<const Grammar> beginning;
 };
 
 // What llama.cpp's analysis of a template leaves out.
 struct FormatTraits {
     std::string              prelude;             // markers that the template writes before the first call
+    std::string              text_opening;        // what it writes before the text of an answer
     std::vector<std::string> controls;            // the control tokens' names that it has
     bool                     tight_ends = false;  // no blank stands before the tag that ends a call
 };
