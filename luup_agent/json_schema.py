@@ -24,8 +24,8 @@ class QuietSchema(GenerateJsonSchema):
     """Makes JSON schemas without warnings: a default that is not JSON is left out.
 
     A `decimal.Decimal` is a number, or where its digits are limited a text of so many: pydantic's own schema allows any
-    text, which would be generated and then refused. Likewise the keys of a dict are texts of what they are to become, and
-    none but those of a pattern.
+    text, which would be generated and then refused. Likewise the keys of a dict are texts of what they are to become,
+    and none but those of a pattern.
     """
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012  # as in the base
