@@ -278,8 +278,7 @@ void ChatTemplate::find_answer_opening() {
         if (trimmed(text).empty() || (!before.thinking_start_tag.empty() && text.find(trimmed(before.thinking_start_tag)) != std::string::npos)) {
             return;
         }
-        opening_.text         = { text, marker_tokens(text) };
-        traits_->text_opening = text;
+        opening_.text = { text, marker_tokens(text) };
         if (ends_with(between, text)) {
             between.resize(between.size() - text.size());
             opening_.after_thoughts = { between, marker_tokens(between) };

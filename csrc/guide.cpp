@@ -40,9 +40,6 @@ Guide::Guide(AnswerPlan plan, std::shared_ptr<const Vocabulary> vocabulary) : pl
 }
 
 void Guide::next(Sampler & sampler, float * logits, Completion::Choice & choice) {
-    if (chose_text()) {
-        bind(Phase::Output, plan_.output);
-    }
     if (phase_ == Phase::Free && !decided_) {
         decide(logits, choice);
         if (!choice.tokens.empty()) {
@@ -91,7 +88,7 @@ void Guide::decide(const float * logits, Completion::Choice & choice) {
         }
     }
     if (plan_.output) {
-        open_output(choice);
+        open_output(logits, choice);
     }
 }
 
@@ -100,22 +97,17 @@ bool Guide::begin_thoughts(const float * logits, Completion::Choice & choice) {
     const Tokens & start = plan_.think_start;
     const Tokens & text  = plan_.opening.text.tokens;
     // Thoughts and calls whose markers are spelled out may begin with the same token.
-    const bool call_begins_alike = !opening().empty() && !start.empty() && opening().front() == start.front();
-    if (start.empty() || plan_.max_thinking == 0 || call_begins_alike || opened_) {
+    const bool   call_begins_alike = !opening().empty() && !start.empty() && opening().front() == start.front();
+    const size_t alike             = static_cast<size_t>(std::mismatch(start.begin(), start.end(), text.begin(), text.end()).first - start.begin());
+    if (plan_.max_thinking == 0 || call_begins_alike || opened_ || alike_ > alike || alike_ >= start.size() || !begins_with(logits, start[alike_])) {
         return false;
     }
     if (alike_ == 0) {
-        if (!begins_with(logits, start[0])) {
-            return false;
-        }
-        thinking_begin_    = text_.size();
-        const size_t alike = static_cast<size_t>(std::mismatch(start.begin(), start.end(), text.begin(), text.end()).first - start.begin());
+        thinking_begin_ = opening_begin_ = text_.size();
         if (plan_.output && plan_.calls != AnswerPlan::Calls::Required && alike > 0 && alike < std::min(start.size(), text.size())) {
             dictate(start, 0, alike_ = alike, choice);
             return true;
         }
-    } else if (!begins_with(logits, start[alike_])) {
-        return false;
     }
     phase_ = Phase::Thinking;
     if (must_come()) {
@@ -125,27 +117,35 @@ bool Guide::begin_thoughts(const float * logits, Completion::Choice & choice) {
     return true;
 }
 
-// Binds the answer, behind what the template writes before it. Where a call may come in its place, the model chooses.
-void Guide::open_output(Completion::Choice & choice) {
+// Binds the answer, behind what the template writes before it. Where calls are told by patterns one may come in its place: then the model chooses
+// where the two part.
+void Guide::open_output(const float * logits, Completion::Choice & choice) {
     const Tokens & tokens = plan_.opening.text.tokens;
     if (opened_ || tokens.empty()) {
         bind(Phase::Output, plan_.output);
         return;
     }
-    opened_ = true;
-    if (plan_.calls == AnswerPlan::Calls::Auto && plan_.format->beginning) {
-        bind(Phase::Call, plan_.format->beginning);
-        bound_begin_ = alike_ > 0 ? thinking_begin_ : bound_begin_;
-        constraint_->accept_text(std::string_view(text_).substr(bound_begin_));
-    } else {
-        decided_ = false;
-        dictate(tokens, alike_, tokens.size(), choice);
+    decided_ = false;
+    if (plan_.calls == AnswerPlan::Calls::Auto && !plan_.format->patterns.empty()) {
+        const llama_token wanted = argmax(logits, llama_vocab_n_tokens(vocabulary_->vocab));
+        opening_begin_           = alike_ > 0 ? opening_begin_ : text_.size();
+        Constraint call(vocabulary_, plan_.format->grammar, markers(), nullptr);
+        if (call.accept_text(std::string_view(text_).substr(opening_begin_)) && call.allows(wanted)) {
+            if (wanted != tokens[alike_]) {
+                bind(Phase::Call, plan_.format->grammar);
+                bound_begin_ = opening_begin_;
+                constraint_.emplace(std::move(call));
+                return;
+            }
+            if (alike_ + 1 < tokens.size()) {
+                dictate(tokens, alike_, alike_ + 1, choice);
+                alike_++;
+                return;
+            }
+        }
     }
-}
-
-// Whether the model chose a text where a call could have come.
-bool Guide::chose_text() const {
-    return phase_ == Phase::Call && opened_ && text_.compare(bound_begin_, std::string::npos, plan_.opening.text.text) == 0;
+    opened_ = true;
+    dictate(tokens, alike_, tokens.size(), choice);
 }
 
 // Adds tokens of the template's own.
@@ -404,7 +404,7 @@ void Guide::sample(Sampler & sampler, float * logits, Completion::Choice & choic
         for (llama_token token : tokens) {
             follow(token);
         }
-        if (constraint_->must_end() && !chose_text()) {
+        if (constraint_->must_end()) {
             end_answer(choice);
         }
         return;
@@ -429,7 +429,7 @@ void Guide::sample(Sampler & sampler, float * logits, Completion::Choice & choic
     follow(token);
     if (constraint_) {
         constraint_->accept(token);
-        if (constraint_->must_end() && !chose_text()) {
+        if (constraint_->must_end()) {
             end_answer(choice);
         }
         return;

@@ -93,8 +93,7 @@ class Guide {
 
     void        decide(const float * logits, Completion::Choice & choice);
     bool        begin_thoughts(const float * logits, Completion::Choice & choice);
-    void        open_output(Completion::Choice & choice);
-    bool        chose_text() const;
+    void        open_output(const float * logits, Completion::Choice & choice);
     bool        strays() const;
     void        dictate(const Tokens & tokens, size_t from, size_t to, Completion::Choice & choice);
     void        begin_call(Completion::Choice & choice, std::optional<double> start);
@@ -125,7 +124,8 @@ class Guide {
     bool                                    began_with_call_ = false;
     bool                                    anew_            = false;  // what comes after thoughts was begun
     bool                                    opened_          = false;  // what comes before the output was written
-    size_t                                  alike_           = 0;      // tokens written that thoughts and a text begin with alike
+    size_t                                  alike_           = 0;      // tokens written that a text begins with, and thoughts or a call too
+    size_t                                  opening_begin_   = 0;      // of their text
     bool                                    refused_         = false;  // a call was proposed and taken back: what follows is text
     bool                                    must_call_       = false;  // the first call is not up to the model
     bool                                    trusted_         = false;  // the first call stands unless it was made before

@@ -323,12 +323,6 @@ std::shared_ptr<const ToolFormat> native_format(const common_chat_templates * te
         format->opening = traits.prelude;
     }
     format->grammar = Grammar::parse(rules.text(), vocab);
-    if (!format->patterns.empty() && !traits.text_opening.empty()) {
-        Rules either(rules);
-        either.rename_root("luup-calls");
-        either.set("root", "luup-calls | " + json(traits.text_opening).dump());
-        format->beginning = Grammar::parse(either.text(), vocab);
-    }
     format->markers = params.preserved_tokens;
     for (const std::string & name : traits.controls) {
         const std::string quoted = json(name).dump();

@@ -31,15 +31,11 @@ struct ToolFormat {
     std::vector<llama_token>  opening_tokens;
     std::vector<llama_token>  marker_tokens;  // those of `markers` that are single tokens
     std::vector<TemplateText> next_openings;  // how one more call may begin, after what stands between two; empty: one is all
-
-    // Where a pattern tells calls: the grammar of what an answer may begin with, a call or what the template writes before a text. Null if it writes nothing.
-    std::shared_ptr<const Grammar> beginning;
 };
 
 // What llama.cpp's analysis of a template leaves out.
 struct FormatTraits {
     std::string              prelude;             // markers that the template writes before the first call
-    std::string              text_opening;        // what it writes before the text of an answer
     std::vector<std::string> controls;            // the control tokens' names that it has
     bool                     tight_ends = false;  // no blank stands before the tag that ends a call
 };

@@ -474,6 +474,11 @@ std::string show(const std::vector<ToolCall> & calls) {
     return text;
 }
 
+// Whether what the template writes for `answer` begins with the prompt for it.
+bool follows(const ChatTemplate & chat, const Prompt & prompt, const ToolSet & tools, const Message & answer) {
+    return text_of(chat.render({ user(question), answer }, &tools, false).tokens).rfind(text_of(prompt.tokens), 0) == 0;
+}
+
 void calls_come_back(const ChatTemplate &                   chat,
                      const std::shared_ptr<const ToolSet> & tools,
                      const std::vector<ToolCall> &          calls,
@@ -484,7 +489,7 @@ void calls_come_back(const ChatTemplate &                   chat,
     const Prompt      prompt = chat.render({ user(question) }, tools.get(), true);
     const std::string script = script_for(chat, prompt, *tools, answer,
                                           kind == AnswerPlan::Calls::Required);
-    if (thoughts && (!has(script, "I_think") || prompt.thinking.ends.empty())) {
+    if (thoughts && (!has(script, "I_think") || prompt.thinking.ends.empty() || !follows(chat, prompt, *tools, answer))) {
         return;
     }
     auto              ears   = std::make_shared<Listener>();
@@ -520,11 +525,6 @@ void calls_come_back(const ChatTemplate &                   chat,
 std::string without_blanks(std::string text) {
     text.erase(std::remove_if(text.begin(), text.end(), [](unsigned char c) { return std::isspace(c); }), text.end());
     return text;
-}
-
-// Whether what the template writes for `answer` begins with the prompt for it.
-bool follows(const ChatTemplate & chat, const Prompt & prompt, const ToolSet & tools, const Message & answer) {
-    return text_of(chat.render({ user(question), answer }, &tools, false).tokens).rfind(text_of(prompt.tokens), 0) == 0;
 }
 
 // A typed result is written where the template writes the text of an answer, behind the model's thoughts or without any.
