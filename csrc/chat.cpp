@@ -164,6 +164,20 @@ std::vector<Message> one_call_a_message(const std::vector<Message> & messages) {
     return out;
 }
 
+bool ends_with(const std::string & text, const std::string & end) {
+    return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+// Where the first tag in `text` that ends thoughts ends; 0 if there is none.
+size_t end_of_thoughts(const common_chat_params & params, const std::string & text) {
+    size_t end = std::string::npos;
+    for (const std::string & tag : params.thinking_end_tags) {
+        const size_t at = tag.empty() ? std::string::npos : text.find(tag);
+        end             = at == std::string::npos ? end : std::min(end, at + tag.size());
+    }
+    return end == std::string::npos ? 0 : end;
+}
+
 // Whether `prompt` ends after the beginning of the model's thoughts and before their end.
 bool leaves_open(const std::string & prompt, const Thinking & thinking) {
     const size_t start = thinking.start.empty() ? std::string::npos : prompt.rfind(thinking.start);
@@ -235,6 +249,45 @@ common_chat_params ChatTemplate::apply(const common_chat_templates_inputs & inpu
     return program_->apply(inputs);
 }
 
+// What stands before the text of an answer, and between thoughts and the text.
+void ChatTemplate::find_answer_opening() {
+    try {
+        const common_chat_params before = apply(sample_inputs({ sample_question }, true));
+        const auto               parts  = [&](const char * thought) {
+            return apply(sample_inputs({ sample_question, { "assistant", "luup_answer", thought, {}, "", "" } }, false)).prompt;
+        };
+        const auto follows = [&](const std::string & whole) {
+            return whole.compare(0, before.prompt.size(), before.prompt) == 0 && whole.find("luup_answer") != std::string::npos;
+        };
+        const std::string whole = parts(""), thinking = parts("luup_thought");
+        const size_t      thought = thinking.find("luup_thought"), answer = thinking.find("luup_answer");
+        std::string       text, between;
+        if (follows(whole)) {
+            text            = whole.substr(before.prompt.size(), whole.find("luup_answer") - before.prompt.size());
+            answer_opening_ = trimmed(text);
+            text.erase(0, end_of_thoughts(before, text));  // thoughts that are empty
+            text.erase(0, text.find_first_not_of(" \n"));
+        }
+        if (thought < answer && answer != std::string::npos) {
+            between = thinking.substr(thought + 12, answer - thought - 12);
+            between.erase(0, end_of_thoughts(before, between));
+        }
+        if (!follows(whole) && follows(thinking) && leaves_open(before.prompt, { before.thinking_start_tag, before.thinking_end_tags, false })) {
+            text = between;  // every answer has thoughts
+        }
+        if (trimmed(text).empty() || (!before.thinking_start_tag.empty() && text.find(trimmed(before.thinking_start_tag)) != std::string::npos)) {
+            return;
+        }
+        opening_.text = { text, marker_tokens(text) };
+        if (ends_with(between, text)) {
+            between.resize(between.size() - text.size());
+            opening_.after_thoughts = { between, marker_tokens(between) };
+        }
+    } catch (const std::exception &) {
+        // a template that has no such answers
+    }
+}
+
 void ChatTemplate::find_tool_support() {
     for (bool one_message : { true, false }) {
         try {
@@ -247,16 +300,7 @@ void ChatTemplate::find_tool_support() {
             break;
         }
     }
-    try {
-        const std::string before = apply(sample_inputs({ sample_question }, true)).prompt;
-        const std::string whole  = apply(sample_inputs({ sample_question, { "assistant", "luup_answer", "", {}, "", "" } }, false)).prompt;
-        const size_t      at     = whole.find("luup_answer");
-        if (whole.compare(0, before.size(), before) == 0 && at != std::string::npos) {
-            answer_opening_ = trimmed(whole.substr(before.size(), at - before.size()));
-        }
-    } catch (const std::exception &) {
-        answer_opening_.clear();
-    }
+    find_answer_opening();
     for (bool tight : { true, false }) {
         traits_->tight_ends = tight;
         if (!native_tools_ || calls_come_back({ sample_calls()[0] })) {
@@ -355,8 +399,9 @@ Prompt ChatTemplate::render(const std::vector<Message> & messages, const ToolSet
         fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template can't render these messages: %s", e.what());
     }
     Prompt prompt;
-    prompt.tokens = tokenizer_->tokenize(params.prompt, seal, known);
-    prompt.stops  = params.additional_stops;
+    prompt.opening = opening_;
+    prompt.tokens  = tokenizer_->tokenize(params.prompt, seal, known);
+    prompt.stops   = params.additional_stops;
     if ((params.supports_thinking || !answer_opening_.empty()) && !params.parser.empty()) {
         auto parser = std::make_shared<common_chat_parser_params>(params);
         parser->parser.load(params.parser);

@@ -29,12 +29,19 @@ struct Thinking {
     bool                     open = false;  // the prompt ends inside of them
 };
 
+// What a template writes before the text of an answer, as its models learnt to: they name a channel, or begin another message. Empty: nothing.
+struct AnswerOpening {
+    TemplateText after_thoughts;  // of a text and of calls
+    TemplateText text;            // right before the text
+};
+
 struct Prompt {
     std::vector<llama_token>                         tokens;
     std::vector<std::string>                         stops;   // texts at which this template's answers end
     std::shared_ptr<const common_chat_parser_params> parser;  // null if the whole text is the answer
     std::vector<llama_token>                         preserved;  // control tokens whose names the parser needs to see
     Thinking                                         thinking;
+    AnswerOpening                                    opening;
 };
 
 // A model's chat template. All methods may be called from any thread.
@@ -72,6 +79,7 @@ class ChatTemplate {
 
   private:
     void               find_tool_support();
+    void               find_answer_opening();
     bool               calls_come_back(const std::vector<ToolCall> & calls);
     common_chat_params apply(const common_chat_templates_inputs & inputs) const;
 
@@ -83,7 +91,8 @@ class ChatTemplate {
     bool                                   native_tools_  = false;
     bool                                   several_calls_ = false;  // a message may hold more than one call
     bool                                   several_read_  = false;  // and an answer too, as it is parsed
-    std::string                            answer_opening_;  // what the template writes before the text of an answer
+    std::string                            answer_opening_;  // what the template writes before the text of an answer, empty thoughts too
+    AnswerOpening                          opening_;
     std::unique_ptr<FormatTraits>          traits_;  // of the format for tools
     mutable std::mutex                     mutex_;  // the template's program keeps state while it runs
 };

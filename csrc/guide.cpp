@@ -73,12 +73,15 @@ void Guide::choose(Sampler & sampler, float * logits, Completion::Choice & choic
 
 // At the answer's beginning, or after the thoughts: thoughts, a call, a bound answer or free text?
 void Guide::decide(const float * logits, Completion::Choice & choice) {
-    // Thoughts and calls whose markers are spelled out may begin with the same token.
-    const bool call_begins_alike = !opening().empty() && !plan_.think_start.empty() && opening().front() == plan_.think_start.front();
-    if (thought_ == 0 && plan_.max_thinking != 0 && begins_with(logits, plan_.think_start) && !call_begins_alike) {
-        phase_          = Phase::Thinking;
-        thinking_begin_ = text_.size();
+    if (thought_ == 0 && begin_thoughts(logits, choice)) {
         return;
+    }
+    if (thought_ > 0 && !anew_ && must_come()) {
+        anew_ = true;
+        dictate(plan_.opening.after_thoughts.tokens, 0, plan_.opening.after_thoughts.tokens.size(), choice);
+        if (!choice.tokens.empty()) {
+            return;
+        }
     }
     decided_ = true;
     if (plan_.calls == AnswerPlan::Calls::Required) {
@@ -86,7 +89,7 @@ void Guide::decide(const float * logits, Completion::Choice & choice) {
         begin_call(choice, 0);
         return;
     }
-    if (plan_.calls == AnswerPlan::Calls::Auto && !refused_) {
+    if (plan_.calls == AnswerPlan::Calls::Auto && !refused_ && alike_ == 0 && !opened_) {
         const CallShare share = call_share(logits);
         if (!plan_.probe && share.marker >= obeyed && (plan_.made.empty() || plan_.native)) {
             trusted_ = !plan_.made.empty();
@@ -100,7 +103,71 @@ void Guide::decide(const float * logits, Completion::Choice & choice) {
         }
     }
     if (plan_.output) {
+        open_output(logits, choice);
+    }
+}
+
+// Whether thoughts begin, or may: thoughts and the text of an answer may begin alike, and then the model chooses behind what they share.
+bool Guide::begin_thoughts(const float * logits, Completion::Choice & choice) {
+    const Tokens & start = plan_.think_start;
+    const Tokens & text  = plan_.opening.text.tokens;
+    // Thoughts and calls whose markers are spelled out may begin with the same token.
+    const bool   call_begins_alike = !opening().empty() && !start.empty() && opening().front() == start.front();
+    const size_t alike             = static_cast<size_t>(std::mismatch(start.begin(), start.end(), text.begin(), text.end()).first - start.begin());
+    if (plan_.max_thinking == 0 || call_begins_alike || opened_ || alike_ > alike || alike_ >= start.size() || !begins_with(logits, start[alike_])) {
+        return false;
+    }
+    if (alike_ == 0) {
+        thinking_begin_ = opening_begin_ = text_.size();
+        if (plan_.output && plan_.calls != AnswerPlan::Calls::Required && alike > 0 && alike < std::min(start.size(), text.size())) {
+            dictate(start, 0, alike_ = alike, choice);
+            return true;
+        }
+    }
+    phase_ = Phase::Thinking;
+    if (must_come()) {
+        dictate(start, alike_, start.size(), choice);
+    }
+    alike_ = 0;
+    return true;
+}
+
+// Binds the answer, behind what the template writes before it. Where calls are told by patterns one may come in its place: then the model chooses
+// where the two part.
+void Guide::open_output(const float * logits, Completion::Choice & choice) {
+    const Tokens & tokens = plan_.opening.text.tokens;
+    if (opened_ || tokens.empty()) {
         bind(Phase::Output, plan_.output);
+        return;
+    }
+    decided_ = false;
+    if (plan_.calls == AnswerPlan::Calls::Auto && !plan_.format->patterns.empty()) {
+        const llama_token wanted = argmax(logits, llama_vocab_n_tokens(vocabulary_->vocab));
+        opening_begin_           = alike_ > 0 ? opening_begin_ : text_.size();
+        Constraint call(vocabulary_, plan_.format->grammar, markers(), nullptr);
+        if (call.accept_text(std::string_view(text_).substr(opening_begin_)) && call.allows(wanted)) {
+            if (wanted != tokens[alike_]) {
+                bind(Phase::Call, plan_.format->grammar);
+                bound_begin_ = opening_begin_;
+                constraint_.emplace(std::move(call));
+                return;
+            }
+            if (alike_ + 1 < tokens.size()) {
+                dictate(tokens, alike_, alike_ + 1, choice);
+                alike_++;
+                return;
+            }
+        }
+    }
+    opened_ = true;
+    dictate(tokens, alike_, tokens.size(), choice);
+}
+
+// Adds tokens of the template's own.
+void Guide::dictate(const Tokens & tokens, size_t from, size_t to, Completion::Choice & choice) {
+    for (size_t i = from; i < to; i++) {
+        choice.tokens.push_back(tokens[i]);
+        text_ += token_bytes(vocabulary_->vocab, tokens[i], true);
     }
 }
 
@@ -122,9 +189,8 @@ void Guide::begin_call(Completion::Choice & choice, std::optional<double> start)
     }
 }
 
-bool Guide::begins_with(const float * logits, const Tokens & marker) const {
-    const int32_t n = llama_vocab_n_tokens(vocabulary_->vocab);
-    return !marker.empty() && argmax(logits, n) == marker.front();
+bool Guide::begins_with(const float * logits, llama_token token) const {
+    return argmax(logits, llama_vocab_n_tokens(vocabulary_->vocab)) == token;
 }
 
 // Small models that forget their format's marker begin a call with JSON or a tag.
@@ -277,7 +343,7 @@ void Guide::propose_another(Completion::Choice & choice) {
         constraint_->hide_ends(false);
         return;
     }
-    for (const ToolFormat::Marker & next : plan_.format->next_openings) {
+    for (const TemplateText & next : plan_.format->next_openings) {
         Constraint after = *constraint_;
         if (after.accept_text(next.text) && !after.can_end()) {
             before_ = std::move(constraint_);
@@ -366,8 +432,7 @@ void Guide::sample(Sampler & sampler, float * logits, Completion::Choice & choic
     const llama_token token = sampler.sample(logits, constraint_ ? &*constraint_ : nullptr);
     if (llama_vocab_is_eog(vocabulary_->vocab, token)) {
         // Thoughts that end the answer before it began, although something is asked for.
-        const bool bound = plan_.output || plan_.calls == AnswerPlan::Calls::Required;
-        if (phase_ == Phase::Thinking && bound && !plan_.think_end.empty()) {
+        if (phase_ == Phase::Thinking && must_come() && !plan_.think_end.empty()) {
             think_on(token, tokens);
             return;
         }
@@ -402,8 +467,22 @@ void Guide::follow(llama_token token) {
     text_ += shown(token);
 }
 
+// Whether what began like thoughts goes on as something else.
+bool Guide::strays() const {
+    const std::string & start = plan_.thinking.start;
+    const size_t        from  = std::min(start.find_first_not_of(" \n"), start.size());
+    const size_t        begin = std::min(text_.find_first_not_of(" \n", thinking_begin_), text_.size());
+    const size_t        size  = std::min(start.find_last_not_of(" \n") + 1 - from, text_.size() - begin);
+    return !plan_.thinking.open && text_.compare(begin, size, start, from, size) != 0;
+}
+
 // Ends the thoughts when the model does, or when they have become too long.
 void Guide::think_on(llama_token token, Tokens & tokens) {
+    if (strays()) {
+        phase_   = Phase::Free;
+        decided_ = true;
+        return;
+    }
     thought_++;
     for (const std::string & end : plan_.thinking.ends) {
         if (text_.find(end, text_.size() - std::min(text_.size() - thinking_begin_, end.size() + 16)) != std::string::npos) {

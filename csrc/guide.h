@@ -29,6 +29,7 @@ struct AnswerPlan {
     Thinking                          thinking;
     std::vector<llama_token>          think_start;  // the tokens of thinking.start
     std::vector<llama_token>          think_end;    // of the first of thinking.ends
+    AnswerOpening                     opening;            // what comes before an answer that `output` binds
     int32_t                           max_thinking = -1;  // tokens; -1 = no limit
     bool                              confidence   = false;
     bool                              parallel     = false;  // there may be more than one call
@@ -88,10 +89,17 @@ class Guide {
     const Tokens & opening() const { return plan_.format ? plan_.format->opening_tokens : no_tokens_; }
     const Tokens & markers() const { return plan_.format ? plan_.format->marker_tokens : no_tokens_; }
 
+    // Whether something has to come that is not up to the model.
+    bool must_come() const { return plan_.output || plan_.calls == AnswerPlan::Calls::Required; }
+
     void        choose(Sampler & sampler, float * logits, Completion::Choice & choice);
     void        decide(const float * logits, Completion::Choice & choice);
+    bool        begin_thoughts(const float * logits, Completion::Choice & choice);
+    void        open_output(const float * logits, Completion::Choice & choice);
+    bool        strays() const;
+    void        dictate(const Tokens & tokens, size_t from, size_t to, Completion::Choice & choice);
     void        begin_call(Completion::Choice & choice, std::optional<double> start);
-    bool        begins_with(const float * logits, const Tokens & marker) const;
+    bool        begins_with(const float * logits, llama_token token) const;
     CallShare   call_share(const float * logits) const;
     void        bind(Phase phase, const std::shared_ptr<const Grammar> & grammar);
     void        sample(Sampler & sampler, float * logits, Completion::Choice & choice);
@@ -116,6 +124,10 @@ class Guide {
     Phase                                   phase_           = Phase::Free;
     bool                                    decided_         = false;
     bool                                    began_with_call_ = false;
+    bool                                    anew_            = false;  // what comes after thoughts was begun
+    bool                                    opened_          = false;  // what comes before the output was written
+    size_t                                  alike_           = 0;      // tokens written that a text begins with, and thoughts or a call too
+    size_t                                  opening_begin_   = 0;      // of their text
     bool                                    refused_         = false;  // a call was proposed and taken back: what follows is text
     bool                                    must_call_       = false;  // the first call is not up to the model
     bool                                    trusted_         = false;  // the first call stands unless it was made before

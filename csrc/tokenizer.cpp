@@ -10,6 +10,11 @@ namespace luup {
 
 namespace {
 
+// Texts that are kept with their tokens, and how long they may be: llama.cpp compiles the vocabulary's regular expressions for each piece of text, which
+// costs more than all else about a short one.
+constexpr size_t most_parts   = 1024;
+constexpr size_t longest_part = 64;  // bytes
+
 // Whether the two can share bytes of a text in which both stand.
 bool overlap(const std::string & a, const std::string & b) {
     if (a.find(b) != std::string::npos || b.find(a) != std::string::npos) {
@@ -64,6 +69,7 @@ std::string token_bytes(const llama_vocab * vocab, llama_token token, bool speci
 }
 
 PromptTokenizer::PromptTokenizer(const llama_vocab * vocab, const std::string & source) : vocab_(vocab) {
+    std::vector<std::string> special;
     for (llama_token token = 0; token < llama_vocab_n_tokens(vocab_); token++) {
         const auto attributes = llama_vocab_get_attr(vocab_, token);
         const bool control    = (attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) != 0;
@@ -73,6 +79,7 @@ PromptTokenizer::PromptTokenizer(const llama_vocab * vocab, const std::string & 
         }
         const char *      raw  = llama_vocab_get_text(vocab_, token);
         const std::string text = raw ? raw : "";
+        special.push_back(text);
         // Tokens that were defined for plain text (runs of spaces, HTML tags) are no markers; those that the template uses are.
         const bool blank  = std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isspace(c); });
         const bool marker = control || llama_vocab_is_eog(vocab_, token) || source.find(text) != std::string::npos;
@@ -86,8 +93,9 @@ PromptTokenizer::PromptTokenizer(const llama_vocab * vocab, const std::string & 
     std::stable_sort(markers_.begin(), markers_.end(), [](const Marker & a, const Marker & b) { return a.text.size() > b.text.size(); });
     for (const Marker & m : markers_) {
         first_bytes_[static_cast<unsigned char>(m.text[0])] = true;
-        const auto joins                                    = [&](const Marker & other) { return &other != &m && overlap(m.text, other.text); };
-        if (m.control && !m.lstrip && !m.rstrip && source.find(m.text) != std::string::npos && std::none_of(markers_.begin(), markers_.end(), joins)) {
+        // Shorter ones are looked for after it, in what it leaves.
+        const auto joins = [&](const std::string & other) { return other != m.text && other.size() >= m.text.size() && overlap(m.text, other); };
+        if (m.control && !m.lstrip && !m.rstrip && source.find(m.text) != std::string::npos && std::none_of(special.begin(), special.end(), joins)) {
             borders_.push_back({ m.text, m.token });
         }
     }
@@ -150,15 +158,69 @@ std::vector<llama_token> PromptTokenizer::tokenize(const std::string & prompt, c
         return tokenize_sealed(prompt, seal);
     }
     const Border begin  = known ? common_part(*known, prompt) : Border{ 0, 0 };
-    auto         tokens = tokenize_text(vocab_, std::string_view(prompt).substr(begin.bytes), begin.bytes == 0, true);
+    auto         tokens = tokenize_parts(std::string_view(prompt).substr(begin.bytes), begin.bytes == 0);
     if (begin.bytes > 0) {
         tokens.insert(tokens.begin(), known->tokens.begin(), known->tokens.begin() + static_cast<ptrdiff_t>(begin.tokens));
-    } else if (llama_vocab_get_add_eos(vocab_) && !tokens.empty() && tokens.back() == llama_vocab_eos(vocab_)) {
-        tokens.pop_back();
     }
     if (known) {
         *known = { prompt, tokens };
     }
+    return tokens;
+}
+
+PromptTokenizer::Borders::const_iterator PromptTokenizer::border_at(std::string_view text, size_t i) const {
+    if (!first_bytes_[static_cast<unsigned char>(text[i])]) {
+        return borders_.end();
+    }
+    return std::find_if(borders_.begin(), borders_.end(), [&](const auto & border) { return text.compare(i, border.first.size(), border.first) == 0; });
+}
+
+// The tokens of a text that stands behind a border, or of a whole prompt if it `begins` there; each part between two borders by itself.
+std::vector<llama_token> PromptTokenizer::tokenize_parts(std::string_view text, bool begins) const {
+    std::vector<llama_token> tokens;
+    for (size_t at = 0; at <= text.size();) {
+        auto   border = borders_.end();
+        size_t end    = at;
+        while (end < text.size() && (border = border_at(text, end)) == borders_.end()) {
+            end++;
+        }
+        const std::string_view part = text.substr(at, end - at);
+        if (at == 0 && begins) {
+            tokens = tokenize_text(vocab_, part, true, true);
+            if (llama_vocab_get_add_eos(vocab_) && !tokens.empty() && tokens.back() == llama_vocab_eos(vocab_)) {
+                tokens.pop_back();
+            }
+        } else if (!part.empty()) {
+            const auto more = tokens_of_part(part);
+            tokens.insert(tokens.end(), more.begin(), more.end());
+        }
+        if (border == borders_.end()) {
+            break;
+        }
+        tokens.push_back(border->second);
+        at = end + border->first.size();
+    }
+    return tokens;
+}
+
+std::vector<llama_token> PromptTokenizer::tokens_of_part(std::string_view text) const {
+    if (text.size() > longest_part) {
+        return tokenize_text(vocab_, text, false, true);
+    }
+    std::string key(text);
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        const auto                  found = parts_.find(key);
+        if (found != parts_.end()) {
+            return found->second;
+        }
+    }
+    auto                        tokens = tokenize_text(vocab_, text, false, true);
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (parts_.size() >= most_parts) {
+        parts_.clear();
+    }
+    parts_.emplace(std::move(key), tokens);
     return tokens;
 }
 

@@ -3,8 +3,10 @@
 
 #include "llama.h"
 
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -12,6 +14,12 @@ namespace luup {
 
 // A prompt that was tokenized, so that one which begins alike need not be as a whole.
 struct TokenizedText {
+    std::string              text;
+    std::vector<llama_token> tokens;
+};
+
+// A text of the template, and its tokens.
+struct TemplateText {
     std::string              text;
     std::vector<llama_token> tokens;
 };
@@ -51,12 +59,20 @@ class PromptTokenizer {
     std::vector<std::string> break_seals(const std::string & text, const std::string & seal) const;
     std::vector<llama_token> tokenize_sealed(const std::string & prompt, const std::string & seal) const;
     Border                   common_part(const TokenizedText & known, const std::string & prompt) const;
+    std::vector<llama_token> tokenize_parts(std::string_view text, bool begins) const;
+    std::vector<llama_token> tokens_of_part(std::string_view text) const;
 
-    const llama_vocab *                              vocab_;
-    std::vector<Marker>                              markers_;  // the longest first
-    std::vector<std::string>                         controls_;
-    std::vector<std::pair<std::string, llama_token>> borders_;  // of controls_, those that no other marker can overlap
-    bool                                             first_bytes_[256] = {};  // of the markers
+    using Borders = std::vector<std::pair<std::string, llama_token>>;
+    Borders::const_iterator border_at(std::string_view text, size_t i) const;
+
+    const llama_vocab *      vocab_;
+    std::vector<Marker>      markers_;  // the longest first
+    std::vector<std::string> controls_;
+    Borders                  borders_;  // of controls_, those that no other special token can take bytes from
+    bool                     first_bytes_[256] = {};  // of the markers
+
+    mutable std::mutex                                                mutex_;  // of parts_
+    mutable std::unordered_map<std::string, std::vector<llama_token>> parts_;  // the tokens of short texts between borders: most are the template's
 };
 
 // llama_tokenize() with a vector. Throws Error(LUUP_ERROR_INVALID_PARAM) for a text of more than 2^31 bytes or tokens.

@@ -3,6 +3,7 @@
 
 #include "grammar.h"
 #include "message.h"
+#include "tokenizer.h"
 #include "tools.h"
 
 #include "llama.h"
@@ -27,14 +28,9 @@ struct ToolFormat {
     std::shared_ptr<const common_chat_parser_params> parser;    // null: our own format
     std::vector<std::string>                         markers;   // texts of the format that may be control tokens
 
-    // A text of the template, and its tokens.
-    struct Marker {
-        std::string              text;
-        std::vector<llama_token> tokens;
-    };
-    std::vector<llama_token> opening_tokens;
-    std::vector<llama_token> marker_tokens;  // those of `markers` that are single tokens
-    std::vector<Marker>      next_openings;  // how one more call may begin, after what stands between two; empty: one is all
+    std::vector<llama_token>  opening_tokens;
+    std::vector<llama_token>  marker_tokens;  // those of `markers` that are single tokens
+    std::vector<TemplateText> next_openings;  // how one more call may begin, after what stands between two; empty: one is all
 };
 
 // What llama.cpp's analysis of a template leaves out.

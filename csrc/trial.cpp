@@ -26,6 +26,7 @@ std::string try_in_child(const std::function<void()> &, const TrialLimits &) {
 #    include <algorithm>
 #    include <cerrno>
 #    include <chrono>
+#    include <cmath>
 #    include <csignal>
 #    include <cstdio>
 #    include <cstdlib>
@@ -38,6 +39,7 @@ namespace luup {
 namespace {
 
 constexpr size_t max_reason = 500;
+constexpr double patience   = 10;  // the child may take so many times its processor time: the machine may be busy
 constexpr char   success[]  = "\1";
 
 int report_fd = -1;  // of the child, for ggml's abort callback
@@ -62,7 +64,9 @@ void limit(int resource, rlim_t value) {
 [[noreturn]] void run_child(int fd, const std::function<void()> & task, double seconds, rlim_t memory) {
     report_fd = fd;
     limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_CPU, static_cast<rlim_t>(seconds) + 1);
+    const rlim_t work  = static_cast<rlim_t>(std::ceil(seconds));
+    const rlimit times = { work, work + 1 };
+    setrlimit(RLIMIT_CPU, &times);
     if (memory > 0) {
         limit(RLIMIT_AS, memory);
     }
@@ -154,14 +158,14 @@ std::string try_in_child(const std::function<void()> & task, const TrialLimits &
         return std::string("a process to try it in could not be made: ") + std::strerror(errno);
     }
     bool              late   = false;
-    const std::string text   = read_report(fds[0], limits.seconds, late);
+    const std::string text   = read_report(fds[0], limits.seconds * patience, late);
     int               status = 0;
     close(fds[0]);
     kill(child, SIGKILL);
     // The program may reap all children by itself; then there is nothing to learn here.
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    if (late) {
+    if (late || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)) {
         return "it takes more than " + std::to_string(static_cast<int>(limits.seconds)) + " seconds";
     }
     if (text == success) {

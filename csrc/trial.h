@@ -8,7 +8,7 @@
 namespace luup {
 
 struct TrialLimits {
-    double seconds;
+    double seconds;  // of processor time; ten times as many may pass
     size_t memory;  // bytes more than this process has
 };
 

@@ -76,6 +76,7 @@ AnswerPlan Run::plan(const Prompt & prompt) const {
     const ChatTemplate & chat = model().chat();
     AnswerPlan           plan;
     plan.thinking     = prompt.thinking;
+    plan.opening      = prompt.opening;
     plan.confidence   = request_.confidence;
     plan.jump_forward = request_.sampling.jump_forward;
     if (format_) {

@@ -91,7 +91,7 @@ class AsyncCalls(ToolCalls):
                 task.exception()  # nobody else asks for it
             return
         try:
-            outcome = task.result()
+            outcome = failed(job.tool, asyncio.CancelledError()) if task.cancelled() else task.result()
             if isinstance(outcome, Outcome) or self._decide(job, outcome):
                 self._answer(job, outcome)
             self._suspend_if_due()

@@ -107,7 +107,7 @@ def failed(tool: AnyTool, error: BaseException) -> Outcome:
     """The outcome of a call that raised `error`."""
     if isinstance(error, ModelRetry):
         return Outcome(clean(str(error)), True, retry=error)
-    if not isinstance(error, Exception) or tool.on_error == "raise":
+    if tool.on_error == "raise" or not (isinstance(error, Exception) or _is_cancellation(error)):
         return Outcome("", True, error=error)
     logger.warning("the tool %r failed", tool.name, exc_info=error)
     try:
@@ -115,6 +115,13 @@ def failed(tool: AnyTool, error: BaseException) -> Outcome:
     except Exception:  # an exception that can't be written
         text = f"Error: {type(error).__name__}"
     return Outcome(clean(shorten(text, tool.max_result_chars)), True)
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    """Whether what a tool waited for was cancelled; of a run that is cancelled itself, nobody asks for the outcome."""
+    import asyncio
+
+    return isinstance(error, asyncio.CancelledError)
 
 
 def late(tool: AnyTool) -> Outcome:

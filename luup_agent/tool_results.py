@@ -65,8 +65,24 @@ def _to_json(value: object) -> str:
 def _to_json_again(value: object) -> str:
     """The JSON text of what `to_json` did not take: bytes that are no text, or lone surrogates."""
     try:
-        plain: Any = to_jsonable_python(value, inf_nan_mode="strings", bytes_mode="base64", fallback=str)
+        try:
+            plain = _jsonable(value)
+        except UnicodeEncodeError:
+            plain = _jsonable(_with_clean_keys(value))
         finite = json.loads(json.dumps(plain), parse_constant=str)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the result can't be written as JSON: {error}") from None
     return json.dumps(finite, ensure_ascii=False, separators=(",", ":"))
+
+
+def _jsonable(value: object) -> Any:
+    return to_jsonable_python(value, inf_nan_mode="strings", bytes_mode="base64", fallback=str)
+
+
+def _with_clean_keys(value: Any) -> Any:
+    """`value` with keys that pydantic takes: it refuses lone surrogates in them alone."""
+    if isinstance(value, dict):
+        return {clean(key) if isinstance(key, str) else key: _with_clean_keys(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_clean_keys(part) for part in value]
+    return value

@@ -16,8 +16,15 @@ foreach(program native_tests schema_cases grammar_cases grammar_bench template_c
   target_link_libraries(${name} PRIVATE llama llama-common ggml Threads::Threads ${CMAKE_DL_LIBS})
 endforeach()
 
+# Runs with tools and typed results, against the library as programs use it.
+if(NOT WIN32)
+  add_executable(luup-storm "${LUUP_TESTS}/storm.c")
+  target_link_libraries(luup-storm PRIVATE luup-agent Threads::Threads)
+  set(LUUP_STORM luup-storm)
+endif()
+
 set(LUUP_PROGRAMS llama-bench llama-completion luup-reference luup-native-tests luup-schema-cases luup-grammar-cases luup-grammar-bench
-  luup-template-cases)
+  luup-template-cases ${LUUP_STORM})
 
 # They lie in the folder of the libraries that they load.
 set_target_properties(${LUUP_PROGRAMS} PROPERTIES

@@ -4,8 +4,8 @@
 
 Greedy, the first turn only, each function of a question as a tool with its own JSON schema. The questions and the model
 (Qwen2.5-Coder-0.5B-Instruct, if no other is named) are downloaded once. With --peers the same file answers through
-llama-cpp-python and llama.cpp's server too, which are built for it in an environment of their own (about ten minutes);
---peer-python and --llama-server name ones that are there. Prints a table in Markdown.
+llama-cpp-python and llama.cpp's server too (xllamacpp has it as a library), which are installed in environments of
+their own; the first is built, about ten minutes. Prints a table in Markdown.
 """
 
 import argparse
@@ -102,18 +102,15 @@ def main():
     parser.add_argument("--model", type=Path, help="a GGUF file")
     parser.add_argument("--threads", type=int, default=0, help="0: what the library chooses")
     parser.add_argument("--peers", action="store_true", help="ask llama-cpp-python and llama.cpp's server too")
-    parser.add_argument("--peer-python", type=Path, help="an interpreter that has llama-cpp-python")
-    parser.add_argument("--llama-server", type=Path, help="the program")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every answer")
     arguments = parser.parse_args()
 
     model = arguments.model or qwen()
     asked = {kind: questions(kind)[:: arguments.every][: arguments.limit] for kind in arguments.kinds}
     sides = [lambda: Ours(model, arguments.threads)]
-    if arguments.peers or arguments.peer_python:
-        sides.append(lambda: bfcl_peers.LlamaCppPython(model, arguments.threads, CONTEXT, arguments.peer_python))
-    if arguments.peers or arguments.llama_server:
-        sides.append(lambda: bfcl_peers.LlamaServer(model, arguments.threads, CONTEXT, arguments.llama_server))
+    if arguments.peers:
+        sides.append(lambda: bfcl_peers.LlamaCppPython(model, arguments.threads, CONTEXT))
+        sides.append(lambda: bfcl_peers.LlamaServer(model, arguments.threads, CONTEXT))
     results = {}
     for make in sides:
         side = make()

@@ -1,37 +1,48 @@
-"""The peers that the tool-calling benchmark asks: llama-cpp-python, and llama.cpp's server over HTTP."""
+"""The peers that the tool-calling benchmark asks: llama-cpp-python, and llama.cpp's server as xllamacpp carries it."""
 
-import contextlib
 import json
-import os
-import socket
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 
-from peer_environment import LLAMA_CPP_PYTHON, LLAMA_SERVER, environment, programs
+from peer_environment import LLAMA_CPP_PYTHON, XLLAMACPP, environment, programs
 
 MAX_TOKENS = 1024
-START_SECONDS = 300
-ANSWER_SECONDS = 600
 
-# Runs in the peer's own interpreter: one request as a line of JSON in, one answer as a line of JSON out.
-ASK_LLAMA_CPP_PYTHON = """
+# Both run in an interpreter of their own: one request as a line of JSON in, one answer as a line of JSON out. {} makes
+# `ask`, a function from one to the other.
+LOOP = """
 import json, os, sys
-from llama_cpp import Llama
 
-model, threads, context = sys.argv[1], int(sys.argv[2]) or None, int(sys.argv[3])
+model, threads, context = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 out = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
-llama = Llama(model_path=model, n_ctx=context, n_threads=threads, n_threads_batch=threads, verbose=False)
+{}
 for line in sys.stdin:
     try:
-        answer = llama.create_chat_completion(**json.loads(line))
+        answer = ask(json.loads(line))
     except Exception as error:
-        answer = {"error": f"{type(error).__name__}: {error}"}
+        answer = {{"error": f"{{type(error).__name__}}: {{error}}"}}
     print(json.dumps(answer), file=out, flush=True)
+"""
+ASK_LLAMA_CPP_PYTHON = """
+from llama_cpp import Llama
+
+threads = threads or None
+llama = Llama(model_path=model, n_ctx=context, n_threads=threads, n_threads_batch=threads, verbose=False)
+
+def ask(request):
+    return llama.create_chat_completion(**request)
+"""
+ASK_LLAMA_SERVER = """
+import xllamacpp
+
+params = xllamacpp.CommonParams()
+params.model.path = model
+params.n_ctx = context
+params.n_parallel = 1
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads or os.cpu_count()
+params.use_jinja = True
+params.verbosity = -1
+ask = xllamacpp.Server(params).handle_chat_completions
 """
 
 
@@ -60,15 +71,17 @@ def _calls(answer):
         raise PeerError(f"arguments that are not JSON: {error}") from error
 
 
-class LlamaCppPython:
-    """llama-cpp-python with the chat template of the file."""
+class _Peer:
+    """A library in an interpreter of its own, with the chat template of the file."""
 
-    name = "llama-cpp-python"
+    name = ""
+    requirement = ""
+    ask = ""
 
-    def __init__(self, model, threads, context, python=None):
-        python = python or programs(environment(LLAMA_CPP_PYTHON)) / "python"
+    def __init__(self, model, threads, context):
+        python = programs(environment(self.requirement)) / "python"
         self._process = subprocess.Popen(
-            [str(python), "-c", ASK_LLAMA_CPP_PYTHON, str(model), str(threads), str(context)],
+            [str(python), "-c", LOOP.format(self.ask), str(model), str(threads), str(context)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -80,7 +93,7 @@ class LlamaCppPython:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"llama-cpp-python ended with {self._process.wait()}")
+            raise SystemExit(f"{self.name} ended with {self._process.wait()}")
         return _calls(json.loads(line))
 
     def close(self):
@@ -90,52 +103,17 @@ class LlamaCppPython:
         self._process.stdout.close()
 
 
-class LlamaServer:
-    """llama.cpp's server with the chat template of the file."""
+class LlamaCppPython(_Peer):
+    """llama-cpp-python."""
 
-    name = "llama-server"
-
-    def __init__(self, model, threads, context, program=None):
-        program = program or _find_server(environment(LLAMA_SERVER))
-        with contextlib.closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self._url = f"http://127.0.0.1:{port}"
-        command = [program, "-m", model, "-c", context, "-np", 1, "--jinja", "--port", port, "--host", "127.0.0.1"]
-        command += ["-t", threads] if threads else []
-        self._process = subprocess.Popen(
-            [str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        self._wait()
-
-    def _wait(self):
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self._url}/health", timeout=5):
-                return
-            time.sleep(0.2)
-        self.close()
-        raise SystemExit("llama-server does not start")
-
-    def calls(self, question):
-        """The calls that the model makes, as pairs of name and arguments."""
-        data = json.dumps(_request(question)).encode()
-        request = urllib.request.Request(f"{self._url}/v1/chat/completions", data, {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
-                return _calls(json.load(response))
-        except urllib.error.HTTPError as error:
-            raise PeerError(f"{error.code}: {error.read()[:500].decode(errors='replace')}") from error
-
-    def close(self):
-        """Ends the process."""
-        self._process.terminate()
-        self._process.wait()
+    name = "llama-cpp-python"
+    requirement = LLAMA_CPP_PYTHON
+    ask = ASK_LLAMA_CPP_PYTHON
 
 
-def _find_server(folder):
-    name = "llama-server.exe" if sys.platform == "win32" else "llama-server"
-    found = [path for path in Path(folder).rglob(name) if os.access(str(path), os.X_OK)]
-    if not found:
-        raise SystemExit(f"{LLAMA_SERVER} has no {name}")
-    return found[0]
+class LlamaServer(_Peer):
+    """llama.cpp's server, asked without HTTP."""
+
+    name = "llama.cpp's server"
+    requirement = XLLAMACPP
+    ask = ASK_LLAMA_SERVER

@@ -301,6 +301,16 @@ class Boom(Exception):
     pass
 
 
+def test_what_is_cancelled_inside_of_a_tool_is_a_failed_call(api, tooled):
+    async def wait() -> str:
+        inner = asyncio.ensure_future(asyncio.sleep(60))
+        inner.cancel()
+        await inner
+        return "never"
+
+    assert results(api.response(tooled([wait], ("wait", {})), None)) == [ToolResult("Error: CancelledError: ", True)]
+
+
 @pytest.mark.parametrize("error", [Boom, KeyboardInterrupt, SystemExit, GeneratorExit])
 @pytest.mark.parametrize("others", [0, 1])
 def test_what_is_to_propagate_ends_the_run(api, tooled, error, others):

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "grounding.h"
 #include "guide.h"
+#include "output.h"
 #include "prompt_program.h"
 #include "sampler.h"
 #include "tool_format.h"
@@ -26,6 +27,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -226,11 +228,19 @@ void known_parts_change_nothing(const ChatTemplate & chat, const ToolSet & tools
         { user("Another question") },
         { user("Another question") },
     };
-    TokenizedText known;
+    const PromptTokenizer parts(vocab, chat.source());
+    TokenizedText         known;
     for (size_t i = 0; i < prompts.size(); i++) {
         const auto tokens = chat.render(prompts[i], &tools, true, &known).tokens;
         if (tokens != chat.render(prompts[i], &tools, true).tokens) {
             throw Problem("prompt " + std::to_string(i) + " has other tokens because of the one before");
+        }
+        // Tokenized by parts, some of them kept from before, a text has the tokens that llama.cpp gives to the whole.
+        const std::string text = text_of(tokens);
+        for (const std::string & whole : { text, text + text, " " + text, text.substr(text.size() / 3) }) {
+            if (parts.tokenize(whole, "", nullptr) != tokenize_text(vocab, whole, true, true)) {
+                throw Problem("prompt " + std::to_string(i) + " has other tokens than the whole: " + excerpt(whole, whole.size() / 2));
+            }
         }
     }
 }
@@ -258,6 +268,7 @@ AnswerPlan plan_for(const ChatTemplate & chat, const Prompt & prompt,
                     AnswerPlan::Calls                      calls) {
     AnswerPlan plan;
     plan.thinking = prompt.thinking;
+    plan.opening  = prompt.opening;
     plan.calls    = calls;
     plan.parallel = true;
     plan.tools    = tools;
@@ -463,14 +474,24 @@ std::string show(const std::vector<ToolCall> & calls) {
     return text;
 }
 
+// Whether what the template writes for `answer` begins with the prompt for it.
+bool follows(const ChatTemplate & chat, const Prompt & prompt, const ToolSet & tools, const Message & answer) {
+    return text_of(chat.render({ user(question), answer }, &tools, false).tokens).rfind(text_of(prompt.tokens), 0) == 0;
+}
+
 void calls_come_back(const ChatTemplate &                   chat,
                      const std::shared_ptr<const ToolSet> & tools,
                      const std::vector<ToolCall> &          calls,
-                     AnswerPlan::Calls                      kind) {
-    const Message     answer = calling(calls);
+                     AnswerPlan::Calls                      kind,
+                     bool                                   thoughts = false) {
+    Message answer           = calling(calls);
+    answer.reasoning         = thoughts ? "I_think" : "";
     const Prompt      prompt = chat.render({ user(question) }, tools.get(), true);
     const std::string script = script_for(chat, prompt, *tools, answer,
                                           kind == AnswerPlan::Calls::Required);
+    if (thoughts && (!has(script, "I_think") || prompt.thinking.ends.empty() || !follows(chat, prompt, *tools, answer))) {
+        return;
+    }
     auto              ears   = std::make_shared<Listener>();
     Sampling          sampling;
     Answer            reader(ears, vocab, vocabulary, prompt,
@@ -498,6 +519,108 @@ void calls_come_back(const ChatTemplate &                   chat,
     }
     if (!ears->shown.empty()) {
         throw Problem("shown as text: " + excerpt(ears->shown, 0) + "; " + told);
+    }
+}
+
+std::string without_blanks(std::string text) {
+    text.erase(std::remove_if(text.begin(), text.end(), [](unsigned char c) { return std::isspace(c); }), text.end());
+    return text;
+}
+
+// A typed result is written where the template writes the text of an answer, behind the model's thoughts or without any.
+void typed_results_come_back(const ChatTemplate & chat, const std::shared_ptr<const ToolSet> & tools, bool thoughts, AnswerPlan::Calls kind) {
+    const std::string value  = R"({"city":"Oslo","passengers":2})";
+    const auto        form   = make_output_format(R"({"type":"object","properties":{"city":{"type":"string"},"passengers":{"type":"integer"}},
+                                                "required":["city","passengers"],"additionalProperties":false})",
+                                                  vocab);
+    const Message     answer = { "assistant", value, thoughts ? "I_think" : "", {}, "", "" };
+    const Prompt      prompt = chat.render({ user(question) }, tools.get(), true);
+    const std::string whole  = script_for(chat, prompt, *tools, answer, false);
+    const std::string script = whole.substr(std::min(whole.find_first_not_of(" \n"), whole.size()));
+    if (!follows(chat, prompt, *tools, answer) || !has(script, value) || (thoughts && (prompt.thinking.ends.empty() || !has(script, "I_think")))) {
+        return;  // a template that leaves the thoughts of its messages out, or does not write answers behind what it opens them with
+    }
+    AnswerPlan plan = plan_for(chat, prompt, tools, kind);
+    plan.output     = form->grammar;
+    plan.schema     = form->schema;
+    auto   ears     = std::make_shared<Listener>();
+    Answer reader(ears, vocab, vocabulary, prompt, std::move(plan), {});
+    Writer writer(script, chat);
+    writer.write(reader);
+    const std::string  told   = std::string(thoughts ? "after thoughts" : "at once") + ": the template writes " + quoted(script) + ", it became " +
+                             quoted(writer.written());
+    const AnswerResult  result   = reader.result();
+    const std::string & shown    = ears->shown;
+    const std::string & thought  = ears->thoughts;
+    if (result.has_calls || result.output != value || trimmed(shown) != value) {
+        throw Problem("the result is " + quoted(result.output) + ", shown as " + quoted(shown) + "; " + told);
+    }
+    if (without_blanks(writer.written()) != without_blanks(script)) {
+        throw Problem("something else was written; " + told);
+    }
+    if (thoughts && !has(thought, "I_think")) {
+        throw Problem("the thoughts are " + quoted(thought) + "; " + told);
+    }
+}
+
+// However an answer is cut into pieces, its thoughts and its text are those of the whole.
+void any_split_reads_the_same(const ChatTemplate & chat, const ToolSet & tools, bool thoughts) {
+    const Message     answer = { "assistant", "A <b> text, {\"of\": 2}\n\nlines.", thoughts ? "I_think\nso" : "", {}, "", "" };
+    const Prompt      prompt = chat.render({ user(question) }, &tools, true);
+    const std::string script = script_for(chat, prompt, tools, answer, false);
+    const auto        read   = [&](const std::vector<size_t> & cuts) {
+        AnswerParser        parser(prompt.parser);
+        AnswerParser::Delta sum;
+        size_t              from = 0;
+        const auto          add  = [&](const AnswerParser::Delta & delta) {
+            sum.reasoning += delta.reasoning;
+            sum.text += delta.text;
+        };
+        for (size_t cut : cuts) {
+            add(parser.push(std::string_view(script).substr(from, cut - from)));
+            from = cut;
+        }
+        add(parser.push(std::string_view(script).substr(from)));
+        add(parser.finish());
+        return std::make_pair(sum.reasoning, sum.text);
+    };
+    const auto          whole = read({});
+    if (has(whole.second, "I_think")) {
+        return;  // llama.cpp's parser does not know the form
+    }
+    std::vector<size_t> every;
+    for (size_t i = 1; i < script.size(); i++) {
+        every.push_back(i);
+    }
+    std::mt19937 random(1);
+    for (int i = 0; i < 8; i++) {
+        std::vector<size_t> cuts;
+        std::copy_if(every.begin(), every.end(), std::back_inserter(cuts), [&](size_t) { return i == 0 || random() % 8 == 0; });
+        const auto got = read(cuts);
+        if (got != whole) {
+            throw Problem("cut " + std::to_string(cuts.size()) + " times, " + quoted(script) + " is " + quoted(got.first) + " and " + quoted(got.second) + ", not " +
+                          quoted(whole.first) + " and " + quoted(whole.second));
+        }
+    }
+}
+
+// A model that would begin with the value itself is led there too.
+void typed_results_are_opened(const ChatTemplate & chat, const ToolSet & tools) {
+    const Prompt prompt = chat.render({ user(question) }, &tools, true);
+    if (prompt.thinking.open) {
+        return;
+    }
+    AnswerPlan plan;
+    const auto form = make_output_format(R"({"type":"boolean"})", vocab);
+    plan.output     = form->grammar;
+    plan.schema     = form->schema;
+    plan.thinking   = prompt.thinking;
+    plan.opening    = prompt.opening;
+    Answer      reader(std::make_shared<Listener>(), vocab, vocabulary, prompt, std::move(plan), {});
+    Writer      writer("true", chat);
+    writer.write(reader);
+    if (writer.written().rfind(prompt.opening.text.text, 0) != 0 || (reader.result().output != "true" && reader.result().output != "false")) {
+        throw Problem("it became " + quoted(writer.written()));
     }
 }
 
@@ -593,13 +716,22 @@ Row sweep(const llama_model * model, const std::string & path) {
         row.kind += prompt.thinking.ends.empty() ? ""
                     : prompt.thinking.open       ? ", thinks at once"
                                                  : ", thinks";
+        row.kind += prompt.opening.text.text.empty() ? "" : ", texts begin with " + quoted(prompt.opening.text.text);
     });
     attempt("prompt", [&] { nothing_is_lost(*chat, *tools); });
     attempt("names", [&] { names_stay_text(*chat); });
     attempt("known", [&] { known_parts_change_nothing(*chat, *tools); });
+    for (const auto kind : { AnswerPlan::Calls::None, AnswerPlan::Calls::Auto }) {
+        attempt("typed", [&] { typed_results_come_back(*chat, tools, false, kind); });
+        attempt("typed", [&] { typed_results_come_back(*chat, tools, true, kind); });
+    }
+    attempt("splits", [&] { any_split_reads_the_same(*chat, *tools, false); });
+    attempt("splits", [&] { any_split_reads_the_same(*chat, *tools, true); });
+    attempt("opened", [&] { typed_results_are_opened(*chat, *tools); });
     for (const auto kind :
          { AnswerPlan::Calls::Required, AnswerPlan::Calls::Auto }) {
         attempt("one", [&] { calls_come_back(*chat, tools, { flight }, kind); });
+        attempt("thought over", [&] { calls_come_back(*chat, tools, { flight }, kind, true); });
         attempt("other", [&] { calls_come_back(*chat, tools, { mesh }, kind); });
         if (chat->takes(*tools) && !chat->several_calls()) {
             continue;

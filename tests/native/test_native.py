@@ -36,6 +36,15 @@ def test_core_classes(program, tool, model_path):
 
 
 @linux
+def test_runs_with_tools_end_as_they_may_whatever_is_done_to_them(tool, tiny_path):
+    result = subprocess.run(
+        [str(tool("luup-storm")), str(tiny_path), "4"], capture_output=True, encoding="utf-8", timeout=300, check=False
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert re.fullmatch(r"[1-9]\d* runs\n", result.stdout)
+
+
+@linux
 @pytest.mark.parametrize("compiler", [["gcc", "-std=c99"], ["g++", "-x", "c++", "-std=c++20"]], ids=["c", "c++"])
 def test_header_sample_compiles_and_answers(compiler, package, model_path, tmp_path):
     if not shutil.which(compiler[0]):

@@ -1,16 +1,19 @@
 """What `output_type` takes, what the model is told of a mistake, and what labels are."""
 
 import dataclasses
+import datetime
+import decimal
 import enum
 import json
 import math
-from typing import Any, Callable, List, Optional, Union
+import uuid
+from typing import Any, Callable, Dict, List, Optional, Union
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, field_validator
-from typing_extensions import Literal, TypedDict
+from typing_extensions import Annotated, Literal, TypedDict
 
 from luup_agent import Classification, InvalidParamError, InvalidSchemaError, ModelRetry
 from luup_agent.classify import normalise, read_labels
@@ -91,6 +94,24 @@ def test_a_schema_that_cant_be_enforced_is_refused_with_its_place():
 
     with pytest.raises(InvalidSchemaError, match="output_type: .*/properties/word"):
         output_spec(Odd)
+
+
+@pytest.mark.parametrize("key", [int, float, decimal.Decimal, bool, Annotated[str, Field(pattern="^[a-z]{2}$")]])
+@given(st.data())
+def test_keys_that_the_schema_allows_are_keys_of_the_type(key, data):
+    spec = output_spec(Dict[key, bool])
+    schema = json.loads(spec.schema)
+    patterns = schema.get("patternProperties", {})
+    names = schema.get("propertyNames") or {"pattern": next(iter(patterns))}
+    assert schema["additionalProperties"] == (False if patterns else {"type": "boolean"})
+    allowed = st.sampled_from(names["enum"]) if "enum" in names else st.from_regex(names["pattern"], fullmatch=True)
+    chosen = data.draw(st.lists(allowed, max_size=3))
+    assert len(spec.validate(json.dumps(dict.fromkeys(chosen, True)))) <= len(chosen)
+
+
+@pytest.mark.parametrize("key", [Color, uuid.UUID, datetime.date, Literal["a", "b"]])
+def test_pydantic_says_itself_what_other_keys_are(key):
+    assert "propertyNames" in json.loads(output_spec(Dict[key, int]).schema)
 
 
 def test_an_empty_union_is_refused():

@@ -66,7 +66,7 @@ class Plain:
         ([Plain()], '["plain"]'),
         (float("nan"), '"NaN"'),
         ([float("inf"), -float("inf")], '["Infinity","-Infinity"]'),
-        ({"\ud800": 1}, None),
+        ({"\ud800": 1, "a": [{"\udfff": b"\xff"}]}, '{"\ufffd":1,"a":[{"\ufffd":"_w=="}]}'),
         ({"a": "\ud800", "b": float("inf")}, '{"a":"\ufffd","b":"Infinity"}'),
         ("a\0b\ud800c", "a\ufffdb\ufffdc"),
         ("\ud83d\ude00", "\U0001f600"),
