@@ -24,12 +24,23 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Opt
 from pydantic import BaseModel, TypeAdapter
 
 from luup_agent import _native
+from luup_agent.cassette import CassetteError, RecordedModel
 from luup_agent.errors import InvalidParamError
 from luup_agent.exchange import Responder, Sink
+from luup_agent.local_responder import chunk as _chunk
 from luup_agent.messages import Message
 from luup_agent.model import Model
 
-__all__ = ["FunctionModel", "Reply", "Request", "ScriptedCall", "ScriptedModel", "tool_call"]
+__all__ = [
+    "CassetteError",
+    "FunctionModel",
+    "RecordedModel",
+    "Reply",
+    "Request",
+    "ScriptedCall",
+    "ScriptedModel",
+    "tool_call",
+]
 
 
 class ScriptedCall(NamedTuple):
@@ -113,9 +124,9 @@ class Request:
 
     @property
     def tool_choice(self) -> str:
-        """Whether tools are to be called: "auto", "required", "none" or the name of one."""
-        choice = self.body.get("tool_choice", "none")
-        return str(choice["function"]["name"] if isinstance(choice, dict) else choice)
+        """Whether tools are to be called: "auto", "required", "none", or the name of the only one that may be."""
+        choice = str(self.body.get("tool_choice", "none"))
+        return self.tools[0] if choice == "required" and len(self.tools) == 1 else choice
 
     @property
     def output_schema(self) -> Optional[Dict[str, Any]]:
@@ -147,10 +158,6 @@ def _reply_of(value: Any) -> Reply:
         return Reply(TypeAdapter(Any).dump_json(value).decode("utf-8"))
     except Exception as error:
         raise InvalidParamError(f"a reply must be a text, a tool call or a value with a JSON form: {error}") from None
-
-
-def _chunk(delta: Mapping[str, Any], finish_reason: Optional[str] = None) -> str:
-    return json.dumps({"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
 
 
 def _chunks(reply: Reply, request: Request) -> Iterator[str]:
@@ -259,7 +266,7 @@ class FunctionModel(Model):
         self._set_up(f"FunctionModel({name})", _FunctionResponder(function))
 
     def _set_up(self, name: str, responder: Responder) -> None:
-        self._native_model = _native.NativeModel.remote(name, responder)
+        self._native_model = _native.NativeModel.remote(_native.RemoteSettings(name), responder)
         self._closed = False
         self._label = repr(name)
 

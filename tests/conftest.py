@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import hypothesis
+import llama_server as programs
 import pytest
 import random_model
 
@@ -355,6 +356,16 @@ def tool():
         return found[-1]
 
     return find
+
+
+@pytest.fixture(scope="session")
+def llama_server(tool, model_path, tmp_path_factory):
+    """A real llama-server with the real model; skips the test where it was not built."""
+    log = tmp_path_factory.mktemp("llama-server") / "log"
+    options = ("--ctx-size", 16384, "--parallel", 8, "--threads", 2, "--alias", "smollm2", "--no-warmup", "--api-key", "sk-of-the-tests")
+    server = programs.start_server(tool("llama-server"), model_path, log, *options)
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

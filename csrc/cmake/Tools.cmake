@@ -1,6 +1,19 @@
-# What tests and benchmarks measure against, from the same llama.cpp: llama-bench, llama-completion, and a bare greedy decoder.
-add_subdirectory("${LUUP_LLAMA_DIR}/tools/llama-bench" llama-bench EXCLUDE_FROM_ALL)
-add_subdirectory("${LUUP_LLAMA_DIR}/tools/completion" llama-completion EXCLUDE_FROM_ALL)
+# What tests and benchmarks measure against and talk to, from the same llama.cpp: llama-bench, llama-completion, llama-server without its web
+# page, the server of the RPC backend, and a bare greedy decoder.
+set(LLAMA_BUILD_UI OFF)
+set(LLAMA_USE_PREBUILT_UI OFF)
+set(LUUP_PROJECT_DIR "${PROJECT_SOURCE_DIR}")
+set(PROJECT_SOURCE_DIR "${LUUP_LLAMA_DIR}")  # what the tools take for their own project
+foreach(tool llama-bench completion ui server rpc)
+  add_subdirectory("${LUUP_LLAMA_DIR}/tools/${tool}" "llama-tools/${tool}" EXCLUDE_FROM_ALL)
+endforeach()
+set(PROJECT_SOURCE_DIR "${LUUP_PROJECT_DIR}")
+# No token passes through mtmd here, and the server's own work is small: what counts is how long they compile.
+if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
+  foreach(target mtmd server-context llama-server-impl)
+    target_compile_options(${target} PRIVATE -O0)
+  endforeach()
+endif()
 
 add_executable(luup-reference "${CMAKE_CURRENT_SOURCE_DIR}/../tests/native/reference.cpp")
 target_link_libraries(luup-reference PRIVATE llama ggml)
@@ -16,7 +29,7 @@ foreach(program native_tests schema_cases grammar_cases grammar_bench template_c
   target_link_libraries(${name} PRIVATE llama llama-common ggml Threads::Threads ${CMAKE_DL_LIBS})
 endforeach()
 
-set(LUUP_PROGRAMS llama-bench llama-completion luup-reference luup-native-tests luup-schema-cases luup-grammar-cases luup-grammar-bench
+set(LUUP_PROGRAMS llama-bench llama-completion llama-server ggml-rpc-server luup-reference luup-native-tests luup-schema-cases luup-grammar-cases luup-grammar-bench
   luup-template-cases)
 
 # They lie in the folder of the libraries that they load.
