@@ -175,7 +175,7 @@ std::string Remote::body(const RemoteTurn & turn, bool format) const {
         body["messages"].push_back(message_json(message));
     }
     if (!turn.tools->empty()) {
-        const bool named            = turn.tool_choice != "auto" && turn.tool_choice != "required" && turn.tool_choice != "none";
+        const bool named = turn.tool_choice != "auto" && turn.tool_choice != "required" && turn.tool_choice != "none";
         // Not every server knows the choice of one tool by its name, and llama-server takes it for "auto" without a word: that tool is offered alone.
         body["tools"]               = tools_json(*turn.tools, named ? turn.tool_choice : "");
         body["tool_choice"]         = named ? "required" : turn.tool_choice;

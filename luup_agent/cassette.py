@@ -161,7 +161,8 @@ def first_difference(recorded: Any, asked: Any, place: str = "") -> str:
     if recorded == asked and isinstance(recorded, bool) == isinstance(asked, bool):
         return ""
     if isinstance(recorded, str) and isinstance(asked, str):
-        same = len(os.path.commonprefix([recorded, asked]))
+        shorter = min(len(recorded), len(asked))
+        same = next((index for index in range(shorter) if recorded[index] != asked[index]), shorter)
         begin = max(0, same - _SHOWN // 3)
         return f"{place}, character {same}: recorded as {_shorten(recorded[begin:])}, now {_shorten(asked[begin:])}"
     return f"{place}: recorded as {_shorten(recorded)}, now {_shorten(asked)}"

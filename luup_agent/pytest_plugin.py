@@ -39,7 +39,7 @@ def scripted_model() -> Iterator[Callable[[Sequence[Any]], ScriptedModel]]:
 def cassette(request: pytest.FixtureRequest) -> Iterator[Callable[..., RecordedModel]]:
     """Makes a `RecordedModel` of the model given, or of what a function makes; closes it at the end of the test.
 
-    Its file is ``cassettes/<the test's file>/<the test>.json`` beside the test, unless a name is given for the last part.
+    Its file is ``cassettes/<the test's file>/<the test>.json`` beside the test; a name may be given for the last part.
     """
     made: List[RecordedModel] = []
     mode: Any = request.config.getoption("luup_record", "once")

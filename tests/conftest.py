@@ -362,7 +362,19 @@ def tool():
 def llama_server(tool, model_path, tmp_path_factory):
     """A real llama-server with the real model; skips the test where it was not built."""
     log = tmp_path_factory.mktemp("llama-server") / "log"
-    options = ("--ctx-size", 16384, "--parallel", 8, "--threads", 2, "--alias", "smollm2", "--no-warmup", "--api-key", "sk-of-the-tests")
+    options = (
+        "--ctx-size",
+        16384,
+        "--parallel",
+        8,
+        "--threads",
+        1,
+        "--alias",
+        "smollm2",
+        "--no-warmup",
+        "--api-key",
+        "sk-of-the-tests",
+    )
     server = programs.start_server(tool("llama-server"), model_path, log, *options)
     yield server
     server.stop()

@@ -61,7 +61,10 @@ def test_a_response_tells_how_it_went(api, agent_of):
     response = api.response(agent, CAPITAL)
     assert response.text == response.output
     assert response.reasoning is None
-    assert response.messages == [Message(role="user", content=CAPITAL), Message(role="assistant", content=response.text)]
+    assert response.messages == [
+        Message(role="user", content=CAPITAL),
+        Message(role="assistant", content=response.text),
+    ]
     assert response.messages == agent.messages[1:]
     usage, timings = response.usage, response.timings
     assert 1 <= usage.completion_tokens <= 24

@@ -1,14 +1,11 @@
-"""What an agent on a local model does beyond tests/everywhere: tokens, seeds, statistics (`api` is each API in turn)."""
+"""What an agent on a local model does beyond tests/everywhere: tokens, seeds, statistics (`api`: each API in turn)."""
 
 import uuid
 
 import pytest
 
 from luup_agent import (
-    BusyError,
-    ClosedError,
     ContextFullError,
-    InvalidParamError,
     Message,
     ModelStats,
     RunTimeoutError,

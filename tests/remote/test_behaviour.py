@@ -1,4 +1,4 @@
-"""What models with prepared answers do, and what requests say: a script, a function, and a server that plays a script."""
+"""What models with prepared answers do (a script, a function, a server that plays a script), and what requests say."""
 
 import asyncio
 import re

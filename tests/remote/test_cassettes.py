@@ -40,7 +40,12 @@ def converse(api, model):
     return seen, first.text, text, movie, first.usage, history
 
 
-SCRIPT = [tool_call("add", a=5, b=3), Reply("It is 8.", reasoning="5 + 3"), "A 🦊,\n\"you\" know.", {"title": "Alien", "year": 1979}]
+SCRIPT = [
+    tool_call("add", a=5, b=3),
+    Reply("It is 8.", reasoning="5 + 3"),
+    'A 🦊,\n"you" know.',
+    {"title": "Alien", "year": 1979},
+]
 
 
 @pytest.fixture(params=["scripted", "http"])
@@ -213,7 +218,12 @@ def test_wrong_arguments_are_named(tmp_path):
     [
         (status("401 Who", b'{"error": {"message": "%s is no key"}}' % KEY.encode()), HTTPError, "status 401", ""),
         (status("429 Busy", Retry_After="77"), HTTPError, "status 429", ""),
-        (status("400 Bad", b'{"error": {"message": "x", "code": "context_length_exceeded"}}'), ContextFullError, "x", ""),
+        (
+            status("400 Bad", b'{"error": {"message": "x", "code": "context_length_exceeded"}}'),
+            ContextFullError,
+            "x",
+            "",
+        ),
         (events(delta(content="a"), {"error": {"message": "out of memory"}}), HTTPError, "out of memory", "a"),
         (events(delta(content="a"), delta(content="b")), HTTPError, "before it was complete", "ab"),
         (events("nonsense"), ValueError, "is not JSON: nonsense", ""),
