@@ -334,10 +334,11 @@ class RecordedModel(Model):
 
     Example:
         >>> recorded = RecordedModel("capital.json", lambda: Model.from_local("model.gguf"))
-        >>> Agent(recorded, temperature=0).generate("What is the capital of France?")
+        >>> prompt = "You are a helpful assistant."
+        >>> Agent(recorded, prompt, temperature=0).generate("What is the capital of France?")
         'The capital of France is Paris.'
         >>> replayed = RecordedModel("capital.json", mode="none")  # without a model
-        >>> Agent(replayed, temperature=0).generate("What is the capital of France?")
+        >>> Agent(replayed, prompt, temperature=0).generate("What is the capital of France?")
         'The capital of France is Paris.'
         >>> replayed.assert_complete()
         >>> recorded.close()

@@ -195,7 +195,10 @@ class _FunctionResponder(Responder):
 
             value = asyncio.run(_settle(value))
         if isinstance(value, Iterator):
-            self._stream(value, request, sink)
+            for piece in value:
+                if not sink.push(_chunk({"content": str(piece)})):
+                    return
+            _push_all(_chunks(Reply(), request), sink)
             return
         reply = _reply_of(value)
         if reply.delay > 0 and sink.cancelled.wait(reply.delay):
@@ -217,18 +220,16 @@ class _FunctionResponder(Responder):
             _push_all(_chunks(Reply(), request), sink)
             return
         if isinstance(value, Iterator):
-            self._stream(value, request, sink)
+            for piece in value:
+                if not sink.push(_chunk({"content": str(piece)})):
+                    return
+                await asyncio.sleep(0)  # the loop's other tasks, and who cancels this one
+            _push_all(_chunks(Reply(), request), sink)
             return
         reply = _reply_of(value)
         if reply.delay > 0:
             await asyncio.sleep(reply.delay)
         _push_all(_chunks(reply, request), sink)
-
-    def _stream(self, pieces: Iterator[Any], request: Request, sink: Sink) -> None:
-        for piece in pieces:
-            if not sink.push(_chunk({"content": str(piece)})):
-                return
-        _push_all(_chunks(Reply(), request), sink)
 
 
 async def _settle(value: Any) -> Any:

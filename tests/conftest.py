@@ -359,22 +359,15 @@ def tool():
 
 
 @pytest.fixture(scope="session")
-def llama_server(tool, model_path, tmp_path_factory):
-    """A real llama-server with the real model; skips the test where it was not built."""
+def llama_server(tool, model_path, templates, tmp_path_factory):
+    """A real llama-server with the real model; skips the test where it was not built.
+
+    It has a template of the same family that knows tools: with the model's own it would leave them out without a word.
+    """
+    template = next(path for path in templates if path.name == "Qwen-Qwen2.5-7B-Instruct.jinja")
+    options = ["--ctx-size", 16384, "--parallel", 8, "--threads", 1, "--no-warmup"]
+    options += ["--alias", "smollm2", "--api-key", "sk-of-the-tests", "--chat-template-file", template]
     log = tmp_path_factory.mktemp("llama-server") / "log"
-    options = (
-        "--ctx-size",
-        16384,
-        "--parallel",
-        8,
-        "--threads",
-        1,
-        "--alias",
-        "smollm2",
-        "--no-warmup",
-        "--api-key",
-        "sk-of-the-tests",
-    )
     server = programs.start_server(tool("llama-server"), model_path, log, *options)
     yield server
     server.stop()

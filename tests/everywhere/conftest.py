@@ -14,7 +14,7 @@ STORY = "Tell me a long story about a fox and a raven."
 def play(request):
     """What the small model would say; a word is a token."""
     if request.tool_choice not in ("none", "auto"):
-        return tool_call(request.tool_choice, city="Paris")
+        return tool_call(request.tool_choice, a=5, b=3)
     if request.output_schema is not None:
         return {"city": "Paris", "size": "large"}
     last = request.messages[-1]

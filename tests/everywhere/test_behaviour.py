@@ -29,13 +29,13 @@ class Place(BaseModel):
     size: Literal["large", "small"]
 
 
-def look_up(seen):
-    def population(city: Literal["Paris", "Rome"]) -> str:
-        """Tells how many people live in a city."""
-        seen.append(city)
-        return "2 million"
+def adder(seen):
+    def add(a: int, b: int) -> int:
+        """Adds two numbers."""
+        seen.append((a, b))
+        return a + b
 
-    return population
+    return add
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ def test_it_knows_the_capital_of_france(api, agent_of):
 def test_pieces_are_the_answer(api, agent_of):
     agent = agent_of()
     pieces = api.pieces(agent, CAPITAL)
-    assert len(pieces) > 1
+    assert pieces
     assert all(pieces)
     assert "".join(pieces) == agent.messages[-1].content
     assert "Paris" in "".join(pieces)
@@ -152,7 +152,7 @@ def test_a_conversation_goes_on_elsewhere(api, agent_of, tmp_path):
     agent.save(tmp_path / "agent")
     loaded, fork = Agent.load(tmp_path / "agent", agent.model), agent.fork()
     for copy in (other, loaded, fork):
-        assert "Paris" in api.text(copy, CAPITAL)
+        assert api.text(copy, CAPITAL) == copy.messages[4].content
         assert len(copy.messages) == 5
     assert len(agent.messages) == 3
 
@@ -164,41 +164,40 @@ def test_a_conversation_goes_on_elsewhere(api, agent_of, tmp_path):
 
 def test_a_forced_tool_is_called(api, agent_of):
     seen = []
-    agent = agent_of(max_tokens=48, max_turns=2, tools=[look_up(seen)])
+    agent = agent_of(max_tokens=128, parallel_tool_calls=False, tools=[adder(seen)])
     agent.add_tool(Tool(lambda: "noon", name="clock", description="Tells the time."))
-    events = api.events(agent, "How many people live in Paris?", tool_choice="population")
+    events = api.events(agent, "What is 5 + 3?", tool_choice="add")
     response = events[-1].response
-    assert seen[0] in ("Paris", "Rome")
     call = response.tool_calls[0]
-    assert (call.name, call.result) == ("population", ToolResult("2 million"))
-    assert call.arguments == {"city": seen[0]}
+    assert (call.name, call.arguments) == ("add", dict(zip("ab", seen[0])))
+    assert call.result == ToolResult(str(sum(seen[0])))
     kinds = [event.type for event in events]
     assert kinds.index("tool_call") < kinds.index("tool_result") < kinds.index("done")
-    roles = [message.role for message in agent.messages]
-    assert roles == ["user", "assistant", "tool", "assistant"]
+    assert [message.role for message in agent.messages[:3]] == ["user", "assistant", "tool"]
     assert agent.messages[2].tool_call_id == agent.messages[1].tool_calls[0].id
-    assert response.usage.turns == 2
+    assert agent.messages[-1].role == "assistant"
+    assert response.usage.turns == 1 + sum(message.role == "tool" for message in agent.messages)
 
 
 def test_a_call_waits_for_an_approval(api, agent_of):
     seen = []
-    agent = agent_of(max_tokens=48, max_turns=2)
-    agent.add_tool(Tool(look_up(seen), requires_approval=True))
+    agent, again = (agent_of(max_tokens=128, parallel_tool_calls=False) for _ in range(2))
+    for each in (agent, again):
+        each.add_tool(Tool(adder(seen), requires_approval=True))
     with pytest.raises(ApprovalRequiredError):
-        api.text(agent, "How many people live in Paris?", tool_choice="population")
-    assert not seen
-    again = agent_of(max_tokens=48, max_turns=2)
-    again.add_tool(Tool(look_up(seen), requires_approval=True))
+        api.text(agent, "What is 5 + 3?", tool_choice="add")
     again.set_history(json.loads(json.dumps(agent.get_history())))
     response = api.resume(again, {again.pending[0].id: "not today"}, tool_choice="none")
     assert not seen
-    assert response.tool_calls[0].result.content == "not today"
+    assert response.tool_calls[0].result.is_error
+    assert "not today" in response.tool_calls[0].result.content
+    assert again.messages[-1].role == "assistant"
 
 
 def test_turns_are_bounded(api, agent_of):
-    agent = agent_of(max_tokens=48, max_turns=1, tools=[look_up([])])
+    agent = agent_of(max_tokens=128, parallel_tool_calls=False, max_turns=1, tools=[adder([])])
     with pytest.raises(MaxTurnsError):
-        api.text(agent, "How many people live in Paris?", tool_choice="population")
+        api.text(agent, "What is 5 + 3?", tool_choice="add")
     assert agent.get_history() == []
 
 
@@ -289,13 +288,14 @@ def test_what_a_tool_raises_ends_the_run_if_it_is_to(api, agent_of):
     class Broken(Exception):
         pass
 
-    def population(city: str) -> str:
-        raise Broken(city)
+    def add(a: int, b: int) -> int:
+        """Adds two numbers."""
+        raise Broken
 
-    agent = agent_of(max_tokens=48)
-    agent.add_tool(Tool(population, on_error="raise"))
+    agent = agent_of(max_tokens=128, parallel_tool_calls=False)
+    agent.add_tool(Tool(add, on_error="raise"))
     with pytest.raises(Broken):
-        api.text(agent, "How many people live in Paris?", tool_choice="population")
+        api.text(agent, "What is 5 + 3?", tool_choice="add")
     assert agent.get_history() == []
     assert "Paris" in api.text(agent, CAPITAL, tool_choice="none", max_tokens=24)
 

@@ -5,7 +5,6 @@ import json
 import re
 
 import pytest
-from conftest import SyncAPI
 from http_server import data, delta, events, head, hello, replying, sending, status
 from pydantic import BaseModel, Field
 
@@ -26,13 +25,14 @@ def converse(api, model):
     agent = Agent(model, "You are terse.", temperature=0, max_tokens=64)
     seen = []
 
-    @agent.tool
+    @agent.tool(requires_approval=True)
     def add(a: int, b: int) -> int:
         """Adds two numbers."""
         seen.append((a, b))
         return a + b
 
-    first = api.response(agent, "What is 5 + 3?", tool_choice="add", max_turns=2)
+    api.response(agent, "What is 5 + 3?", tool_choice="add")
+    first = api.resume(agent, {agent.pending[0].id: True}, tool_choice="none")
     agent.remove_tool("add")
     text = "".join(api.pieces(agent, "Thanks! And who are you?"))
     movie = api.text(agent, "A film.", output_type=Movie)
@@ -76,16 +76,16 @@ def test_a_replay_is_what_was_recorded(api, real, tmp_path):
     assert [each.name for each in path.parent.iterdir()] == ["tape.json"]
 
 
-def test_a_local_model_is_recorded(model, tmp_path):
+def test_a_local_model_is_recorded(api, model, tmp_path):
     path = tmp_path / "tape.json"
-    told = converse(SyncAPI(), RecordedModel(path, model))
+    told = converse(api, RecordedModel(path, model))
     seen, _, text, movie, usage, history = told
     assert seen
     assert text
     assert isinstance(movie, Movie)
     assert usage.prompt_tokens > 0
     assert '"role": "tool"' in history
-    assert converse(SyncAPI(), RecordedModel(path, mode="none")) == told
+    assert converse(api, RecordedModel(path, mode="none")) == told
     assert not model.closed
 
 
@@ -241,7 +241,8 @@ def test_a_failure_is_recorded_too(api, serve, tmp_path, answer, kind, match, pa
         caught.append(error.value)
     one, other = caught
     assert str(one) == str(other)
-    assert vars(one) == vars(other)
+    for name in ("code", "partial_text", "status", "retry_after"):
+        assert getattr(one, name, None) == getattr(other, name, None)
     assert KEY not in path.read_text(encoding="utf-8")
 
 
@@ -275,8 +276,7 @@ def test_a_server_that_refuses_typed_results_is_played_so(api, serve, tmp_path):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", [[], ["--luup-record=none"], ["--luup-record=all"]])
-def test_the_fixture_keeps_cassettes_beside_the_test(child, tmp_path, way):
+def test_the_fixture_keeps_cassettes_beside_the_test(child, tmp_path):
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["luup_agent.pytest_plugin"]\n')
     (tmp_path / "test_it.py").write_text(
         "import pytest\n"
@@ -287,15 +287,18 @@ def test_the_fixture_keeps_cassettes_beside_the_test(child, tmp_path, way):
         "    model = FunctionModel(lambda request: str(len(request.prompt)))\n"
         "    assert Agent(cassette(lambda: model)).generate(text) == str(len(text))\n"
     )
-    run = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
     folder = tmp_path / "cassettes" / "test_it"
-    first = child(run, "-q", "-p", "no:cacheprovider", tmp_path, cwd=tmp_path)
-    assert first.returncode == 0, first.stdout
+
+    def run(*options):
+        source = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+        return child(source, "-q", "-p", "no:cacheprovider", *options, tmp_path, cwd=tmp_path).stdout
+
+    assert "2 passed" in run()
     assert sorted(path.name for path in folder.iterdir()) == ["test_it_a_b.json", "test_it_c.json"]
     tape_of_c = folder / "test_it_c.json"
     tape_of_c.write_text(re.sub('"content": "1"', '"content": "2"', tape_of_c.read_text()))
-    second = child(run, "-q", "-p", "no:cacheprovider", *way, tmp_path, cwd=tmp_path)
-    assert ("1 failed" in second.stdout) == (way != ["--luup-record=all"]), second.stdout
+    assert "1 failed, 1 passed" in run()  # what the file says is what counts
+    assert "2 passed" in run("--luup-record=all")
     tape_of_c.unlink()
-    third = child(run, "-q", "-p", "no:cacheprovider", *way, tmp_path, cwd=tmp_path)
-    assert ("there is no cassette" in third.stdout) == (way == ["--luup-record=none"]), third.stdout
+    assert "there is no cassette" in run("--luup-record=none")
+    assert not tape_of_c.exists()
