@@ -40,7 +40,8 @@ def slowly(piece):
         yield piece
 
 
-@pytest.fixture(scope="session", params=["local", "llama-server", "function"])
+# Together the tests with the server take minutes on a busy machine, and what they prove needs no second Python.
+@pytest.fixture(scope="session", params=["local", pytest.param("llama-server", marks=pytest.mark.slow), "function"])
 def anyone(request):
     """Each model in turn."""
     if request.param == "local":

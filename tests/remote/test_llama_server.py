@@ -9,6 +9,8 @@ from luup_agent import Agent, ContextFullError, HTTPError, Model
 CAPITAL = "What is the capital city of France? Answer in one sentence."
 KEY = "sk-of-the-tests"
 
+pytestmark = pytest.mark.slow  # as in tests/everywhere
+
 
 @pytest.fixture
 def smollm2(llama_server):
