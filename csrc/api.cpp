@@ -101,12 +101,20 @@ luup_model_params read_model_params(const luup_model_params * params) {
     if (p.n_tensor_split > 0) {
         check_pointer("tensor_split", p.tensor_split);
     }
+    if (p.n_rpc_servers > 0) {
+        check_pointer("rpc_servers", p.rpc_servers);
+    }
     const size_t limit = llama_max_devices();
-    if (p.n_devices > limit || p.n_tensor_split > limit) {
-        fail(LUUP_ERROR_INVALID_PARAM, "%s has more than %zu entries", p.n_devices > limit ? "devices" : "tensor_split", limit);
+    for (const auto & [name, count] : { std::pair("devices", p.n_devices), std::pair("tensor_split", p.n_tensor_split), std::pair("rpc_servers", p.n_rpc_servers) }) {
+        if (count > limit) {
+            fail(LUUP_ERROR_INVALID_PARAM, "%s has more than %zu entries", name, limit);
+        }
     }
     for (size_t i = 0; i < p.n_devices; i++) {
         checked_text(("devices[" + std::to_string(i) + "]").c_str(), p.devices[i]);
+    }
+    for (size_t i = 0; i < p.n_rpc_servers; i++) {
+        checked_text(("rpc_servers[" + std::to_string(i) + "]").c_str(), p.rpc_servers[i]);
     }
     return p;
 }

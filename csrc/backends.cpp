@@ -207,6 +207,7 @@ struct State {
     bool                  done = false;
     std::vector<fs::path> folders;  // beside the library's own
     std::vector<Backend>  backends;
+    Backend               rpc;
     CpuVariant            variant;
     Failure               failure;
 };
@@ -216,33 +217,35 @@ State & state() {
     return the_one;
 }
 
-void load_gpu_backend(const fs::path & path) {
+Backend load_backend(const fs::path & path) {
     LogCapture               log;
     const ggml_backend_reg_t registration = ggml_backend_load(path.string().c_str());
     if (registration) {
-        state().backends.push_back({ ggml_backend_reg_name(registration), path.string(), "", registration });
-        return;
+        return { ggml_backend_reg_name(registration), path.string(), "", registration };
     }
     const std::string stem   = path.stem().string().substr(std::strlen(module_prefix));
     const std::string reason = log.text().empty() ? "its driver or a library that it needs is not on this machine" : log.text();
-    state().backends.push_back({ stem, path.string(), reason, nullptr });
     log_write(LUUP_LOG_WARN, "backends: " + path.string() + " was not loaded: " + reason);
+    return { stem, path.string(), reason, nullptr };
 }
 
 CpuVariant load() {
     log_install();
     const auto       modules = list_modules(library_folder());
     const CpuVariant variant = choose_cpu_variant(modules);
+    state().rpc.reason       = "it is not in " + library_folder().string();
     // GPUs first: llama.cpp offers work to the devices in the order of their registration.
     for (const fs::path & path : modules) {
-        if (cpu_variant_name(path).empty()) {
-            load_gpu_backend(path);
+        if (path.stem().string() == std::string(module_prefix) + "rpc") {
+            state().rpc = load_backend(path);
+        } else if (cpu_variant_name(path).empty()) {
+            state().backends.push_back(load_backend(path));
         }
     }
     for (const fs::path & folder : state().folders) {
         for (const fs::path & path : list_modules(folder)) {
             if (cpu_variant_name(path).empty()) {
-                load_gpu_backend(path);
+                state().backends.push_back(load_backend(path));
             }
         }
     }
@@ -314,6 +317,10 @@ void add_backends(const std::string & folder, const std::string & version) {
 
 const std::vector<Backend> & backends() {
     return state().backends;
+}
+
+const Backend & rpc_backend() {
+    return state().rpc;
 }
 
 std::string backends_refused() {

@@ -33,6 +33,9 @@ void add_backends(const std::string & folder, const std::string & version);
 // All of them. Only after load_backends().
 const std::vector<Backend> & backends();
 
+// The one that reaches other machines' devices. It has none by itself, and is not among the others. Only after load_backends().
+const Backend & rpc_backend();
+
 // "; " and a sentence for each one that was refused, to be told when a GPU is missing. Only after load_backends().
 std::string backends_refused();
 

@@ -256,6 +256,11 @@ typedef struct luup_model_params {
     int32_t              main_gpu;    /* for LUUP_SPLIT_NONE: which of `devices`, from 0 (0) */
     const float *        tensor_split; /* each GPU's share; only their ratio counts. NULL = by their free memory */
     size_t               n_tensor_split; /* as many as GPUs are used */
+
+    const char * const * rpc_servers;    /* "host:port" of llama.cpp's RPC servers, whose devices are used like GPUs, before those of this machine. NULL =
+                                          * none. What goes there is neither encrypted nor authenticated: trusted networks only. A server that
+                                          * is not there is LUUP_ERROR_BACKEND_INIT_FAILED; one that goes away later ends the process */
+    size_t               n_rpc_servers;
 } luup_model_params;
 
 /* Fills `params` with the defaults given above in parentheses. NULL is ignored. */

@@ -186,6 +186,7 @@ Model::Model(const std::string & path, const luup_model_params & params) : path_
     check_load(path, params);
     cpu_variant_ = load_backends().name;
     Placement placement(params);
+    servers_ = placement.take_servers();
     try {
         load_weights(params, placement);
         check_can_generate();
@@ -250,6 +251,7 @@ Model::~Model() {
         engine_.release();
         chat_.release();
         remote_.release();
+        servers_.release();
         return;
     }
     close();
@@ -434,6 +436,7 @@ void Model::close() {
     llama_model_free(model_);
     model_ = nullptr;
     vocab_ = nullptr;
+    servers_.reset();
 }
 
 std::optional<double> Model::call_bar() const {

@@ -105,6 +105,7 @@ class Model {
     bool                                      closed_ = false;
     llama_model *                             model_  = nullptr;
     const llama_vocab *                       vocab_  = nullptr;
+    std::unique_ptr<RpcServers>               servers_;
     std::unique_ptr<ChatTemplate>             chat_;
     mutable std::once_flag                    vocabulary_made_;
     mutable std::shared_ptr<const Vocabulary> vocabulary_;

@@ -51,15 +51,15 @@ ggml_backend_dev_t named_gpu(const std::string & name) {
 Placement::Placement(const luup_model_params & params) {
     choose_devices(params);
     choose_split(params);
-    choose_ = params.n_devices == 0 && !devices_.empty();
+    choose_ = params.n_devices == 0 && !servers_ && !devices_.empty();
     devices_.push_back(nullptr);
 }
 
 void Placement::choose_devices(const luup_model_params & params) {
+    if (params.gpu_layers == 0 && (params.n_devices > 0 || params.n_rpc_servers > 0)) {
+        fail(LUUP_ERROR_INVALID_PARAM, "%s are named, but gpu_layers is 0: nothing would run on them", params.n_devices > 0 ? "devices" : "rpc_servers");
+    }
     if (params.n_devices > 0) {
-        if (params.gpu_layers == 0) {
-            fail(LUUP_ERROR_INVALID_PARAM, "devices are named, but gpu_layers is 0: nothing would run on them");
-        }
         for (size_t i = 0; i < params.n_devices; i++) {
             const ggml_backend_dev_t device = named_gpu(params.devices[i]);
             if (std::find(devices_.begin(), devices_.end(), device) != devices_.end()) {
@@ -69,6 +69,14 @@ void Placement::choose_devices(const luup_model_params & params) {
         }
     } else if (params.gpu_layers != 0) {
         devices_ = default_gpus();
+    }
+    if (params.n_rpc_servers > 0) {
+        // At the front, as llama.cpp itself has them: the last layers and their output stay here, and only one hidden state comes back.
+        servers_ = std::make_unique<RpcServers>(std::vector<std::string>(params.rpc_servers, params.rpc_servers + params.n_rpc_servers));
+        devices_.insert(devices_.begin(), servers_->devices().begin(), servers_->devices().end());
+        if (devices_.size() > llama_max_devices()) {
+            fail(LUUP_ERROR_INVALID_PARAM, "%zu devices are more than llama.cpp's limit of %zu", devices_.size(), llama_max_devices());
+        }
     }
     if (params.gpu_layers > 0 && devices_.empty()) {
         fail(LUUP_ERROR_BACKEND_INIT_FAILED, "gpu_layers is %d, but no GPU backend found a device; use -1 for whatever is there, or 0 for the CPU%s",

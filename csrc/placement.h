@@ -2,9 +2,11 @@
 #pragma once
 
 #include "luup_agent.h"
+#include "rpc.h"
 
 #include "llama.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,10 +21,14 @@ class Placement {
     // llama.cpp's parameters for this placement, to be used while it lives; all else is the default.
     llama_model_params model_params();
 
+    // What must live as long as the model; null without rpc_servers.
+    std::unique_ptr<RpcServers> take_servers() { return std::move(servers_); }
+
   private:
     void choose_devices(const luup_model_params & params);
     void choose_split(const luup_model_params & params);
 
+    std::unique_ptr<RpcServers>     servers_;
     int32_t                         gpu_layers_ = 0;  // -1 = all
     std::vector<ggml_backend_dev_t> devices_;         // ends in nullptr
     bool                            choose_     = false;  // they are not named: llama.cpp takes these, but none twice that two backends see

@@ -84,9 +84,13 @@ json message_json(const Message & message) {
     return j;
 }
 
-json tools_json(const ToolSet & tools) {
+// The definitions of all tools, or of the one called `only`.
+json tools_json(const ToolSet & tools, const std::string & only) {
     json list = json::array();
     for (const Tool & tool : tools.tools()) {
+        if (!only.empty() && tool.name != only) {
+            continue;
+        }
         json function = { { "name", tool.name } };
         if (!tool.description.empty()) {
             function["description"] = tool.description;
@@ -171,9 +175,10 @@ std::string Remote::body(const RemoteTurn & turn, bool format) const {
         body["messages"].push_back(message_json(message));
     }
     if (!turn.tools->empty()) {
-        const bool named            = turn.tool_choice != "auto" && turn.tool_choice != "required" && turn.tool_choice != "none";
-        body["tools"]               = tools_json(*turn.tools);
-        body["tool_choice"]         = named ? json({ { "type", "function" }, { "function", { { "name", turn.tool_choice } } } }) : json(turn.tool_choice);
+        const bool named = turn.tool_choice != "auto" && turn.tool_choice != "required" && turn.tool_choice != "none";
+        // Not every server knows the choice of one tool by its name, and llama-server takes it for "auto" without a word: that tool is offered alone.
+        body["tools"]               = tools_json(*turn.tools, named ? turn.tool_choice : "");
+        body["tool_choice"]         = named ? "required" : turn.tool_choice;
         body["parallel_tool_calls"] = turn.parallel;
     }
     if (format && format_ == ResponseFormat::JsonObject) {

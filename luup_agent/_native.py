@@ -269,6 +269,8 @@ def default_model_params() -> Dict[str, Any]:
         "n_devices",
         "tensor_split",
         "n_tensor_split",
+        "rpc_servers",
+        "n_rpc_servers",
     )
     values = {name: getattr(params, name) for name, _ in ffi.typeof("luup_model_params").fields if name not in skip}
     if values["context_size"] == lib.LUUP_CONTEXT_SIZE_DEFAULT:
@@ -456,6 +458,7 @@ class Layout(NamedTuple):
     split_mode: str
     main_gpu: int
     tensor_split: Optional[Sequence[float]]
+    rpc_servers: Optional[Sequence[str]] = None
 
 
 def _layout_params(layout: Layout) -> _Struct:
@@ -470,14 +473,22 @@ def _layout_params(layout: Layout) -> _Struct:
         raise InvalidParamError(f"split_mode must be one of {', '.join(_SPLIT_MODES)}, not {layout.split_mode!r}")
     params.split_mode = _SPLIT_MODES[layout.split_mode]
     params.main_gpu = encode_int("main_gpu", layout.main_gpu)
-    names = [ffi.new("char[]", encode_text(name, value)) for name, value in _items("devices", layout.devices)]
-    devices = ffi.new("const char *[]", names)
+    names, devices = _texts("devices", layout.devices)
+    servers, addresses = _texts("rpc_servers", layout.rpc_servers)
     shares = ffi.new("float[]", [encode_float(*item) for item in _items("tensor_split", layout.tensor_split)])
     if names:
         params.devices, params.n_devices = devices, len(names)
     if len(shares):
         params.tensor_split, params.n_tensor_split = shares, len(shares)
-    return _Struct(params, (names, devices, shares))
+    if servers:
+        params.rpc_servers, params.n_rpc_servers = addresses, len(servers)
+    return _Struct(params, (names, devices, shares, servers, addresses))
+
+
+def _texts(name: str, values: object) -> Tuple[List[Any], Any]:
+    """The texts of a list or tuple, and the array that points to them."""
+    texts = [ffi.new("char[]", encode_text(*item)) for item in _items(name, values)]
+    return texts, ffi.new("const char *[]", texts)
 
 
 def _items(name: str, values: object) -> List[Tuple[str, object]]:
@@ -503,14 +514,24 @@ def estimate(path: object, layout: Layout) -> Dict[str, Any]:
     return _to_dict(result)
 
 
+class RemoteSettings(NamedTuple):
+    """What the requests of a remote model have beside the conversation: the parameters of `NativeModel.remote`."""
+
+    name: object
+    extra_body: Optional[str] = None
+    response_format: object = "json_schema"
+
+
 class NativeModel:
     """A ``luup_model``.
 
     Attributes:
         responders: Who answers the requests of its runs, by the index that these have; none for a local model.
+        settings: Of a remote model; None for another one.
     """
 
     responders: Tuple[Responder, ...] = ()
+    settings: Optional[RemoteSettings] = None
 
     def __init__(
         self,
@@ -564,27 +585,22 @@ class NativeModel:
         self.handle = self._cell[0]
 
     @classmethod
-    def remote(
-        cls,
-        name: object,
-        responder: Responder,
-        extra_body: Optional[str] = None,
-        response_format: object = "json_schema",
-    ) -> NativeModel:
-        """A model that `responder` answers for; `extra_body` is the text of a JSON object."""
+    def remote(cls, settings: RemoteSettings, responder: Responder) -> NativeModel:
+        """A model that `responder` answers for; the settings' `extra_body` is the text of a JSON object."""
         model = object.__new__(cls)
         params = ffi.new("luup_remote_params *")
         lib.luup_remote_default_params(params)
-        texts = [ffi.new("char[]", encode_text("model", name))]
-        texts.append(ffi.new("char[]", encode_text("response_format", response_format)))
+        texts = [ffi.new("char[]", encode_text("model", settings.name))]
+        texts.append(ffi.new("char[]", encode_text("response_format", settings.response_format)))
         params.model, params.response_format = texts
-        if extra_body is not None:
-            texts.append(ffi.new("char[]", encode_text("extra_body", extra_body)))
+        if settings.extra_body is not None:
+            texts.append(ffi.new("char[]", encode_text("extra_body", settings.extra_body)))
             params.extra_body = texts[-1]
         model._cell = _new_cell("luup_model", lib.luup_model_destroy)
         check(lib.luup_model_create_remote(params, model._cell))
         model.handle = model._cell[0]
         model.responders = (responder,)
+        model.settings = settings
         return model
 
     @classmethod

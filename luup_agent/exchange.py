@@ -32,6 +32,7 @@ class Sink:
         failure: What ended the answer, and the message that the core was given for it.
         cancelled: Set when nobody waits for the answer any more.
         on_cancel: Called then, in the thread that cancels.
+        on_chunk: Called with each chunk before the run gets it.
     """
 
     def __init__(self, native: NativeRun, deadline: Optional[float]) -> None:
@@ -42,10 +43,13 @@ class Sink:
         self.failure: Optional[Tuple[str, BaseException]] = None
         self.cancelled = threading.Event()
         self.on_cancel: Optional[Callable[[], None]] = None
+        self.on_chunk: Optional[Callable[[str], None]] = None
 
     def push(self, chunk: str) -> bool:
         """Takes a chunk, JSON text or "[DONE]". False: no more are wanted."""
         self.started = True
+        if self.on_chunk is not None:
+            self.on_chunk(chunk)
         self._over = self._over or self.cancelled.is_set() or not self._native.push_chunk(chunk)
         return not self._over
 

@@ -139,16 +139,20 @@ class Message(_Frozen):
     def from_dict(cls, name: str, values: Mapping[str, Any]) -> Message:
         """The message from an OpenAI chat message; errors call it `name`.
 
+        What is None or an empty list is as good as not there, as OpenAI's own client writes it; a content of text parts
+        is their text.
+
         Raises:
             InvalidParamError: A key is unknown or missing, or a value is of the wrong type.
         """
-        known = dict(values)
+        known = {key: value for key, value in values.items() if value is not None and value != []}
+        if isinstance(known.get("content"), list):
+            known["content"] = _join_parts(f"{name}.content", known["content"])
         if "reasoning_content" in known:
             known["reasoning"] = known.pop("reasoning_content")
         if "tool_calls" in known:
             known["tool_calls"] = _read_calls(f"{name}.tool_calls", known["tool_calls"])
-            if known.get("content") is None:  # as OpenAI writes a message that only calls tools
-                known["content"] = ""
+            known.setdefault("content", "")  # OpenAI writes None there if the message only calls tools
         try:
             return cls.model_validate(known)
         except ValidationError as error:
@@ -157,6 +161,14 @@ class Message(_Frozen):
                 for problem in error.errors()
             )
             raise InvalidParamError(f"{name} is not a chat message: {problems}") from None
+
+
+def _join_parts(name: str, parts: List[Any]) -> str:
+    """The text of a content in parts; errors call it `name`."""
+    for part in parts:
+        if not isinstance(part, Mapping) or part.get("type") != "text" or not isinstance(part.get("text"), str):
+            raise InvalidParamError(f"{name} must be a text or a list of text parts; other parts can't be kept")
+    return "".join(part["text"] for part in parts)
 
 
 def _read_calls(name: str, calls: Any) -> List[ToolCall]:

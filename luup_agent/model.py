@@ -216,6 +216,7 @@ class Model:
         split_mode: SplitMode = "layer",
         main_gpu: int = 0,
         tensor_split: Optional[Sequence[float]] = None,
+        rpc_servers: Optional[Sequence[str]] = None,
         chat_template: Optional[str] = None,
         on_progress: Optional[Callable[[float], object]] = None,
         verbose: bool = False,
@@ -246,6 +247,10 @@ class Model:
                 or "none": `main_gpu` has all of it.
             main_gpu: For "none": which of the GPUs, from 0.
             tensor_split: Each GPU's share, such as ``[3, 1]``. None = by their free memory.
+            rpc_servers: Other machines that hold a part of a model too large for this one: "host:port" of each
+                llama.cpp ``ggml-rpc-server``. Their devices are used like GPUs, before this machine's own. Weights,
+                texts and states go there unencrypted, and nothing is authenticated: trusted networks only. Such a
+                server serves one process at a time; if it goes away while the model is open, this process ends.
             chat_template: A Jinja template instead of the model's own.
             on_progress: Called with 0.0 to 1.0 while the model loads. What it raises stops the load and comes
                 out of this function.
@@ -259,7 +264,8 @@ class Model:
             ModelNotFoundError: There is no such file.
             ModelLoadError: The file is not a model that can generate text, or is damaged.
             ChatTemplateError: The chat template can't be used.
-            BackendInitError: No CPU variant runs here, or `gpu_layers` asks for a GPU that is not there.
+            BackendInitError: No CPU variant runs here, `gpu_layers` asks for a GPU that is not there, or one of
+                `rpc_servers` can't be reached or is of another version.
             InvalidParamError: An argument is wrong.
             OutOfMemoryError: The weights or the context don't fit into the memory.
 
@@ -272,7 +278,15 @@ class Model:
         model._native_model = _native.NativeModel(
             path,
             _native.Layout(
-                gpu_layers, context_size, batch_size, max_sequences, devices, split_mode, main_gpu, tensor_split
+                gpu_layers,
+                context_size,
+                batch_size,
+                max_sequences,
+                devices,
+                split_mode,
+                main_gpu,
+                tensor_split,
+                rpc_servers,
             ),
             threads=threads,
             threads_batch=threads_batch,
@@ -413,7 +427,7 @@ class Model:
             extra = None if extra_body is None else json.dumps(extra_body)
         except (TypeError, ValueError) as error:
             raise InvalidParamError(f"extra_body has no JSON form: {error}") from None
-        made = cls._wrap(_native.NativeModel.remote(model, responder, extra, response_format))
+        made = cls._wrap(_native.NativeModel.remote(_native.RemoteSettings(model, extra, response_format), responder))
         made._remote = responder
         made._label = f"{model!r} at {url}"
         return made

@@ -1,12 +1,24 @@
-"""A fixture for tests of agents: ``pytest_plugins = ["luup_agent.pytest_plugin"]`` in a conftest.py brings it."""
+"""Fixtures for tests of agents: ``pytest_plugins = ["luup_agent.pytest_plugin"]`` in a conftest.py brings them."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator, List, Sequence
+import re
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Union
 
 import pytest
 
-from luup_agent.testing import ScriptedModel
+from luup_agent.model import Model
+from luup_agent.testing import RecordedModel, ScriptedModel
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option ``--luup-record``, for the fixture `cassette`."""
+    parser.getgroup("luup-agent").addoption(
+        "--luup-record",
+        choices=("once", "none", "all"),
+        default="once",
+        help="cassettes of models: record those that are not there (once), none, or all of them anew",
+    )
 
 
 @pytest.fixture
@@ -21,3 +33,23 @@ def scripted_model() -> Iterator[Callable[[Sequence[Any]], ScriptedModel]]:
     yield make
     for model in made:
         model.assert_complete()
+
+
+@pytest.fixture
+def cassette(request: pytest.FixtureRequest) -> Iterator[Callable[..., RecordedModel]]:
+    """Makes a `RecordedModel` of the model given, or of what a function makes; closes it at the end of the test.
+
+    Its file is ``cassettes/<the test's file>/<the test>.json`` beside the test; a name may be given for the last part.
+    """
+    made: List[RecordedModel] = []
+    mode: Any = request.config.getoption("luup_record", "once")
+
+    def make(model: Union[Model, Callable[[], Model], None] = None, name: Optional[str] = None) -> RecordedModel:
+        file = re.sub(r"[^\w.-]+", "_", request.node.name if name is None else name).strip("_")
+        path = request.path.parent / "cassettes" / request.path.stem / f"{file}.json"
+        made.append(RecordedModel(path, model, mode=mode))
+        return made[-1]
+
+    yield make
+    for model in made:
+        model.close()

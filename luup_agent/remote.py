@@ -198,7 +198,9 @@ class HTTPResponder(Responder):
 
         while True:
             try:
-                with self._open_client().stream(*request.target(), **request.options()) as response:
+                options = request.options()
+                with request.watch() as heard, self._open_client().stream(*request.target(), **options) as response:
+                    heard()
                     request.open(response, lambda: _shut(response))
                     for data in response.iter_raw():
                         if not request.feed(data):
@@ -219,7 +221,12 @@ class HTTPResponder(Responder):
         async with self._async_client() as client:
             while True:
                 try:
-                    async with client.stream(*request.target(), **request.options()) as response:
+                    async with contextlib.AsyncExitStack() as stack:
+                        stream = client.stream(*request.target(), **request.options())
+                        try:
+                            response = await asyncio.wait_for(stack.enter_async_context(stream), request.time_left())
+                        except asyncio.TimeoutError:
+                            raise request.late() from None
                         request.open(response, None)
                         async for data in response.aiter_raw():
                             if not request.feed(data):

@@ -8,8 +8,9 @@ import json
 import math
 import random
 import ssl
+import threading
 import time
-from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 from urllib.parse import urlsplit
 
 from luup_agent.errors import ContextFullError, HTTPError, LuupError, RunTimeoutError, UnsupportedError
@@ -101,14 +102,13 @@ class Request:
         """What httpx is told."""
         import httpx
 
-        left = min(self._deadline, self._run_deadline) - time.monotonic()
-        if left <= 0:
-            raise self._late()
+        left = self.time_left()
+        if left is not None and left <= 0:
+            raise self.late()
         limits = self._owner.limits
 
         def bound(seconds: Optional[float]) -> Optional[float]:
-            shortest = min(left, math.inf if seconds is None else seconds)
-            return None if math.isinf(shortest) else shortest
+            return seconds if left is None else left if seconds is None else min(left, seconds)
 
         self._heard = time.monotonic()
         idle, connect = bound(limits.idle_timeout), bound(limits.connect_timeout)
@@ -118,6 +118,29 @@ class Request:
             "timeout": httpx.Timeout(connect=connect, read=idle, write=idle, pool=connect),
             "follow_redirects": False,
         }
+
+    def time_left(self) -> Optional[float]:
+        """Seconds until the request's time passes, or the run's; None for never."""
+        left = min(self._deadline, self._run_deadline) - time.monotonic()
+        return None if math.isinf(left) else left
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[Callable[[], None]]:
+        """Ends the answer when its time passes, until the function given is called: the response's head is there.
+
+        httpx bounds the time for each piece of a head, not for all of it.
+        """
+        left, sink = self.time_left(), self._sink
+        if left is None or sink is None:
+            yield lambda: None
+            return
+        timer = threading.Timer(min(left, threading.TIMEOUT_MAX), sink.end, (self.late().error,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield timer.cancel
+        finally:
+            timer.cancel()
 
     def open(self, response: Any, on_cancel: Any) -> None:
         """Takes in a response's head."""
@@ -217,11 +240,14 @@ class Request:
         now = time.monotonic()
         idle = self._owner.limits.idle_timeout
         if now > min(self._deadline, self._run_deadline):
-            raise self._late()
+            raise self.late()
         if self._kind == "events" and idle is not None and now - self._heard > idle:
             raise Failed(RunTimeoutError(f"the server sent nothing but keep-alives for {idle:g} s"))
 
-    def _late(self) -> Failed:
+    def late(self) -> Failed:
+        """What a request comes to whose time has passed."""
+        if self._run_deadline < self._deadline:
+            return Failed(RunTimeoutError("the run's timeout passed"))
         return Failed(RunTimeoutError(f"the server did not answer within {self._owner.limits.timeout or 0:g} s"))
 
     # -- failures ------------------------------------------------------------------------------------------------------
@@ -296,7 +322,7 @@ class Request:
             return Failed(RunTimeoutError(f"no connection to {where} within {limits.connect_timeout:g} s"), again=True)
         if isinstance(error, httpx.TimeoutException):
             if time.monotonic() >= min(self._deadline, self._run_deadline):
-                return self._late()
+                return self.late()
             return Failed(RunTimeoutError(f"{where} sent nothing for {limits.idle_timeout:g} s"), again=True)
         if "CERTIFICATE_VERIFY_FAILED" in reason or "certificate" in reason.lower():
             return Failed(self._error(f"the certificate of {where} can't be trusted: {reason}"))

@@ -24,12 +24,23 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Opt
 from pydantic import BaseModel, TypeAdapter
 
 from luup_agent import _native
+from luup_agent.cassette import CassetteError, RecordedModel
 from luup_agent.errors import InvalidParamError
 from luup_agent.exchange import Responder, Sink
+from luup_agent.local_responder import chunk as _chunk
 from luup_agent.messages import Message
 from luup_agent.model import Model
 
-__all__ = ["FunctionModel", "Reply", "Request", "ScriptedCall", "ScriptedModel", "tool_call"]
+__all__ = [
+    "CassetteError",
+    "FunctionModel",
+    "RecordedModel",
+    "Reply",
+    "Request",
+    "ScriptedCall",
+    "ScriptedModel",
+    "tool_call",
+]
 
 
 class ScriptedCall(NamedTuple):
@@ -113,9 +124,9 @@ class Request:
 
     @property
     def tool_choice(self) -> str:
-        """Whether tools are to be called: "auto", "required", "none" or the name of one."""
-        choice = self.body.get("tool_choice", "none")
-        return str(choice["function"]["name"] if isinstance(choice, dict) else choice)
+        """Whether tools are to be called: "auto", "required", "none", or the name of the only one that may be."""
+        choice = str(self.body.get("tool_choice", "none"))
+        return self.tools[0] if choice == "required" and len(self.tools) == 1 else choice
 
     @property
     def output_schema(self) -> Optional[Dict[str, Any]]:
@@ -147,10 +158,6 @@ def _reply_of(value: Any) -> Reply:
         return Reply(TypeAdapter(Any).dump_json(value).decode("utf-8"))
     except Exception as error:
         raise InvalidParamError(f"a reply must be a text, a tool call or a value with a JSON form: {error}") from None
-
-
-def _chunk(delta: Mapping[str, Any], finish_reason: Optional[str] = None) -> str:
-    return json.dumps({"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
 
 
 def _chunks(reply: Reply, request: Request) -> Iterator[str]:
@@ -188,7 +195,10 @@ class _FunctionResponder(Responder):
 
             value = asyncio.run(_settle(value))
         if isinstance(value, Iterator):
-            self._stream(value, request, sink)
+            for piece in value:
+                if not sink.push(_chunk({"content": str(piece)})):
+                    return
+            _push_all(_chunks(Reply(), request), sink)
             return
         reply = _reply_of(value)
         if reply.delay > 0 and sink.cancelled.wait(reply.delay):
@@ -210,18 +220,16 @@ class _FunctionResponder(Responder):
             _push_all(_chunks(Reply(), request), sink)
             return
         if isinstance(value, Iterator):
-            self._stream(value, request, sink)
+            for piece in value:
+                if not sink.push(_chunk({"content": str(piece)})):
+                    return
+                await asyncio.sleep(0)  # the loop's other tasks, and who cancels this one
+            _push_all(_chunks(Reply(), request), sink)
             return
         reply = _reply_of(value)
         if reply.delay > 0:
             await asyncio.sleep(reply.delay)
         _push_all(_chunks(reply, request), sink)
-
-    def _stream(self, pieces: Iterator[Any], request: Request, sink: Sink) -> None:
-        for piece in pieces:
-            if not sink.push(_chunk({"content": str(piece)})):
-                return
-        _push_all(_chunks(Reply(), request), sink)
 
 
 async def _settle(value: Any) -> Any:
@@ -259,7 +267,7 @@ class FunctionModel(Model):
         self._set_up(f"FunctionModel({name})", _FunctionResponder(function))
 
     def _set_up(self, name: str, responder: Responder) -> None:
-        self._native_model = _native.NativeModel.remote(name, responder)
+        self._native_model = _native.NativeModel.remote(_native.RemoteSettings(name), responder)
         self._closed = False
         self._label = repr(name)
 

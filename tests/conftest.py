@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import hypothesis
+import llama_server as programs
 import pytest
 import random_model
 
@@ -355,6 +356,21 @@ def tool():
         return found[-1]
 
     return find
+
+
+@pytest.fixture(scope="session")
+def llama_server(tool, model_path, templates, tmp_path_factory):
+    """A real llama-server with the real model; skips the test where it was not built.
+
+    It has a template of the same family that knows tools: with the model's own it would leave them out without a word.
+    """
+    template = next(path for path in templates if path.name == "Qwen-Qwen2.5-7B-Instruct.jinja")
+    options = ["--ctx-size", 16384, "--parallel", 8, "--threads", 1, "--no-warmup"]
+    options += ["--alias", "smollm2", "--api-key", "sk-of-the-tests", "--chat-template-file", template]
+    log = tmp_path_factory.mktemp("llama-server") / "log"
+    server = programs.start_server(tool("llama-server"), model_path, log, *options)
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ set(LUUP_CMAKE_DIR "${CMAKE_CURRENT_LIST_DIR}")
 set(LUUP_LLAMA_COMMIT "0c1e57098")
 set(LUUP_LLAMA_SOURCE_DIR "" CACHE PATH "A llama.cpp source tree to build instead of the pinned one")
 
-# What is used of the tree. licenses, AUTHORS and LICENSE travel along because the wheel must name them; tools and templates are for
-# benchmarks and tests.
+# What is used of the tree. licenses, AUTHORS and LICENSE travel along because the wheel must name them; tools (the server needs mtmd,
+# ui and the script that leaves its page out) and templates are for benchmarks and tests.
 set(LUUP_LLAMA_PARTS CMakeLists.txt LICENSE licenses cmake include src common ggml vendor AUTHORS tools/llama-bench tools/completion
-  models/templates)
+  tools/server tools/mtmd tools/rpc tools/ui/CMakeLists.txt tools/ui/ui.h.in tools/ui/ui.cpp.in scripts/ui-assets.cmake models/templates)
 
 # The folder that keeps unpacked sources between builds: LUUP_CACHE_DIR, else the platform's own.
 function(luup_cache_dir out)
@@ -33,6 +33,17 @@ function(luup_cache_dir out)
   endif()
   file(TO_CMAKE_PATH "${dir}" dir)
   set(${out} "${dir}" PARENT_SCOPE)
+endfunction()
+
+# The parts that a tree lacks.
+function(luup_missing_parts out tree)
+  set(missing)
+  foreach(part ${LUUP_LLAMA_PARTS})
+    if(NOT EXISTS "${tree}/${part}")
+      list(APPEND missing "${part}")
+    endif()
+  endforeach()
+  set(${out} "${missing}" PARENT_SCOPE)
 endfunction()
 
 # Downloads the pinned package and unpacks what the build needs of it into `target`, whole or not at all.
@@ -66,7 +77,11 @@ function(luup_download_llama lock target)
   endif()
   if(EXISTS "${target}/CMakeLists.txt")
     # An older version of this file unpacked less. What is there may be in use: only what is missing is added.
-    file(COPY "${tree}/models" DESTINATION "${target}")
+    luup_missing_parts(missing "${target}")
+    foreach(part ${missing})
+      cmake_path(GET part PARENT_PATH folder)
+      file(COPY "${tree}/${part}" DESTINATION "${target}/${folder}")
+    endforeach()
   else()
     file(REMOVE_RECURSE "${target}")
     file(RENAME "${tree}" "${target}")
@@ -90,11 +105,13 @@ function(luup_find_llama out)
     string(SUBSTRING "${CMAKE_MATCH_1}" 0 16 key)
     luup_cache_dir(cache)
     set(dir "${cache}/src/llama.cpp-${key}")
-    if(NOT EXISTS "${dir}/CMakeLists.txt" OR NOT EXISTS "${dir}/models/templates")
+    luup_missing_parts(missing "${dir}")
+    if(missing)
       # Two builds at once must not unpack over each other.
       file(MAKE_DIRECTORY "${cache}/src")
       file(LOCK "${cache}/src/lock" GUARD FUNCTION TIMEOUT 900)
-      if(NOT EXISTS "${dir}/CMakeLists.txt" OR NOT EXISTS "${dir}/models/templates")
+      luup_missing_parts(missing "${dir}")
+      if(missing)
         luup_download_llama("${lock}" "${dir}")
       endif()
     endif()
@@ -115,7 +132,9 @@ function(luup_vendor_llama)
     file(REMOVE_RECURSE "${target}")
     foreach(part ${LUUP_LLAMA_PARTS})
       cmake_path(GET part PARENT_PATH folder)
-      file(COPY "${source}/${part}" DESTINATION "${target}/${folder}")
+      # Neither the tools' own tests nor the pictures and sounds in them.
+      file(COPY "${source}/${part}" DESTINATION "${target}/${folder}"
+        REGEX "/tools/.*(/tests|/bench|/legacy-models|\\.(md|png|jpeg|mp[34]|sh|txt\\.in))$" EXCLUDE)
     endforeach()
   endif()
 endfunction()
@@ -221,12 +240,16 @@ macro(luup_add_ggml)
   endif()
 endmacro()
 
-# The same, and targets llama and llama-common (static).
+# The same with the backend for other machines' memory, and targets llama and llama-common (static).
 macro(luup_add_llama)
+  # A model in the memory of several machines. Its fast path for special networks would link a library that few have.
+  set(GGML_RPC ON CACHE BOOL "" FORCE)
+  set(GGML_RPC_RDMA OFF CACHE BOOL "" FORCE)
   luup_add_ggml()
   set(LLAMA_OPENSSL OFF CACHE BOOL "" FORCE)
   set(LLAMA_SUBPROCESS OFF CACHE BOOL "" FORCE)
   set(LLAMA_BUILD_COMMON ON CACHE BOOL "" FORCE)
+  set(LLAMA_BUILD_MTMD ${LUUP_BUILD_TOOLS} CACHE BOOL "" FORCE)
   set(LLAMA_BUILD_NUMBER 0)
   set(LLAMA_BUILD_COMMIT "${LUUP_LLAMA_COMMIT}")
   add_subdirectory("${LUUP_LLAMA_DIR}" llama.cpp EXCLUDE_FROM_ALL)

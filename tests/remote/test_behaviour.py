@@ -1,7 +1,6 @@
-"""The same behaviour whoever answers: a scripted model, a function, or a server; and where it can be, a local model."""
+"""What models with prepared answers do (a script, a function, a server that plays a script), and what requests say."""
 
 import asyncio
-import contextlib
 import re
 from typing import List
 
@@ -20,7 +19,7 @@ from luup_agent import (
     ModelRetry,
     ToolRetryError,
 )
-from luup_agent.testing import FunctionModel, Reply, Request, ScriptedModel, tool_call
+from luup_agent.testing import FunctionModel, Reply, ScriptedModel, tool_call
 
 
 class Movie(BaseModel):
@@ -295,13 +294,15 @@ def test_a_request_has_what_was_asked_for():
         """Adds."""
         return a + b
 
+    agent.add_tool(lambda_tool())
     agent.generate("Hi", tool_choice="add", parallel_tool_calls=False)
     body = model.requests[1].body
     assert body["tools"][0]["function"]["description"] == "Adds."
-    assert body["tool_choice"] == {"type": "function", "function": {"name": "add"}}
+    assert [tool["function"]["name"] for tool in body["tools"]] == ["add"]
+    assert (body["tool_choice"], model.requests[1].tool_choice) == ("required", "add")
     assert body["parallel_tool_calls"] is False
     later = model.requests[2]
-    assert later.tool_choice == "auto"  # the call was made: the model is free now
+    assert (later.tool_choice, later.tools) == ("auto", ["add", "again"])  # the call was made: the model is free now
     assert [message.role for message in later.messages][-3:] == ["user", "assistant", "tool"]
 
 
@@ -424,45 +425,3 @@ def test_what_all_models_of_a_fallback_say_last_is_the_error(api, script):
     models = [script.model(Reply(finish_reason=reason)) for reason in ("error", "content_filter")]
     with pytest.raises(Exception, match="content filter"):
         api.text(Agent(Model.fallback(*models)), "Hi")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The same of a local model
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=["local", "function"])
-def any_model(request, tiny_model):
-    """A real local model, and a function that answers like one: whatever is asked for."""
-
-    def answer(request: Request):
-        if request.tool_choice not in ("none", "auto"):
-            return tool_call(request.tool_choice, n=1)
-        return "b" if request.output_schema is None else '{"kind": "a", "n": 1}'
-
-    return tiny_model if request.param == "local" else FunctionModel(answer)
-
-
-class Thing(BaseModel):
-    kind: Literal["a", "b"]
-    n: Literal[1, 2]
-
-
-def test_the_shape_of_a_run_is_the_same(api, any_model):
-    agent = Agent(any_model, "You are terse.", temperature=0, max_tokens=256, max_turns=2)
-    events = api.events(agent, "Hi")
-    assert events[-1].type == "done"
-    assert "".join(event.text for event in events if event.type == "text") == events[-1].response.text
-    assert [message.role for message in agent.messages] == ["system", "user", "assistant"]
-    assert isinstance(api.text(agent, "A thing.", output_type=Thing), Thing)
-    got = []
-
-    @agent.tool
-    def take(n: Literal[1, 2]) -> str:
-        got.append(n)
-        return "taken"
-
-    with contextlib.suppress(MaxTurnsError, InvalidOutputError):  # a model of random weights may call it for ever
-        api.response(agent, "Take it.", tool_choice="take")
-    assert got
-    assert got[0] in (1, 2)

@@ -177,6 +177,15 @@ def test_a_slow_loris_is_late(api, remote):
     assert time.monotonic() - begin < 3
 
 
+def test_a_slow_loris_in_the_head_is_late(api, remote):
+    slow = sending(b"HTTP/1.1 200 OK\r\nX-Slow: ", *[b"d"] * 60, pause=0.1)
+    agent, server = remote(slow, timeout=1.5, idle_timeout=5)
+    begin = time.monotonic()
+    fails(api, agent, RunTimeoutError, "within 1.5 s")
+    assert time.monotonic() - begin < 5
+    assert len(server.requests) <= 1
+
+
 def test_keep_alives_are_no_data(api, remote):
     agent, _ = remote(sending(head(), *[b": ping\n\n"] * 400, pause=0.05), idle_timeout=0.4, max_retries=0)
     begin = time.monotonic()

@@ -128,7 +128,9 @@ def test_a_script_that_is_none_is_refused(replies):
 
 
 @pytest.mark.parametrize("name", ["", *testing.__all__])
-def test_the_examples_run(name):
+def test_the_examples_run(name, model_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.gguf").symlink_to(model_path)
     given = {each: getattr(luup_agent, each) for each in luup_agent.__all__}
     given.update((each, getattr(testing, each)) for each in testing.__all__)
     documented = getattr(testing, name) if name else testing

@@ -1,0 +1,256 @@
+#include "rpc.h"
+
+#include "backends.h"
+#include "error.h"
+
+#include "ggml-rpc.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#if defined(_WIN32)
+#    define WIN32_LEAN_AND_MEAN
+#    include <winsock2.h>
+#    include <ws2tcpip.h>
+#else
+#    include <fcntl.h>
+#    include <netdb.h>
+#    include <poll.h>
+#    include <sys/socket.h>
+#    include <unistd.h>
+#endif
+
+namespace luup {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int patience = 5000;  // milliseconds for the connection and the greeting together
+
+#if defined(_WIN32)
+using Socket = SOCKET;
+
+const Socket no_socket = INVALID_SOCKET;
+
+int wait_for(pollfd & entry, int timeout) {
+    return WSAPoll(&entry, 1, timeout);
+}
+
+void close_socket(Socket s) {
+    closesocket(s);
+}
+
+bool make_nonblocking(Socket s) {
+    u_long on = 1;
+    return ioctlsocket(s, FIONBIO, &on) == 0;
+}
+
+void start_sockets() {
+    static const int started = [] {
+        WSADATA data;
+        return WSAStartup(MAKEWORD(2, 2), &data);
+    }();
+    (void) started;
+}
+
+const int no_signal = 0;
+#else
+using Socket = int;
+
+const Socket no_socket = -1;
+
+int wait_for(pollfd & entry, int timeout) {
+    return poll(&entry, 1, timeout);
+}
+
+void close_socket(Socket s) {
+    close(s);
+}
+
+bool make_nonblocking(Socket s) {
+    return fcntl(s, F_SETFL, O_NONBLOCK) == 0;
+}
+
+void start_sockets() {}
+
+#    if defined(MSG_NOSIGNAL)
+const int no_signal = MSG_NOSIGNAL;
+#    else
+const int no_signal = 0;
+#    endif
+#endif
+
+struct Address {
+    std::string host;
+    std::string port;
+};
+
+Address parse(const std::string & server) {
+    const size_t colon = server.find(':');
+    Address      address;
+    if (colon != std::string::npos) {
+        address = { server.substr(0, colon), server.substr(colon + 1) };
+    }
+    const bool digits = !address.port.empty() && address.port.size() <= 5 && address.port.find_first_not_of("0123456789") == std::string::npos;
+    const int  port   = digits ? std::stoi(address.port) : 0;
+    const bool host   = !address.host.empty() && address.host.find_first_of(" \t\r\n/@[]") == std::string::npos;
+    if (!host || port < 1 || port > 65535) {
+        fail(LUUP_ERROR_INVALID_PARAM, "rpc_servers: \"%.200s\" is not like \"192.168.0.2:50052\": a host's name or IPv4 address, and a port",
+             server.c_str());
+    }
+    return address;
+}
+
+// A connection that only greets, and closes.
+class Probe {
+  public:
+    explicit Probe(const std::string & server) : server_(server), deadline_(Clock::now() + std::chrono::milliseconds(patience)) {}
+
+    ~Probe() {
+        if (socket_ != no_socket) {
+            close_socket(socket_);
+        }
+    }
+
+    Probe(const Probe &)             = delete;
+    Probe & operator=(const Probe &) = delete;
+
+    void connect(const Address & address) {
+        start_sockets();
+        addrinfo hints    = {};
+        hints.ai_family   = AF_INET;  // as the backend itself
+        hints.ai_socktype = SOCK_STREAM;
+        addrinfo * found  = nullptr;
+        if (getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found) != 0 || !found) {
+            refuse("can't be reached: there is no such host");
+        }
+        const std::unique_ptr<addrinfo, void (*)(addrinfo *)> owner(found, freeaddrinfo);
+        socket_ = ::socket(AF_INET, SOCK_STREAM, 0);
+        if (socket_ == no_socket || !make_nonblocking(socket_)) {
+            refuse("can't be reached: no socket");
+        }
+        ::connect(socket_, found->ai_addr, static_cast<socklen_t>(found->ai_addrlen));  // goes on while we wait
+        wait(POLLOUT, "can't be reached: nothing answers there");
+        int       error  = 0;
+        socklen_t length = sizeof(error);
+        getsockopt(socket_, SOL_SOCKET, SO_ERROR, reinterpret_cast<char *>(&error), &length);
+        if (error != 0) {
+            refuse("can't be reached: %s", std::strerror(error));
+        }
+    }
+
+    // The greeting of the protocol, ggml-rpc.cpp's RPC_CMD_HELLO: a command, its size, and 24 bytes of what the client can, none here. The
+    // answer: its size, a version of three bytes, a spare one, and 24 bytes.
+    void greet() {
+        constexpr uint8_t       hello = 14;
+        constexpr uint64_t      caps  = 24;
+        std::array<char, 33>    request{ static_cast<char>(hello) };
+        std::array<uint8_t, 36> response{};
+        std::memcpy(&request[1], &caps, sizeof(caps));
+        if (send(socket_, request.data(), static_cast<int>(request.size()), no_signal) != static_cast<int>(request.size())) {
+            refuse("closed the connection");
+        }
+        for (size_t have = 0; have < response.size();) {
+            wait(POLLIN, "does not answer; it serves one client at a time, is it busy with another?");
+            const auto more = recv(socket_, reinterpret_cast<char *>(&response[have]), static_cast<int>(response.size() - have), 0);
+            if (more <= 0) {
+                refuse("closed the connection: it is no RPC server, or of another version");
+            }
+            have += static_cast<size_t>(more);
+        }
+        uint64_t size = 0;
+        std::memcpy(&size, response.data(), sizeof(size));
+        if (size != response.size() - sizeof(size)) {
+            refuse("is no RPC server of llama.cpp, or of another version");
+        }
+        if (response[8] != RPC_PROTO_MAJOR_VERSION || response[9] > RPC_PROTO_MINOR_VERSION) {
+            refuse("speaks version %d.%d of the protocol, this library %d.%d: use the ggml-rpc-server of the same llama.cpp", response[8], response[9],
+                   RPC_PROTO_MAJOR_VERSION, RPC_PROTO_MINOR_VERSION);
+        }
+    }
+
+  private:
+    template <typename... Args>
+    [[noreturn]] void refuse(const char * format, Args... args) const {
+        char reason[300];
+        if constexpr (sizeof...(args) == 0) {
+            std::snprintf(reason, sizeof(reason), "%s", format);
+        } else {
+            std::snprintf(reason, sizeof(reason), format, args...);
+        }
+        fail(LUUP_ERROR_BACKEND_INIT_FAILED, "the RPC server %s %s", server_.c_str(), reason);
+    }
+
+    void wait(short events, const char * problem) {
+        pollfd entry = {};
+        entry.fd     = socket_;
+        entry.events = events;
+        int ready    = 0;
+        do {
+            const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
+            ready           = wait_for(entry, static_cast<int>(std::max<long long>(0, left)));
+        } while (ready < 0 && errno == EINTR);
+        if (ready <= 0) {
+            refuse("%s", problem);
+        }
+    }
+
+    const std::string       server_;
+    const Clock::time_point deadline_;
+    Socket                  socket_ = no_socket;
+};
+
+using AddServer = decltype(&ggml_backend_rpc_add_server);
+
+AddServer add_server_function() {
+    const Backend & backend = rpc_backend();
+    if (!backend.registration) {
+        fail(LUUP_ERROR_BACKEND_INIT_FAILED, "rpc_servers needs the RPC backend, which was not loaded: %s", backend.reason.c_str());
+    }
+    return reinterpret_cast<AddServer>(ggml_backend_reg_get_proc_address(backend.registration, "ggml_backend_rpc_add_server"));
+}
+
+// One server's connection, which all models of the process share: the server would not take a second one.
+std::shared_ptr<ggml_backend> connect(const std::string & server, std::vector<ggml_backend_dev_t> & devices) {
+    static std::mutex                                         mutex;
+    static std::map<std::string, std::weak_ptr<ggml_backend>> connections;
+    const std::lock_guard<std::mutex>                         lock(mutex);
+    const Address                                             address    = parse(server);
+    std::shared_ptr<ggml_backend>                             connection = connections[server].lock();
+    if (!connection) {
+        Probe probe(server);
+        probe.connect(address);
+        probe.greet();
+    }
+    const ggml_backend_reg_t registration = add_server_function()(server.c_str());
+    if (!registration) {
+        fail(LUUP_ERROR_BACKEND_INIT_FAILED, "the RPC server %s has no devices", server.c_str());
+    }
+    for (size_t i = 0; i < ggml_backend_reg_dev_count(registration); i++) {
+        devices.push_back(ggml_backend_reg_dev_get(registration, i));
+    }
+    if (!connection) {
+        connection.reset(ggml_backend_dev_init(devices.back(), nullptr), [](ggml_backend_t backend) { ggml_backend_free(backend); });
+        connections[server] = connection;
+    }
+    return connection;
+}
+
+}  // namespace
+
+RpcServers::RpcServers(const std::vector<std::string> & servers) {
+    for (const std::string & server : servers) {
+        if (std::count(servers.begin(), servers.end(), server) > 1) {
+            fail(LUUP_ERROR_INVALID_PARAM, "rpc_servers names %s twice", server.c_str());
+        }
+        connections_.push_back(connect(server, devices_));
+    }
+}
+
+}  // namespace luup

@@ -1,0 +1,114 @@
+"""A model in the memory of several machines, here two server processes on loopback, and servers that are of no use."""
+
+import contextlib
+import socket
+import struct
+import threading
+
+import llama_server as programs
+import pytest
+
+from luup_agent import Agent, BackendInitError, InvalidParamError, Model
+
+CAPITAL = "What is the capital city of France? Answer in one sentence."
+
+
+@pytest.fixture
+def rpc_servers(tool, tmp_path):
+    with contextlib.ExitStack() as stack:
+        servers = [programs.start_rpc(tool("ggml-rpc-server"), tmp_path / f"log{n}") for n in range(2)]
+        for server in servers:
+            stack.callback(server.stop)
+        yield servers
+
+
+def test_two_servers_hold_a_model_together(rpc_servers, model_path, model):
+    addresses = [server.address for server in rpc_servers]
+    with Model.from_local(model_path, context_size=512, threads=1, rpc_servers=addresses) as shared:
+        info = shared.get_info()
+        assert info.gpu_layers == info.layers
+        assert info.backend == "RPC"
+        agent = Agent(shared, temperature=0, max_tokens=24)
+        assert "Paris" in agent.generate(CAPITAL)
+        assert agent.generate("And of Italy?")  # the history is warm there
+        with Model.from_local(
+            model_path, context_size=512, threads=1, rpc_servers=addresses[:1]
+        ) as other:  # the connection is shared
+            assert "Paris" in Agent(other, temperature=0, max_tokens=24).generate(CAPITAL)
+    with Model.from_local(model_path, context_size=512, threads=1) as local:  # they are nobody else's
+        assert local.get_info().backend == model.get_info().backend
+    with Model.from_local(model_path, context_size=512, threads=1, rpc_servers=addresses, tensor_split=[1, 3]) as again:
+        assert "Paris" in Agent(again, temperature=0, max_tokens=24).generate(CAPITAL)
+
+
+@contextlib.contextmanager
+def listener(answer=None):
+    """Accepts connections and sends `answer` to each once it has said something; None says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        if answer is None:
+                            connection.recv(1000)
+                            connection.recv(1000)  # until the other one hangs up
+                        else:
+                            connection.recv(1000)
+                            connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (None, "does not answer; it serves one client at a time"),
+        (b"", "closed the connection: it is no RPC server"),
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "is no RPC server of llama.cpp"),
+        (
+            struct.pack("<Q", 28) + bytes([3, 9, 0, 0]) + bytes(24),
+            "speaks version 3.9 of the protocol, this library",
+        ),
+    ],
+)
+def test_a_server_that_is_none_is_told(tiny_path, answer, reason):
+    with listener(answer) as address, pytest.raises(BackendInitError, match=rf"the RPC server {address} {reason}"):
+        Model.from_local(tiny_path, rpc_servers=[address])
+
+
+def test_nobody_there(tiny_path):
+    address = f"127.0.0.1:{programs.free_port()}"
+    with pytest.raises(BackendInitError, match=rf"the RPC server {address} can't be reached: .*refused"):
+        Model.from_local(tiny_path, rpc_servers=[address])
+    with pytest.raises(BackendInitError, match="can't be reached: there is no such host"):
+        Model.from_local(tiny_path, rpc_servers=["no such host.invalid:5000".replace(" ", "-")])
+
+
+@pytest.mark.parametrize(
+    "address", ["", "localhost", "localhost:", ":50052", "a:b", "a:0", "a:65536", "[::1]:5", "u@a:5", "http://a:5"]
+)
+def test_what_is_no_address_is_refused(tiny_path, address):
+    with pytest.raises(InvalidParamError, match="rpc_servers"):
+        Model.from_local(tiny_path, rpc_servers=[address])
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"rpc_servers": "a:5"}, "rpc_servers must be a list or a tuple, not str"),
+        ({"rpc_servers": []}, "rpc_servers is empty"),
+        ({"rpc_servers": [5]}, r"rpc_servers\[0\] must be a str, not int"),
+        ({"rpc_servers": ["a:5", "a:5"]}, "rpc_servers names a:5 twice"),
+        ({"rpc_servers": ["a:5"], "gpu_layers": 0}, "rpc_servers are named, but gpu_layers is 0"),
+        ({"rpc_servers": ["a:5"] * 1000}, "rpc_servers has more than"),
+    ],
+)
+def test_servers_that_make_no_sense_are_refused(tiny_path, options, match):
+    with pytest.raises(InvalidParamError, match=match):
+        Model.from_local(tiny_path, **options)
