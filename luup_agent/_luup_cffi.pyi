@@ -1,4 +1,4 @@
-"""Types of the compiled module that build_ffi.py makes from csrc/luup_agent.h; only _native.py uses it."""
+"""Types of the compiled module that build_ffi.py makes from csrc/luup_agent.h; only _native uses it."""
 
 from typing import Any
 

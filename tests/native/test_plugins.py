@@ -92,6 +92,6 @@ def test_backends_can_not_be_added_once_they_are_loaded():
 
 
 def test_a_backend_that_is_not_there():
-    info = luup_agent._native._output("luup_backend_info")
+    info = luup_agent._native.new_output("luup_backend_info")
     code = luup_agent._native.lib.luup_backend_get(99, info)
     assert code == luup_agent._native.lib.LUUP_ERROR_INVALID_PARAM
