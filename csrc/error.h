@@ -34,7 +34,7 @@
 
 namespace luup {
 
-// Thrown inside the core; the C boundary (api.cpp) turns it into a code and the thread's last message.
+// Thrown inside the core; the C boundary (api*.cpp) turns it into a code and the thread's last message.
 class Error : public std::runtime_error {
   public:
     Error(luup_error code, const std::string & message) : std::runtime_error(message), code_(code) {}
