@@ -22,6 +22,7 @@ from luup_agent import Agent, Model, catalog
 
 PREFILL = 512
 DECODE = 128
+STORY = "Tell me a very long story about a fox."
 
 
 def find_llama_bench():
@@ -33,17 +34,14 @@ def find_llama_bench():
     return found[-1]
 
 
-def llama_bench(program, model, threads):
-    """(prefill, decode) of llama-bench in tokens/s, one repetition after its own warm-up."""
-    command = [program, "-m", model, "-t", threads, "-p", PREFILL, "-n", DECODE, "-r", 1, "-o", "json"]
+def llama_bench(program, model, threads, *what):
+    """Tokens/s of llama-bench, one repetition after its own warm-up."""
+    command = [program, "-m", model, "-t", threads, "-r", 1, "-o", "json", *what]
     output = subprocess.run(
         [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
     ).stdout
-    tests = json.loads(output)
-    return (
-        next(test["avg_ts"] for test in tests if test["n_prompt"] and not test["n_gen"]),
-        next(test["avg_ts"] for test in tests if test["n_gen"] and not test["n_prompt"]),
-    )
+    (test,) = json.loads(output)
+    return test["avg_ts"]
 
 
 def long_message(model, agent, length, first_word):
@@ -62,16 +60,19 @@ def measure_prefill(model, number):
     return timings.prefill_tokens / timings.prefill_seconds
 
 
-def measure_decode(model):
-    """Tokens/s as a Python loop over the stream sees them; the clock starts at the first piece."""
-    agent = Agent(model, temperature=0, max_tokens=DECODE + 1)
-    begin, last = None, None
-    for _ in agent.generate_stream("Tell me a very long story about a fox."):
-        last = time.perf_counter()
-        begin = begin or last
-    tokens = len(model.tokenize(agent.messages[-1].content))
+def measure_decode(path, threads):
+    """(Tokens/s of an agent alone, as a loop over its stream sees them after the first piece; tokens of its prompt)."""
+    with Model.from_local(path, threads=threads) as model:
+        model.warmup()
+        agent = Agent(model, temperature=0, max_tokens=DECODE + 1)
+        prompt = len(agent._prompt_tokens(STORY))
+        begin, last = None, None
+        for _ in agent.generate_stream(STORY):
+            last = time.perf_counter()
+            begin = begin or last
+        tokens = len(model.tokenize(agent.messages[-1].content))
     assert tokens > DECODE / 2, "the answer is too short to be timed"
-    return (tokens - 1) / (last - begin)
+    return (tokens - 1) / (last - begin), prompt
 
 
 def measure_agents(model, count, tokens=64):
@@ -112,8 +113,10 @@ def main():
     model.warmup()
     rounds = []
     for number in range(arguments.rounds):
-        prefill, decode = llama_bench(program, path, info.threads)
-        ours = {"prefill": measure_prefill(model, number), "decode": measure_decode(model)}
+        ours = {"prefill": measure_prefill(model, number)}
+        prefill = llama_bench(program, path, info.threads, "-p", PREFILL, "-n", 0)
+        ours["decode"], depth = measure_decode(path, arguments.threads)
+        decode = llama_bench(program, path, info.threads, "-p", 0, "-n", DECODE, "-d", depth)
         one, sixteen = measure_agents(model, 1), measure_agents(model, 16)
         rounds.append(
             {

@@ -1,6 +1,7 @@
 """A conversation that fills the context: its oldest messages give way to a summary."""
 
 import json
+import os
 
 import pytest
 
@@ -329,6 +330,7 @@ def test_hundreds_of_turns_never_overflow(small):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("LUUP_LONG_TESTS"), reason="takes minutes: LUUP_LONG_TESTS=1")
 def test_ten_thousand_turns_never_overflow(small):
     assert converse(small, 10_000, 6) >= 200
 
