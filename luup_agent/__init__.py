@@ -67,7 +67,8 @@ if TYPE_CHECKING:
         ToolResultEvent,
         Usage,
     )
-    from luup_agent.model import MemoryEstimate, Model, ModelInfo, ModelStats
+    from luup_agent.model import Model
+    from luup_agent.model_info import MemoryEstimate, ModelInfo, ModelStats
     from luup_agent.sampling import RunOptions
     from luup_agent.tool_context import ModelRetry, RunContext
     from luup_agent.tools import Tool, tool
@@ -174,7 +175,8 @@ _LATER: Dict[str, Tuple[str, ...]] = {
         "ToolResultEvent",
         "Usage",
     ),
-    "model": ("MemoryEstimate", "Model", "ModelInfo", "ModelStats"),
+    "model": ("Model",),
+    "model_info": ("MemoryEstimate", "ModelInfo", "ModelStats"),
     "sampling": ("RunOptions",),
     "tool_context": ("ModelRetry", "RunContext"),
     "tools": ("Tool", "tool"),
