@@ -16,9 +16,12 @@ import time
 from pathlib import Path
 
 import workloads
+from pydantic import Field
+from typing_extensions import Annotated
 
 from luup_agent import Agent, LuupError, Model, catalog
 
+AGENTS = 64  # with a tool
 TURNS = ("What about order {}?", "And what was it again that I asked about?", "Thank you. Say goodbye to me.")
 SYSTEM = "You are a helpful assistant in a shop for garden tools. You answer in one short sentence."
 
@@ -29,15 +32,15 @@ def load(options, **settings):
 
 
 def tool_time(options):
-    """64 agents, three turns each, with a tool that sleeps 50 ms or not at all."""
+    """Many agents, three turns each, with a tool that sleeps 50 ms or not at all."""
 
     def agents_with(model, pause):
-        async def find_order(number: int) -> str:
+        async def find_order(number: Annotated[int, Field(ge=0, le=999)]) -> str:
             """Finds an order by its number."""
             await asyncio.sleep(pause)
             return f"Order {number} was sent on Monday."
 
-        return [Agent(model, SYSTEM, tools=[find_order], temperature=0, max_tokens=48) for _ in range(64)]
+        return [Agent(model, SYSTEM, tools=[find_order], temperature=0, max_tokens=96) for _ in range(AGENTS)]
 
     async def talk(agent, number):
         for text in TURNS:
