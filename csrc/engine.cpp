@@ -5,6 +5,7 @@
 
 #include "ggml-cpu.h"
 #include "llama-ext.h"
+#include "llama-model.h"
 
 #include <algorithm>
 #include <future>
@@ -214,10 +215,18 @@ void Engine::close() {
 
 MemoryUse Engine::memory() const {
     MemoryUse use;
-    for (const auto & buffer : llama_get_memory_breakdown(context_)) {
-        use.weights += buffer.second.model;
-        use.context += buffer.second.context;
-        use.compute += buffer.second.compute;
+    for (const auto & [type, part] : llama_get_memory_breakdown(context_)) {
+        use.context += part.context;
+        use.compute += part.compute;
+        if (!ggml_backend_buft_is_host(type)) {
+            use.weights += part.model;
+        }
+    }
+    // A mapped file counts as a whole there, also where most of its weights were laid out anew for the CPU's kernels.
+    for (const auto & [name, tensor] : llama_internal_get_tensor_map(model_)) {
+        if (ggml_backend_buffer_is_host(tensor->buffer)) {
+            use.weights += ggml_nbytes(tensor);
+        }
     }
     return use;
 }

@@ -24,6 +24,12 @@ uint64_t free_memory(const llama_model * model) {
     return sum;
 }
 
+// Of the CPU's own memory too what only its kernels can read: weights that are laid out for them.
+bool is_on_gpu(ggml_backend_buffer_type_t type) {
+    const ggml_backend_dev_t device = ggml_backend_buft_get_device(type);
+    return device && ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_CPU && !ggml_backend_buft_is_host(type);
+}
+
 }  // namespace
 
 luup_memory_estimate estimate_memory(const std::string & path, const luup_model_params & params) {
@@ -48,7 +54,7 @@ luup_memory_estimate estimate_memory(const std::string & path, const luup_model_
         result.memory_weights += use.model;
         result.memory_context += use.context;
         result.memory_compute += use.compute;
-        (ggml_backend_buft_is_host(type) ? result.memory_host : result.memory_devices) += use.total();
+        (is_on_gpu(type) ? result.memory_devices : result.memory_host) += use.total();
     }
     const bool on_gpu     = llama_model_n_devices(model.get()) > 0;
     result.host_available = available_memory();

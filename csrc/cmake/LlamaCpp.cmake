@@ -184,6 +184,31 @@ function(luup_check_vulkan)
   endif()
 endfunction()
 
+# Our kernels, into each CPU variant that has the instructions. What makes them known to ggml is compiled without those: see announce.cpp.
+function(luup_add_kernels)
+  set(folder "${LUUP_CMAKE_DIR}/../kernels")
+  set(kernels "${folder}/activations.cpp" "${folder}/buffer_type.cpp" "${folder}/interleave.cpp" "${folder}/multiply.cpp")
+  if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
+    # gcc 12 takes what its own header leaves undefined on purpose for a mistake.
+    set_source_files_properties(${kernels} DIRECTORY "${LUUP_LLAMA_DIR}/ggml/src"
+      PROPERTIES COMPILE_OPTIONS "-fvisibility=hidden;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
+  endif()
+  foreach(variant haswell alderlake skylakex cannonlake cascadelake icelake cooperlake zen4 sapphirerapids)
+    set(target ggml-cpu-${variant})
+    if(TARGET ${target})
+      target_sources(${target} PRIVATE ${kernels} $<TARGET_OBJECTS:luup-announce>)
+      set(wanted ON)
+    endif()
+  endforeach()
+  if(wanted)
+    add_library(luup-announce OBJECT "${folder}/announce.cpp")
+    target_include_directories(luup-announce PRIVATE
+      "${LUUP_LLAMA_DIR}/ggml/include" "${LUUP_LLAMA_DIR}/ggml/src" "${LUUP_LLAMA_DIR}/ggml/src/ggml-cpu")
+    target_compile_definitions(luup-announce PRIVATE GGML_BACKEND_DL GGML_BACKEND_BUILD GGML_BACKEND_SHARED)
+    set_target_properties(luup-announce PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_STANDARD 17)
+  endif()
+endfunction()
+
 # Adds targets ggml, ggml-base (shared), ggml-cpu-* and those of the GPU backends (modules). They are put into LUUP_OUTPUT_DIR, and look for
 # each other in LUUP_RPATH.
 macro(luup_add_ggml)
@@ -232,6 +257,8 @@ macro(luup_add_ggml)
       endif()
     endforeach()
   endif()
+
+  luup_add_kernels()
 
   # See amx_tile_config.h: gcc's own _tile_loadconfig lets the optimiser drop most of the configuration.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND TARGET ggml-cpu-sapphirerapids)

@@ -35,6 +35,10 @@ foreach(program native_tests schema_cases grammar_cases grammar_bench template_c
   target_link_libraries(${name} PRIVATE llama llama-common ggml Threads::Threads ${CMAKE_DL_LIBS})
 endforeach()
 
+# Our matrix kernels: what they need is in the module that they are given.
+add_executable(luup-kernel-cases "${LUUP_TESTS}/kernel_cases.cpp")
+target_link_libraries(luup-kernel-cases PRIVATE ggml)
+
 # Runs with tools and typed results, against the library as programs use it.
 if(NOT WIN32)
   add_executable(luup-storm "${LUUP_TESTS}/storm.c")
@@ -43,7 +47,7 @@ if(NOT WIN32)
 endif()
 
 set(LUUP_PROGRAMS llama-bench llama-completion llama-server ggml-rpc-server luup-reference luup-native-tests luup-schema-cases luup-grammar-cases
-  luup-grammar-bench luup-template-cases ${LUUP_STORM})
+  luup-grammar-bench luup-template-cases luup-kernel-cases ${LUUP_STORM})
 
 # They lie in the folder of the libraries that they load.
 set_target_properties(${LUUP_PROGRAMS} PROPERTIES

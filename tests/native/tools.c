@@ -40,7 +40,7 @@ int main(int argc, char ** argv) {
     check(argc > 1 ? luup_model_load(argv[1], NULL, &model) : -1, "model");
     luup_sampling_default_params(&sampling);
     sampling.temperature = 0;
-    sampling.max_tokens  = 48;
+    sampling.max_tokens  = 96;
     luup_agent_default_params(&agent_params);
     agent_params.sampling = &sampling;
     check(luup_agent_create(model, &agent_params, &agent), "agent");

@@ -1,0 +1,25 @@
+// Makes the kernels known to ggml's CPU backend while its module is being loaded. Compiled for every CPU, unlike the rest: a module is loaded
+// on a CPU that can't run it too, just to be asked how well it fits. Behind AMX, which is faster, and before ggml's own layouts for vectors.
+#include "interleaved.h"
+
+#include "ggml-backend-impl.h"
+#include "traits.h"
+
+#include <algorithm>
+#include <cstring>
+
+extern "C" int ggml_backend_score(void);
+
+namespace {
+
+const bool announced = [] {
+    if (ggml_backend_score() == 0) {
+        return false;
+    }
+    auto & types = ggml_backend_cpu_get_extra_buffer_types();  // the first that can take a model's weights gets them
+    auto   place = std::find_if(types.begin(), types.end(), [](auto type) { return std::strcmp(ggml_backend_buft_name(type), "CPU_REPACK") == 0; });
+    types.insert(place, luup::kernels::interleaved_buffer_type());
+    return true;
+}();
+
+}  // namespace

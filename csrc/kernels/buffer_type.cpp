@@ -1,0 +1,76 @@
+#include "interleaved.h"
+
+#include "ggml-backend-impl.h"
+#include "ggml-cpu.h"
+#include "traits.h"
+
+namespace luup::kernels {
+
+namespace {
+
+class Traits final : public ggml::cpu::tensor_traits {
+    bool work_size(int threads, const ggml_tensor * product, size_t & size) override {
+        size = scratch_size(threads, product);
+        return true;
+    }
+
+    bool compute_forward(ggml_compute_params * params, ggml_tensor * product) override {
+        multiply(params, product);
+        return true;
+    }
+};
+
+class Kind final : public ggml::cpu::extra_buffer_type {
+    bool supports_op(ggml_backend_dev_t, const ggml_tensor * op) override {
+        if (op->op != GGML_OP_MUL_MAT || !op->src[0]->buffer || op->src[0]->buffer->buft != interleaved_buffer_type()) {
+            return false;
+        }
+        const ggml_tensor * input = op->src[1];
+        return can_interleave(op->src[0]) && input->type == GGML_TYPE_F32 && input->nb[0] == sizeof(float) &&
+               (!input->buffer || ggml_backend_buft_is_host(input->buffer->buft));
+    }
+
+    ggml::cpu::tensor_traits * get_tensor_traits(const ggml_tensor * op) override {
+        const bool ours = op->op == GGML_OP_MUL_MAT && op->src[0]->buffer && op->src[0]->buffer->buft == interleaved_buffer_type();
+        return ours ? &traits : nullptr;
+    }
+
+    Traits traits;
+};
+
+void set_tensor(ggml_backend_buffer_t, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
+    GGML_ASSERT(offset == 0 && size == ggml_nbytes(tensor));
+    interleave(tensor, data, tensor->data);
+}
+
+ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, size_t size) {
+    ggml_backend_buffer_t buffer = ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), size);
+    if (buffer) {
+        buffer->buft             = type;
+        buffer->iface.set_tensor = set_tensor;
+        buffer->iface.get_tensor = nullptr;  // nobody reads weights back
+        buffer->iface.cpy_tensor = nullptr;
+    }
+    return buffer;
+}
+
+}  // namespace
+
+ggml_backend_buffer_type * interleaved_buffer_type() {
+    static Kind                     kind;
+    static ggml_backend_buffer_type type = [] {
+        ggml_backend_buffer_type made = {};
+        made.iface.get_name           = [](ggml_backend_buffer_type_t) { return "CPU_INTERLEAVED"; };
+        made.iface.alloc_buffer       = allocate;
+        made.iface.get_alloc_size     = [](ggml_backend_buffer_type_t, const ggml_tensor * tensor) {
+            return can_interleave(tensor) ? interleaved_bytes(tensor) : ggml_nbytes(tensor);
+        };
+        made.iface.get_alignment = [](ggml_backend_buffer_type_t) { return size_t(64); };
+        made.device              = ggml_backend_reg_dev_get(ggml_backend_cpu_reg(), 0);
+        made.context             = static_cast<ggml::cpu::extra_buffer_type *>(&kind);
+        return made;
+    }();
+    return &type;
+}
+
+}  // namespace luup::kernels

@@ -1,0 +1,66 @@
+// How weights lie in memory once they are interleaved: in the order in which they are read. `lanes` rows are a group. For each 256 columns (fewer
+// at the end of a row) it has a chunk: first the scales, in arrays of one element a row for each 32 columns (or 16, or all), then the quants of the
+// first 32 columns, of the next 32, and so on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__)
+#    define LUUP_KERNEL_LANES 16
+#else
+#    define LUUP_KERNEL_LANES 8
+#endif
+
+namespace luup::kernels {
+
+constexpr int lanes = LUUP_KERNEL_LANES;  // of 32 bits, in the register that the kernels work in
+constexpr int block = 32;  // columns that are multiplied before their sum is scaled
+constexpr int chunk = 8;   // blocks whose scales stand together; in the K formats they share a second one
+
+// value = scale * (quant - Zero): a half float a row and block.
+template <int Zero>
+struct Scale {
+    static constexpr int    parts = 1;  // blocks of 32 in ggml's block
+    static constexpr int    zero  = Zero;
+    static constexpr size_t bytes(int64_t blocks) { return static_cast<size_t>(blocks) * lanes * 2; }
+};
+
+// value = scale * quant + offset: two arrays of half floats.
+struct ScaleAndOffset {
+    static constexpr int    parts = 1;
+    static constexpr size_t bytes(int64_t blocks) { return static_cast<size_t>(blocks) * lanes * 4; }
+};
+
+// value = factor * scale * quant - factor of the offset * offset: two half floats a row, then two arrays of bytes.
+struct SuperScaleAndOffset {
+    static constexpr int    parts = chunk;
+    static constexpr size_t bytes(int64_t blocks) { return static_cast<size_t>(blocks) * lanes * 2 + static_cast<size_t>(blocks / chunk) * lanes * 4; }
+};
+
+// value = factor * scale * (quant - 32): a half float a row, then an array of signed bytes, for each 16 columns.
+struct SuperScaleOfHalves {
+    static constexpr int    parts = chunk;
+    static constexpr size_t bytes(int64_t blocks) { return static_cast<size_t>(blocks) * lanes * 2 + static_cast<size_t>(blocks / chunk) * lanes * 2; }
+};
+
+// The quants of a group's block, in vectors of `lanes` x 4 bytes: four columns of each row. Up to 4 bits: the low halves of the bytes of vector j
+// are columns 4j to 4j+3, the high halves 16 more. More bits are in further vectors, see quants_of() in multiply.cpp.
+template <int Bits, class ItsScales>
+struct Layout {
+    using Scales                   = ItsScales;
+    static constexpr int    bits   = Bits;
+    static constexpr size_t quants = static_cast<size_t>(lanes) * block * Bits / 8;
+    static constexpr size_t bytes(int64_t blocks) { return static_cast<size_t>(blocks) * quants + Scales::bytes(blocks); }
+};
+
+using Q4_0 = Layout<4, Scale<8>>;
+using Q4_1 = Layout<4, ScaleAndOffset>;
+using Q5_0 = Layout<5, Scale<16>>;
+using Q5_1 = Layout<5, ScaleAndOffset>;
+using Q8_0 = Layout<8, Scale<128>>;
+using Q4_K = Layout<4, SuperScaleAndOffset>;
+using Q5_K = Layout<5, SuperScaleAndOffset>;
+using Q6_K = Layout<6, SuperScaleOfHalves>;
+
+}  // namespace luup::kernels
