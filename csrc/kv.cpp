@@ -14,7 +14,7 @@ constexpr size_t worth_sharing_active = 16;
 // What is shorter is prefilled again rather than brought to RAM and back.
 constexpr size_t worth_storing = 64;
 
-// Sequences without an agent that are kept for their prefixes. Every cell in use costs each decode a little: attention steps over it.
+// Sequences without an agent that are kept for their prefixes.
 constexpr size_t max_orphans = 2;
 
 }  // namespace
@@ -106,6 +106,7 @@ Sequence * SequencePool::acquire(uint64_t owner, const std::vector<llama_token> 
     chosen->active = true;
     chosen->used   = ++clock_;
     restore(*chosen, tokens);
+    set_orphans_aside();
     return chosen;
 }
 
@@ -162,11 +163,24 @@ bool SequencePool::fill(Sequence & sequence, const StoredSequence & stored, cons
     return true;
 }
 
-// Takes a parked sequence out of the context.
+// Every cell in use costs each decode: attention steps over it. What no agent has any more, and none that is here shares, waits in RAM.
+void SequencePool::set_orphans_aside() {
+    for (Sequence & s : sequences_) {
+        if (partial_ && !s.active && s.owner == 0 && !s.tokens.empty() && shared(s) == 0 && store_.takes(llama_state_seq_get_size(context_, s.id))) {
+            move_to_ram(s);
+        }
+    }
+}
+
+// Takes a parked sequence out of the context for room.
 void SequencePool::give_up(Sequence & sequence) {
     evictions_++;
+    move_to_ram(sequence);
+}
+
+void SequencePool::move_to_ram(Sequence & sequence) {
     const size_t from = partial_ ? shared(sequence) : 0;
-    if (sequence.owner == 0 || sequence.tokens.size() < from + worth_storing) {
+    if (sequence.tokens.size() < from + worth_storing || (sequence.owner == 0 && from > 0)) {
         release(sequence);
         return;
     }

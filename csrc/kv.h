@@ -57,7 +57,7 @@ class SequencePool {
     void park(Sequence & sequence);
     void release(Sequence & sequence);
 
-    // Takes the least recently used parked sequence out of the context, to RAM if it has an owner. False if there is none.
+    // Takes the least recently used parked sequence out of the context, to RAM. False if there is none.
     bool evict();
 
     // Whether a state taken out of the context is all that is needed of its tokens: a sliding window's lacks what lies before the window, and could not
@@ -96,6 +96,8 @@ class SequencePool {
     void       restore(Sequence & sequence, const std::vector<llama_token> & tokens);
     bool       fill(Sequence & sequence, const StoredSequence & stored, const Sequence * sharer);
     void       give_up(Sequence & sequence);
+    void       move_to_ram(Sequence & sequence);
+    void       set_orphans_aside();
     size_t     shared(const Sequence & sequence) const;
     bool       truncate(Sequence & sequence, size_t length);
     void       copy(const Sequence & from, Sequence & to, size_t length);

@@ -11,7 +11,7 @@
 
 namespace luup {
 
-// A sequence outside of the context. `state` is llama.cpp's, of the cells from token `from` on: those before it were shared with another sequence,
+// A sequence outside of the context; `owner` is 0 for what agents that are gone began with. `state` is llama.cpp's, of the cells from token `from` on: those before it were shared with another sequence,
 // which has to be there when this one comes back.
 struct StoredSequence {
     uint64_t                 owner = 0;
@@ -30,10 +30,10 @@ class WarmStore {
     // Whether `bytes` can be kept at all, with others given up for them.
     bool takes(uint64_t bytes) const { return bytes <= capacity_; }
 
-    // Keeps it as the newest; the oldest are given up for room.
+    // Keeps it as the newest; the oldest are given up for room, those without an owner first. Of these only a few are kept at all.
     void put(StoredSequence sequence);
 
-    // Takes out the owner's sequence that begins most like `tokens`, if that is for more than `least` of them.
+    // Takes out the owner's sequence, or one without an owner, that begins most like `tokens`, if that is for more than `least` of them.
     std::optional<StoredSequence> take(uint64_t owner, const std::vector<llama_token> & tokens, size_t least);
 
     // The owner is gone.
@@ -43,9 +43,14 @@ class WarmStore {
     size_t   count() const { return kept_.size(); }
 
   private:
+    using Kept = std::list<StoredSequence>;
+
+    Kept::iterator oldest_ownerless();
+    StoredSequence take_out(Kept::iterator it);
+
     const uint64_t            capacity_;
     uint64_t                  bytes_ = 0;
-    std::list<StoredSequence> kept_;  // the newest first
+    Kept                      kept_;  // the newest first
 };
 
 }  // namespace luup

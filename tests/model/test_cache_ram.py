@@ -88,8 +88,27 @@ def test_agents_that_are_gone_leave_the_ram(narrow):
     for agent in agents:
         agent.close()
     Agent(narrow, max_tokens=1).run("Hello")
-    assert narrow.stats().sequences_in_ram == 0
-    assert narrow.stats().ram_used == 0
+    stats = narrow.stats()
+    assert stats.sequences_in_ram <= 2  # what the last of them began with, for others that begin alike
+    assert stats.context_used < 128
+
+
+def test_what_agents_that_are_gone_began_with_makes_room_and_comes_back(model_path):
+    """Attention would step over it in each decode of an agent that begins otherwise."""
+    rules = "Rule {}: be brief, kind and exact, and name your sources. "
+    system = "".join(rules.format(number) for number in range(30))
+    with Model.from_local(model_path, context_size=4096, threads=2) as model:
+        with Agent(model, system, temperature=0, max_tokens=4) as agent:
+            first = agent.run("Who are you?")
+        with Agent(model, "You are a poet.", temperature=0, max_tokens=4) as other:
+            other.run("Say something.")
+            stats = model.stats()
+            assert (stats.sequences_in_ram, stats.evictions) == (1, 0)
+            assert stats.context_used < 128
+        with Agent(model, system, temperature=0, max_tokens=4) as again:
+            second = again.run("Who are you?")
+        assert second.usage.cached_tokens >= first.usage.prompt_tokens - 1
+        assert second.text == first.text
 
 
 def test_a_cleared_history_is_not_brought_back(narrow):
