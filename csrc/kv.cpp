@@ -165,8 +165,13 @@ bool SequencePool::fill(Sequence & sequence, const StoredSequence & stored, cons
 
 // Every cell in use costs each decode: attention steps over it. What no agent has any more, and none that is here shares, waits in RAM.
 void SequencePool::set_orphans_aside() {
+    const auto has_agent = [&](const Sequence & orphan) {
+        return std::any_of(sequences_.begin(), sequences_.end(), [&](const Sequence & s) {
+            return (s.active || s.owner != 0) && !s.cells.empty() && s.cells.front() == orphan.cells.front();
+        });
+    };
     for (Sequence & s : sequences_) {
-        if (partial_ && !s.active && s.owner == 0 && !s.tokens.empty() && shared(s) == 0 && store_.takes(llama_state_seq_get_size(context_, s.id))) {
+        if (partial_ && !s.active && s.owner == 0 && !s.tokens.empty() && !has_agent(s) && store_.takes(llama_state_seq_get_size(context_, s.id))) {
             move_to_ram(s);
         }
     }
@@ -179,8 +184,8 @@ void SequencePool::give_up(Sequence & sequence) {
 }
 
 void SequencePool::move_to_ram(Sequence & sequence) {
-    const size_t from = partial_ ? shared(sequence) : 0;
-    if (sequence.tokens.size() < from + worth_storing || (sequence.owner == 0 && from > 0)) {
+    const size_t from = partial_ && sequence.owner != 0 ? shared(sequence) : 0;
+    if (sequence.tokens.size() < from + worth_storing) {
         release(sequence);
         return;
     }

@@ -187,7 +187,7 @@ endfunction()
 # Our kernels, into each CPU variant that has the instructions. What makes them known to ggml is compiled without those: see announce.cpp.
 function(luup_add_kernels)
   set(folder "${LUUP_CMAKE_DIR}/../kernels")
-  set(kernels "${folder}/activations.cpp" "${folder}/buffer_type.cpp" "${folder}/interleave.cpp" "${folder}/multiply.cpp")
+  set(kernels "${folder}/activations.cpp" "${folder}/attention.cpp" "${folder}/buffer_type.cpp" "${folder}/interleave.cpp" "${folder}/multiply.cpp")
   if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
     # gcc 12 takes what its own header leaves undefined on purpose for a mistake.
     set_source_files_properties(${kernels} DIRECTORY "${LUUP_LLAMA_DIR}/ggml/src"

@@ -1,3 +1,4 @@
+#include "attention.h"
 #include "interleaved.h"
 
 #include "ggml-backend-impl.h"
@@ -8,7 +9,7 @@ namespace luup::kernels {
 
 namespace {
 
-class Traits final : public ggml::cpu::tensor_traits {
+class Product final : public ggml::cpu::tensor_traits {
     bool work_size(int threads, const ggml_tensor * product, size_t & size) override {
         size = scratch_size(threads, product);
         return true;
@@ -16,6 +17,18 @@ class Traits final : public ggml::cpu::tensor_traits {
 
     bool compute_forward(ggml_compute_params * params, ggml_tensor * product) override {
         multiply(params, product);
+        return true;
+    }
+};
+
+class Attending final : public ggml::cpu::tensor_traits {
+    bool work_size(int threads, const ggml_tensor * attention, size_t & size) override {
+        size = attention_scratch(threads, attention);
+        return true;
+    }
+
+    bool compute_forward(ggml_compute_params * params, ggml_tensor * attention) override {
+        attend(params, attention);
         return true;
     }
 };
@@ -30,12 +43,17 @@ class Kind final : public ggml::cpu::extra_buffer_type {
                (!input->buffer || ggml_backend_buft_is_host(input->buffer->buft));
     }
 
+    // ggml asks for each operation whether it is one of ours.
     ggml::cpu::tensor_traits * get_tensor_traits(const ggml_tensor * op) override {
+        if (op->op == GGML_OP_FLASH_ATTN_EXT) {
+            return can_attend(op) ? &attending : nullptr;
+        }
         const bool ours = op->op == GGML_OP_MUL_MAT && op->src[0]->buffer && op->src[0]->buffer->buft == interleaved_buffer_type();
-        return ours ? &traits : nullptr;
+        return ours ? &product : nullptr;
     }
 
-    Traits traits;
+    Product   product;
+    Attending attending;
 };
 
 void set_tensor(ggml_backend_buffer_t, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {

@@ -9,192 +9,34 @@
 
 namespace luup::kernels {
 
+constexpr uint16_t minus_infinity = 0xFC00;  // as a half float
+
 inline void prefetch(const void * bytes) {
     _mm_prefetch(static_cast<const char *>(bytes), _MM_HINT_T0);
 }
 
+}  // namespace luup::kernels
+
 #if LUUP_KERNEL_LANES == 16
-
-using Ints   = __m512i;
-using Floats = __m512;
-
-inline Ints zero_ints() {
-    return _mm512_setzero_si512();
-}
-inline Floats zero_floats() {
-    return _mm512_setzero_ps();
-}
-inline Ints load(const void * bytes) {
-    return _mm512_loadu_si512(bytes);
-}
-inline Floats load_unsigned_bytes(const void * from) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i *>(from))));
-}
-inline Floats load_signed_bytes(const void * from) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i *>(from))));
-}
-inline void store(float * to, Floats value) {
-    _mm512_storeu_ps(to, value);
-}
-inline Floats load_floats(const float * from) {
-    return _mm512_loadu_ps(from);
-}
-inline Floats load_halves(const void * from) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i *>(from)));
-}
-inline Ints repeat(int32_t value) {
-    return _mm512_set1_epi32(value);
-}
-inline Floats repeat(float value) {
-    return _mm512_set1_ps(value);
-}
-inline Floats to_floats(Ints value) {
-    return _mm512_cvtepi32_ps(value);
-}
-inline Floats multiply(Floats a, Floats b) {
-    return _mm512_mul_ps(a, b);
-}
-inline Floats multiply_add(Floats a, Floats b, Floats c) {
-    return _mm512_fmadd_ps(a, b, c);
-}
-
-// What the four bits of each byte are, low or high.
-inline Ints low_nibbles(Ints bytes) {
-    return _mm512_and_si512(bytes, _mm512_set1_epi8(15));
-}
-inline Ints high_nibbles(Ints bytes) {
-    return _mm512_and_si512(_mm512_srli_epi16(bytes, 4), _mm512_set1_epi8(15));
-}
-
-// `bytes` with the bits of `more` that are in `Mask`, once that is shifted left by `Shift` (right, if negative).
-template <int Shift, int Mask>
-inline Ints with_bits(Ints bytes, Ints more) {
-    const Ints placed = Shift >= 0 ? _mm512_slli_epi16(more, Shift >= 0 ? Shift : 0) : _mm512_srli_epi16(more, Shift >= 0 ? 0 : -Shift);
-    return _mm512_ternarylogic_epi32(bytes, placed, _mm512_set1_epi8(Mask), 0xF8);  // bytes | (placed & Mask)
-}
-
-// Products of unsigned and signed bytes are added up four to a lane. Without VNNI (`narrow_sums`) two to 16 bits,
-// and `widen` makes lanes of these: the caller does so before they can overflow.
-constexpr bool narrow_sums = false;
-inline Ints    add_products(Ints sum, Ints unsigned_bytes, Ints signed_bytes) {
-    return _mm512_dpbusd_epi32(sum, unsigned_bytes, signed_bytes);
-}
-inline Ints widen(Ints sum) {
-    return sum;
-}
-inline Ints add(Ints a, Ints b) {
-    return _mm512_add_epi32(a, b);
-}
-
-inline float largest_magnitude(const float * x) {  // of 16 floats
-    return _mm512_reduce_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x)));
-}
-
-// 16 floats times `scale`, rounded to the nearest signed byte; returns the sum of the bytes.
-inline int32_t round_to_bytes(const float * x, float scale, int8_t * bytes) {
-    const Ints rounded = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(scale)));
-    _mm_storeu_si128(reinterpret_cast<__m128i *>(bytes), _mm512_cvtepi32_epi8(rounded));
-    return _mm512_reduce_add_epi32(rounded);
-}
-
-#else  // AVX2, and VNNI in 256 bits where there is that
-
-using Ints   = __m256i;
-using Floats = __m256;
-
-inline Ints zero_ints() {
-    return _mm256_setzero_si256();
-}
-inline Floats zero_floats() {
-    return _mm256_setzero_ps();
-}
-inline Ints load(const void * bytes) {
-    return _mm256_loadu_si256(static_cast<const __m256i *>(bytes));
-}
-inline Floats load_unsigned_bytes(const void * from) {
-    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i *>(from))));
-}
-inline Floats load_signed_bytes(const void * from) {
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i *>(from))));
-}
-inline void store(float * to, Floats value) {
-    _mm256_storeu_ps(to, value);
-}
-inline Floats load_floats(const float * from) {
-    return _mm256_loadu_ps(from);
-}
-inline Floats load_halves(const void * from) {
-    return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i *>(from)));
-}
-inline Ints repeat(int32_t value) {
-    return _mm256_set1_epi32(value);
-}
-inline Floats repeat(float value) {
-    return _mm256_set1_ps(value);
-}
-inline Floats to_floats(Ints value) {
-    return _mm256_cvtepi32_ps(value);
-}
-inline Floats multiply(Floats a, Floats b) {
-    return _mm256_mul_ps(a, b);
-}
-inline Floats multiply_add(Floats a, Floats b, Floats c) {
-    return _mm256_fmadd_ps(a, b, c);
-}
-
-inline Ints low_nibbles(Ints bytes) {
-    return _mm256_and_si256(bytes, _mm256_set1_epi8(15));
-}
-inline Ints high_nibbles(Ints bytes) {
-    return _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
-}
-
-template <int Shift, int Mask>
-inline Ints with_bits(Ints bytes, Ints more) {
-    const Ints placed = Shift >= 0 ? _mm256_slli_epi16(more, Shift >= 0 ? Shift : 0) : _mm256_srli_epi16(more, Shift >= 0 ? 0 : -Shift);
-    return _mm256_or_si256(bytes, _mm256_and_si256(placed, _mm256_set1_epi8(Mask)));
-}
-
-#    if defined(__AVXVNNI__)
-constexpr bool narrow_sums = false;
-inline Ints    add_products(Ints sum, Ints unsigned_bytes, Ints signed_bytes) {
-    return _mm256_dpbusd_avx_epi32(sum, unsigned_bytes, signed_bytes);
-}
-inline Ints widen(Ints sum) {
-    return sum;
-}
-#    else
-constexpr bool narrow_sums = true;
-inline Ints    add_products(Ints sum, Ints unsigned_bytes, Ints signed_bytes) {
-    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(unsigned_bytes, signed_bytes));
-}
-inline Ints widen(Ints sum) {
-    return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
-}
-#    endif
-inline Ints add(Ints a, Ints b) {
-    return _mm256_add_epi32(a, b);
-}
-
-inline float largest_magnitude(const float * x) {
-    const Floats sign = _mm256_set1_ps(-0.0f);
-    const Floats both = _mm256_max_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(x)), _mm256_andnot_ps(sign, _mm256_loadu_ps(x + 8)));
-    __m128       four = _mm_max_ps(_mm256_castps256_ps128(both), _mm256_extractf128_ps(both, 1));
-    four              = _mm_max_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
-}
-
-inline int32_t round_to_bytes(const float * x, float scale, int8_t * bytes) {
-    const Floats factor = _mm256_set1_ps(scale);
-    const Ints   a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), factor)), b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), factor));
-    const Ints   words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xD8);  // packs works within halves
-    _mm_storeu_si128(reinterpret_cast<__m128i *>(bytes), _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
-    const Ints both = _mm256_add_epi32(a, b);
-    __m128i    four = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
-    four            = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
-    return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1)));
-}
-
+#    include "simd_avx512.h"
+#else
+#    include "simd_avx2.h"
 #endif
+
+namespace luup::kernels {
+
+// e^x for x <= 0, but no less than e^-87 = 2e-38: 2^(whole part) times the series of the rest.
+inline Floats exponential(Floats x) {
+    const Floats y     = multiply(largest(x, repeat(-87.0f)), repeat(1.44269504f));
+    const Floats whole = nearest(y);
+    const Floats f     = multiply(subtract(y, whole), repeat(0.693147181f));
+    Floats       sum   = multiply_add(repeat(0.00138888889f), f, repeat(0.00833333333f));
+    sum                = multiply_add(sum, f, repeat(0.0416666667f));
+    sum                = multiply_add(sum, f, repeat(0.166666667f));
+    sum                = multiply_add(sum, f, repeat(0.5f));
+    sum                = multiply_add(sum, f, repeat(1.0f));
+    sum                = multiply_add(sum, f, repeat(1.0f));
+    return times_power_of_two(sum, whole);
+}
 
 }  // namespace luup::kernels

@@ -1,0 +1,131 @@
+// AVX2, with VNNI where there is that for 256 bits: 8 lanes. What the functions are for stands in simd_avx512.h.
+#pragma once
+
+namespace luup::kernels {
+
+using Ints   = __m256i;
+using Floats = __m256;
+
+inline Ints zero_ints() {
+    return _mm256_setzero_si256();
+}
+inline Floats zero_floats() {
+    return _mm256_setzero_ps();
+}
+inline Ints repeat(int32_t value) {
+    return _mm256_set1_epi32(value);
+}
+inline Floats repeat(float value) {
+    return _mm256_set1_ps(value);
+}
+
+inline Ints load(const void * bytes) {
+    return _mm256_loadu_si256(static_cast<const __m256i *>(bytes));
+}
+inline Floats load_floats(const float * from) {
+    return _mm256_loadu_ps(from);
+}
+inline Floats load_halves(const void * from) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i *>(from)));
+}
+inline Floats load_unsigned_bytes(const void * from) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i *>(from))));
+}
+inline Floats load_signed_bytes(const void * from) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i *>(from))));
+}
+inline void store(float * to, Floats value) {
+    _mm256_storeu_ps(to, value);
+}
+
+inline Floats to_floats(Ints value) {
+    return _mm256_cvtepi32_ps(value);
+}
+inline Floats nearest(Floats value) {
+    return _mm256_round_ps(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+inline Ints add(Ints a, Ints b) {
+    return _mm256_add_epi32(a, b);
+}
+inline Floats add(Floats a, Floats b) {
+    return _mm256_add_ps(a, b);
+}
+inline Floats subtract(Floats a, Floats b) {
+    return _mm256_sub_ps(a, b);
+}
+inline Floats multiply(Floats a, Floats b) {
+    return _mm256_mul_ps(a, b);
+}
+inline Floats multiply_add(Floats a, Floats b, Floats c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+inline Floats times_power_of_two(Floats value, Floats exponent) {
+    return _mm256_mul_ps(value, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(exponent), _mm256_set1_epi32(127)), 23)));
+}
+inline Floats largest(Floats a, Floats b) {
+    return _mm256_max_ps(a, b);
+}
+inline float largest_lane(Floats value) {
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(value), _mm256_extractf128_ps(value, 1));
+    four        = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+inline float sum_of_lanes(Floats value) {
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(value), _mm256_extractf128_ps(value, 1));
+    four        = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+
+inline Ints low_nibbles(Ints bytes) {
+    return _mm256_and_si256(bytes, _mm256_set1_epi8(15));
+}
+inline Ints high_nibbles(Ints bytes) {
+    return _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
+}
+
+template <int Shift, int Mask>
+inline Ints with_bits(Ints bytes, Ints more) {
+    const Ints placed = Shift >= 0 ? _mm256_slli_epi16(more, Shift >= 0 ? Shift : 0) : _mm256_srli_epi16(more, Shift >= 0 ? 0 : -Shift);
+    return _mm256_or_si256(bytes, _mm256_and_si256(placed, _mm256_set1_epi8(Mask)));
+}
+
+#if defined(__AVXVNNI__)
+constexpr bool narrow_sums = false;
+inline Ints    add_products(Ints sum, Ints unsigned_bytes, Ints signed_bytes) {
+    return _mm256_dpbusd_avx_epi32(sum, unsigned_bytes, signed_bytes);
+}
+inline Ints widen(Ints sum) {
+    return sum;
+}
+#else
+constexpr bool narrow_sums = true;
+inline Ints    add_products(Ints sum, Ints unsigned_bytes, Ints signed_bytes) {
+    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(unsigned_bytes, signed_bytes));
+}
+inline Ints widen(Ints sum) {
+    return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
+}
+#endif
+
+inline float largest_magnitude(const float * x) {
+    const Floats sign = _mm256_set1_ps(-0.0f);
+    return largest_lane(_mm256_max_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(x)), _mm256_andnot_ps(sign, _mm256_loadu_ps(x + 8))));
+}
+
+inline int32_t round_to_bytes(const float * x, float scale, int8_t * bytes) {
+    const Ints a     = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), _mm256_set1_ps(scale)));
+    const Ints b     = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), _mm256_set1_ps(scale)));
+    const Ints words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xD8);  // packs works within halves
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(bytes), _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+    const Ints both = _mm256_add_epi32(a, b);
+    __m128i    four = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
+    four            = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+    return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1)));
+}
+
+inline bool all_minus_infinity(const uint16_t * halves) {
+    const Ints same = _mm256_cmpeq_epi16(load(halves), _mm256_set1_epi16(static_cast<short>(minus_infinity)));
+    return _mm256_movemask_epi8(same) == -1;
+}
+
+}  // namespace luup::kernels
