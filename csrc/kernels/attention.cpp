@@ -12,7 +12,6 @@ namespace luup::kernels {
 
 namespace {
 
-constexpr int64_t fewest_for_ggml = 64;           // tokens from which on ggml's other way is taken
 constexpr int     cells_at_once   = 32;           // whose weights are known before their values are added
 constexpr int     heads_at_once   = 4;            // that share keys and values
 constexpr int     vectors_at_once = lanes / 4;    // of a value, for all these heads in registers
@@ -283,7 +282,7 @@ void attend_rows(const Attention & attention, Cells & cells, int64_t first, int6
 
 bool can_attend(const ggml_tensor * op) {
     const ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *mask = op->src[3];
-    return q->type == GGML_TYPE_F32 && k->type == GGML_TYPE_F16 && v->type == GGML_TYPE_F16 && q->ne[1] < fewest_for_ggml && q->ne[3] == 1 &&
+    return q->type == GGML_TYPE_F32 && k->type == GGML_TYPE_F16 && v->type == GGML_TYPE_F16 && q->ne[3] == 1 &&
            k->ne[3] == 1 && v->ne[3] == 1 && q->nb[0] == sizeof(float) && k->nb[0] == 2 && v->nb[0] == 2 && k->ne[0] % lanes == 0 &&
            v->ne[0] % lanes == 0 && v->ne[0] <= longest_head && k->ne[2] == v->ne[2] && q->ne[2] % k->ne[2] == 0 &&
            (!mask || (mask->type == GGML_TYPE_F16 && mask->ne[2] == 1 && mask->ne[3] == 1));

@@ -1,9 +1,9 @@
 /*
- * Attention for the few tokens of a decode: one or several for each of many agents, in a context that all share.
+ * Attention in a context that many agents share.
  *
- * ggml has two ways: one for 64 tokens and more at once, which is good, and one for fewer, which asks of each cell and head whether the token
- * may see it. Here a token's cells are gathered once for all heads, those that share keys and values are worked on together, and sums are kept in
- * single precision. Memory is read once for each key and value of a token; what other agents' cells hold is not read at all.
+ * ggml asks of each cell and head whether the token may see it (in batches of 64 tokens and more, of whole tiles of cells). Here a token's cells are
+ * gathered once for all heads, heads that share keys and values are worked on together, and sums are kept in single precision. What the cells of
+ * other agents hold is not read at all, and a token's result does not depend on which others are decoded with it.
  */
 #pragma once
 
