@@ -15,16 +15,6 @@ namespace luup::kernels {
 
 namespace {
 
-// Our layout of ggml's block.
-Q4_0 layout_of(const block_q4_0 &);
-Q4_1 layout_of(const block_q4_1 &);
-Q5_0 layout_of(const block_q5_0 &);
-Q5_1 layout_of(const block_q5_1 &);
-Q8_0 layout_of(const block_q8_0 &);
-Q4_K layout_of(const block_q4_K &);
-Q5_K layout_of(const block_q5_K &);
-Q6_K layout_of(const block_q6_K &);
-
 // The 32 quants of a block as unsigned bytes; of ggml's blocks of 256 the `part`-th 32.
 void unpack_nibbles(const uint8_t * from, uint8_t * quants) {
     for (int i = 0; i < 16; i++) {
@@ -60,7 +50,7 @@ void unpack(const block_q5_1 & from, int64_t, uint8_t * quants) {
 
 void unpack(const block_q8_0 & from, int64_t, uint8_t * quants) {
     for (int i = 0; i < block; i++) {
-        quants[i] = static_cast<uint8_t>(from.qs[i] + 128);
+        quants[i] = static_cast<uint8_t>(from.qs[i] + Q8_0::Scales::zero);
     }
 }
 
@@ -148,9 +138,8 @@ void put_scales(SuperScaleOfHalves, const block_q6_K & from, int64_t i, int64_t,
     }
 }
 
-template <class Block>
+template <class Layout, class Block>
 void interleave_groups(const Block * from, int64_t columns, int64_t first, int64_t last, uint8_t * to) {
-    using Layout         = decltype(layout_of(*from));
     const int64_t blocks = columns / block, parts = Layout::Scales::parts;
     to += first * static_cast<int64_t>(Layout::bytes(blocks));
     for (int64_t group = first; group < last; group++) {
@@ -194,17 +183,18 @@ void share_out(int64_t count, int64_t bytes, Work work) {
     }
 }
 
+// Calls visit(ggml's block, our layout).
 template <class Visitor>
-auto with_blocks(ggml_type type, Visitor visit) {
+auto with_layout(ggml_type type, Visitor visit) {
     switch (type) {
-        case GGML_TYPE_Q4_0: return visit(static_cast<const block_q4_0 *>(nullptr));
-        case GGML_TYPE_Q4_1: return visit(static_cast<const block_q4_1 *>(nullptr));
-        case GGML_TYPE_Q5_0: return visit(static_cast<const block_q5_0 *>(nullptr));
-        case GGML_TYPE_Q5_1: return visit(static_cast<const block_q5_1 *>(nullptr));
-        case GGML_TYPE_Q8_0: return visit(static_cast<const block_q8_0 *>(nullptr));
-        case GGML_TYPE_Q4_K: return visit(static_cast<const block_q4_K *>(nullptr));
-        case GGML_TYPE_Q5_K: return visit(static_cast<const block_q5_K *>(nullptr));
-        case GGML_TYPE_Q6_K: return visit(static_cast<const block_q6_K *>(nullptr));
+        case GGML_TYPE_Q4_0: return visit(static_cast<const block_q4_0 *>(nullptr), Q4_0());
+        case GGML_TYPE_Q4_1: return visit(static_cast<const block_q4_1 *>(nullptr), Q4_1());
+        case GGML_TYPE_Q5_0: return visit(static_cast<const block_q5_0 *>(nullptr), Q5_0());
+        case GGML_TYPE_Q5_1: return visit(static_cast<const block_q5_1 *>(nullptr), Q5_1());
+        case GGML_TYPE_Q8_0: return visit(static_cast<const block_q8_0 *>(nullptr), Q8_0());
+        case GGML_TYPE_Q4_K: return visit(static_cast<const block_q4_K *>(nullptr), Q4_K());
+        case GGML_TYPE_Q5_K: return visit(static_cast<const block_q5_K *>(nullptr), Q5_K());
+        case GGML_TYPE_Q6_K: return visit(static_cast<const block_q6_K *>(nullptr), Q6_K());
         default: GGML_ABORT("no layout for %s", ggml_type_name(type));
     }
 }
@@ -219,26 +209,24 @@ bool can_interleave(const ggml_tensor * weights) {
         case GGML_TYPE_Q5_1:
         case GGML_TYPE_Q4_K:
         case GGML_TYPE_Q5_K:
-        case GGML_TYPE_Q6_K: break;
-#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
-        case GGML_TYPE_Q8_0: break;  // without, sums of two products would not fit their 16 bits
-#endif
+        case GGML_TYPE_Q6_K:
+        case GGML_TYPE_Q8_0: break;
         default: return false;
     }
     return weights->ne[0] % ggml_blck_size(weights->type) == 0 && weights->ne[1] % lanes == 0 && weights->ne[2] == 1 && weights->ne[3] == 1;
 }
 
 size_t interleaved_bytes(const ggml_tensor * weights) {
-    return with_blocks(weights->type, [&](auto * from) {
-        return static_cast<size_t>(weights->ne[1] / lanes) * decltype(layout_of(*from))::bytes(weights->ne[0] / block);
+    return with_layout(weights->type, [&](auto *, auto layout) {
+        return static_cast<size_t>(weights->ne[1] / lanes) * decltype(layout)::bytes(weights->ne[0] / block);
     });
 }
 
 void interleave(const ggml_tensor * weights, const void * rows, void * to) {
-    with_blocks(weights->type, [&](auto * type) {
+    with_layout(weights->type, [&](auto * type, auto layout) {
         const auto * from = static_cast<decltype(type)>(rows);
         share_out(weights->ne[1] / lanes, static_cast<int64_t>(ggml_nbytes(weights)), [=](int64_t first, int64_t last) {
-            interleave_groups(from, weights->ne[0], first, last, static_cast<uint8_t *>(to));
+            interleave_groups<decltype(layout)>(from, weights->ne[0], first, last, static_cast<uint8_t *>(to));
         });
     });
 }

@@ -106,10 +106,16 @@ class Sums {
     void add_columns() {
         const Ints weights = quants_of<Bits, j>(quants_);
         for (int n = 0; n < N; n++) {
-            Ints & sum = narrow_sums ? part_[n] : whole[n];
-            sum        = add_products(sum, weights, four_columns(bytes_ + n * stride_ + 4 * j));
+            const Ints columns = four_columns(bytes_ + n * stride_ + 4 * j);
+            if constexpr (has_vnni) {
+                whole[n] = add_products(whole[n], weights, columns);
+            } else if constexpr (Bits == 8) {
+                whole[n] = add_signed_products(whole[n], weights, columns);
+            } else {
+                part_[n] = add_products(part_[n], weights, columns);
+            }
         }
-        if constexpr (narrow_sums && ((j + 1) % room == 0 || j + 1 == end)) {
+        if constexpr (!has_vnni && Bits != 8 && ((j + 1) % room == 0 || j + 1 == end)) {
             for (int n = 0; n < N; n++) {
                 whole[n] = add(whole[n], widen(part_[n]));
                 part_[n] = zero_ints();

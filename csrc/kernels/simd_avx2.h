@@ -90,20 +90,24 @@ inline Ints with_bits(Ints bytes, Ints more) {
 }
 
 #if defined(__AVXVNNI__)
-constexpr bool narrow_sums = false;
-inline Ints    add_products(Ints sum, Ints unsigned_bytes, Ints signed_bytes) {
+inline Ints add_products(Ints sum, Ints unsigned_bytes, Ints signed_bytes) {
     return _mm256_dpbusd_avx_epi32(sum, unsigned_bytes, signed_bytes);
 }
 inline Ints widen(Ints sum) {
     return sum;
 }
+Ints add_signed_products(Ints sum, Ints a, Ints b);
 #else
-constexpr bool narrow_sums = true;
-inline Ints    add_products(Ints sum, Ints unsigned_bytes, Ints signed_bytes) {
+inline Ints add_products(Ints sum, Ints unsigned_bytes, Ints signed_bytes) {
     return _mm256_add_epi16(sum, _mm256_maddubs_epi16(unsigned_bytes, signed_bytes));
 }
 inline Ints widen(Ints sum) {
     return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
+}
+
+// Products of signed bytes: the sign of the first goes to the second.
+inline Ints add_signed_products(Ints sum, Ints a, Ints b) {
+    return _mm256_add_epi32(sum, widen(_mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(b, a))));
 }
 #endif
 

@@ -87,15 +87,15 @@ inline Ints with_bits(Ints bytes, Ints more) {
     return _mm512_ternarylogic_epi32(bytes, placed, _mm512_set1_epi8(Mask), 0xF8);  // bytes | (placed & Mask)
 }
 
-// Products of unsigned and signed bytes are added up four to a lane. Without VNNI (`narrow_sums`) two to 16 bits, and `widen` makes lanes of these:
-// the caller does so before they can overflow.
-constexpr bool narrow_sums = false;
-inline Ints    add_products(Ints sum, Ints unsigned_bytes, Ints signed_bytes) {
+// Products of unsigned and signed bytes, added up four to a lane. Without VNNI two to 16 bits, and `widen` makes lanes of these: the caller does so
+// before they can overflow.
+inline Ints add_products(Ints sum, Ints unsigned_bytes, Ints signed_bytes) {
     return _mm512_dpbusd_epi32(sum, unsigned_bytes, signed_bytes);
 }
 inline Ints widen(Ints sum) {
     return sum;
 }
+Ints add_signed_products(Ints sum, Ints a, Ints b);  // needed, and there, only without VNNI
 
 inline float largest_magnitude(const float * x) {  // of 16 floats
     return _mm512_reduce_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x)));

@@ -21,7 +21,7 @@ def test_products_are_those_of_plain_arithmetic_in_any_batch(variant, tool):
         pytest.skip(f"this CPU can't run {variant}")
     assert result.returncode == 0, result.stdout + result.stderr[-2000:]
     assert "0 failed" in result.stdout
-    assert {"q4_0", "q4_1", "q5_0", "q5_1", "q4_K", "q5_K", "q6_K"} <= set(result.stdout.split())
+    assert {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_K", "q5_K", "q6_K"} <= set(result.stdout.split())
 
 
 def test_a_model_s_weights_are_laid_out_for_them(model):
