@@ -3,31 +3,31 @@
 
 #include "ggml.h"
 
+#include <algorithm>
+
 namespace luup::kernels {
 
 namespace {
 
 void round_token(const float * x, int64_t columns, uint8_t * to) {
-    auto * const bytes    = reinterpret_cast<int8_t *>(to);
-    auto * const of_block = reinterpret_cast<OfBlock *>(to + columns);
+    constexpr float most     = 32767.0f;
+    auto * const    rounded  = reinterpret_cast<int16_t *>(to);
+    auto * const    of_block = reinterpret_cast<OfBlock *>(rounded + columns);
     for (int64_t b = 0; b < columns / block; b++) {
-        OfBlock others = {};
-        for (int half = 0; half < 2; half++) {
-            const int64_t begin     = b * block + half * 16;
-            const float   largest   = largest_magnitude(x + begin);
-            const int32_t sum       = round_to_bytes(x + begin, largest > 0 ? 127.0f / largest : 0.0f, bytes + begin);
-            others.scale[half]      = largest / 127.0f;
-            others.minus_zero[half] = -32 * sum;
-            others.scaled_sum += others.scale[half] * static_cast<float>(sum);
-        }
-        of_block[b] = others;
+        const float * from    = x + b * block;
+        const float   largest = std::max(largest_magnitude(from), largest_magnitude(from + 16));
+        const float   factor  = largest > 0 ? most / largest : 0.0f;
+        const int32_t first   = round_to_words(from, factor, rounded + b * block);
+        const int32_t last    = round_to_words(from + 16, factor, rounded + b * block + 16);
+        const float   scale   = largest / most;
+        of_block[b]           = { scale, scale * static_cast<float>(first + last), { -32 * first, -32 * last } };
     }
 }
 
 }  // namespace
 
 size_t activation_bytes(int64_t columns) {
-    return static_cast<size_t>(columns) + static_cast<size_t>(columns / block) * sizeof(OfBlock);
+    return 2 * static_cast<size_t>(columns) + static_cast<size_t>(columns / block) * sizeof(OfBlock);
 }
 
 void round_activations(const ggml_tensor * activations, int64_t first, int64_t step, uint8_t * to) {

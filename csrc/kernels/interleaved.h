@@ -1,10 +1,10 @@
 /*
- * Matrix products with quantized weights, some times as fast as ggml's own.
+ * Matrix products with quantized weights, several times as fast as ggml's for many formats.
  *
- * Weights (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K) are laid out anew when a model is loaded: what `lanes` rows have at the same place
- * stands side by side, so that one instruction multiplies for as many rows as a register has lanes, nothing is added up across a register, and
- * a scale is read once for all of them. Activations are rounded to bytes, with a scale for each 32, as in ggml. A row's products are added in the
- * same order whatever the batch: a token's result does not depend on which others are decoded with it.
+ * Weights (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K) are laid out anew when a model is loaded: what `lanes` rows have at the same place stands side by
+ * side, so that one instruction multiplies for as many rows as a register has lanes, nothing is added up across a register, and a scale is read once
+ * for all of them. Activations are rounded to 16 bits, not to 8 as in ggml, and a row's products are added in the same order whatever the batch: a
+ * token's result depends neither on which others are decoded with it nor, but for the last digits, on the kind of CPU.
  *
  * It is one more of ggml's "extra buffer types", next to AMX and CPU_REPACK, in the modules of the CPU variants that can run it.
  */

@@ -6,20 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__AVX512VNNI__) && defined(__AVX512BW__)
+#if defined(__AVX512BW__)
 #    define LUUP_KERNEL_LANES 16
 #else
 #    define LUUP_KERNEL_LANES 8
 #endif
 
 namespace luup::kernels {
-
-// Whether one instruction adds up products of bytes in 32 bits. Else they are added in 16 bits first, which what is 8 bits wide may only fill once.
-#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
-constexpr bool has_vnni = true;
-#else
-constexpr bool has_vnni = false;
-#endif
 
 constexpr int lanes = LUUP_KERNEL_LANES;  // of 32 bits, in the register that the kernels work in
 constexpr int block = 32;  // columns that are multiplied before their sum is scaled
@@ -65,7 +58,7 @@ using Q4_0 = Layout<4, Scale<8>>;
 using Q4_1 = Layout<4, ScaleAndOffset>;
 using Q5_0 = Layout<5, Scale<16>>;
 using Q5_1 = Layout<5, ScaleAndOffset>;
-using Q8_0 = Layout<8, Scale<has_vnni ? 128 : 0>>;  // unsigned where instructions want one side so
+using Q8_0 = Layout<8, Scale<128>>;  // unsigned, as all others
 using Q4_K = Layout<4, SuperScaleAndOffset>;
 using Q5_K = Layout<5, SuperScaleAndOffset>;
 using Q6_K = Layout<6, SuperScaleOfHalves>;

@@ -13,7 +13,7 @@ namespace luup::kernels {
 
 namespace {
 
-// Tokens that are multiplied at once: each has a register of sums.
+// Tokens that are multiplied at once: each has two registers, and AVX-512 has twice as many.
 constexpr int tile = lanes == 16 ? 8 : 4;
 
 // How far ahead weights are asked for: while few tokens are multiplied it is memory that takes the time.
@@ -25,10 +25,10 @@ constexpr int64_t cached_bytes = 256 * 1024;
 // Up to so many values every thread rounds all activations for itself: waiting for each other would take longer.
 constexpr int64_t rounded_by_each = 8192;
 
-inline Ints four_columns(const uint8_t * bytes) {
-    int32_t value;
-    std::memcpy(&value, bytes, sizeof(value));
-    return repeat(value);
+inline Ints two_columns(const int16_t * activations) {
+    int32_t both;
+    std::memcpy(&both, activations, sizeof(both));
+    return repeat(both);
 }
 
 // Columns 4j to 4j+3 of a block, one byte each.
@@ -86,87 +86,49 @@ struct Reader<SuperScaleOfHalves> {
     Floats scale(int64_t i, int half) const { return multiply(factor, load_signed_bytes(scales + (2 * i + half) * lanes)); }
 };
 
-// Integer sums of quants times activations, a register for each of N tokens.
-template <int Bits, int N>
-class Sums {
-  public:
-    explicit Sums(const uint8_t * quants, const uint8_t * bytes, size_t stride) : quants_(quants), bytes_(bytes), stride_(stride) {}
-
-    // Begins at what is given for each token.
-    template <class Value>
-    void begin(Value value) {
-        for (int n = 0; n < N; n++) {
-            whole[n] = value(n);
-            part_[n] = zero_ints();
-        }
+// Adds to the sums of N tokens columns 4j to 4j+3 of a block, for the given j and all that follow up to `end`.
+template <int Bits, int N, int j, int end>
+inline void add_columns(const uint8_t * quants, const int16_t * activations, size_t stride, Ints (&sums)[N]) {
+    const Ints weights = quants_of<Bits, j>(quants), even = even_bytes(weights), odd = odd_bytes(weights);
+    for (int n = 0; n < N; n++) {
+        const int16_t * of_token = activations + n * stride + 4 * j;
+        sums[n]                  = add_products(sums[n], even, two_columns(of_token));
+        sums[n]                  = add_products(sums[n], odd, two_columns(of_token + 2));
     }
-
-    // Adds columns 4j to 4j+3 for the given j, which must be in order, and for all that follow up to `end`.
-    template <int j, int end>
-    void add_columns() {
-        const Ints weights = quants_of<Bits, j>(quants_);
-        for (int n = 0; n < N; n++) {
-            const Ints columns = four_columns(bytes_ + n * stride_ + 4 * j);
-            if constexpr (has_vnni) {
-                whole[n] = add_products(whole[n], weights, columns);
-            } else if constexpr (Bits == 8) {
-                whole[n] = add_signed_products(whole[n], weights, columns);
-            } else {
-                part_[n] = add_products(part_[n], weights, columns);
-            }
-        }
-        if constexpr (!has_vnni && Bits != 8 && ((j + 1) % room == 0 || j + 1 == end)) {
-            for (int n = 0; n < N; n++) {
-                whole[n] = add(whole[n], widen(part_[n]));
-                part_[n] = zero_ints();
-            }
-        }
-        if constexpr (j + 1 < end) {
-            add_columns<j + 1, end>();
-        }
+    if constexpr (j + 1 < end) {
+        add_columns<Bits, N, j + 1, end>(quants, activations, stride, sums);
     }
-
-    Ints whole[N];
-
-  private:
-    // How many products of two columns 16 bits hold: 2 x 15 x 127 eight times, 2 x 31 x 127 four times, 2 x 63 x 127 twice.
-    static constexpr int room = Bits == 4 ? 8 : Bits == 5 ? 4
-                                                          : 2;
-
-    const uint8_t * quants_;
-    const uint8_t * bytes_;
-    size_t          stride_;
-    Ints            part_[N];
-};
+}
 
 // Adds to `products` those of one block of a group of rows with N tokens.
 template <class Layout, int N>
-inline void multiply_block(const Reader<typename Layout::Scales> & scales, int64_t i, const uint8_t * quants, const uint8_t * bytes,
-                           const OfBlock * of_block, size_t stride, Floats * products) {
-    const auto            of_token   = [&](int n) -> const OfBlock & { return *reinterpret_cast<const OfBlock *>(reinterpret_cast<const uint8_t *>(of_block) + n * stride); };
-    constexpr bool        own_scales = std::is_same_v<typename Layout::Scales, SuperScaleOfHalves>;
-    Sums<Layout::bits, N> sums(quants, bytes, stride);
-    Floats                scaled[N];
-    const auto            add_half = [&](auto half) {
-        constexpr int h = decltype(half)::value;
-        sums.begin([&](int n) { return own_scales ? repeat(of_token(n).minus_zero[h]) : zero_ints(); });
-        sums.template add_columns<4 * h, 4 * h + 4>();
+inline void multiply_block(const Reader<typename Layout::Scales> & scales, int64_t i, const uint8_t * quants, const int16_t * activations,
+                           const int16_t * of_block, size_t stride, Floats (&products)[N]) {
+    const auto others = [&](int n) -> const OfBlock & { return *reinterpret_cast<const OfBlock *>(of_block + n * stride); };
+    Ints       sums[N];
+    const auto add_scaled = [&](Floats scale) {
         for (int n = 0; n < N; n++) {
-            const Floats sum = to_floats(sums.whole[n]), scale = repeat(of_token(n).scale[h]);
-            if constexpr (own_scales) {
-                products[n] = multiply_add(multiply(scales.scale(i, h), scale), sum, products[n]);
-            } else {
-                scaled[n] = h == 0 ? multiply(scale, sum) : multiply_add(scale, sum, scaled[n]);
-            }
+            products[n] = multiply_add(multiply(scale, repeat(others(n).scale)), to_floats(sums[n]), products[n]);
         }
     };
-    add_half(std::integral_constant<int, 0>());
-    add_half(std::integral_constant<int, 1>());
-    if constexpr (!own_scales) {
+    if constexpr (std::is_same_v<typename Layout::Scales, SuperScaleOfHalves>) {
+        const auto add_half = [&](auto half) {
+            constexpr int h = decltype(half)::value;
+            for (int n = 0; n < N; n++) {
+                sums[n] = repeat(others(n).minus_zero[h]);
+            }
+            add_columns<Layout::bits, N, 4 * h, 4 * h + 4>(quants, activations, stride, sums);
+            add_scaled(scales.scale(i, h));
+        };
+        add_half(std::integral_constant<int, 0>());
+        add_half(std::integral_constant<int, 1>());
+    } else {
+        std::fill(sums, sums + N, zero_ints());
+        add_columns<Layout::bits, N, 0, 8>(quants, activations, stride, sums);
         const Floats scale = scales.scale(i), offset = scales.offset(i, scale);
+        add_scaled(scale);
         for (int n = 0; n < N; n++) {
-            products[n] = multiply_add(scale, scaled[n], products[n]);
-            products[n] = multiply_add(offset, repeat(of_token(n).scaled_sum), products[n]);
+            products[n] = multiply_add(offset, repeat(others(n).scaled_sum), products[n]);
         }
     }
 }
@@ -175,21 +137,23 @@ inline void multiply_block(const Reader<typename Layout::Scales> & scales, int64
 template <class Layout, int N>
 void multiply_tile(const uint8_t * weights, int64_t columns, const uint8_t * activations, float * out, int64_t out_stride) {
     const int64_t blocks   = columns / block;
-    const size_t  stride   = activation_bytes(columns);
-    const auto *  of_block = reinterpret_cast<const OfBlock *>(activations + columns);
+    const size_t  stride   = activation_bytes(columns) / sizeof(int16_t);
+    const auto *  words    = reinterpret_cast<const int16_t *>(activations);
+    const auto *  of_block = words + columns;
     Floats        products[N];
-    for (int n = 0; n < N; n++) {
-        products[n] = zero_floats();
-    }
+    std::fill(products, products + N, zero_floats());
     for (int64_t begin = 0; begin < blocks; begin += chunk) {
         const int64_t                         count = std::min<int64_t>(chunk, blocks - begin);
         const Reader<typename Layout::Scales> scales(weights, count);
         const uint8_t *                       quants = weights + Layout::Scales::bytes(count);
-        for (int64_t i = 0; i < count; i++, quants += Layout::quants) {
+        for (int64_t i = 0; i < count; i++) {
             for (size_t line = 0; line < Layout::bytes(chunk) / chunk; line += 64) {
                 prefetch(quants + prefetched_bytes + line);
             }
-            multiply_block<Layout, N>(scales, i, quants, activations + (begin + i) * block, of_block + begin + i, stride, products);
+            multiply_block<Layout, N>(scales, i, quants, words, of_block, stride, products);
+            quants += Layout::quants;
+            words += block;
+            of_block += sizeof(OfBlock) / sizeof(int16_t);
         }
         weights = quants;
     }
@@ -201,11 +165,8 @@ void multiply_tile(const uint8_t * weights, int64_t columns, const uint8_t * act
 template <class Layout>
 void multiply_tokens(const uint8_t * group, int64_t columns, const uint8_t * activations, int64_t tokens, float * out, int64_t out_stride) {
     const size_t stride = activation_bytes(columns);
-    while (tokens >= tile) {
+    for (; tokens >= tile; tokens -= tile, activations += tile * stride, out += tile * out_stride) {
         multiply_tile<Layout, tile>(group, columns, activations, out, out_stride);
-        activations += tile * stride;
-        out += tile * out_stride;
-        tokens -= tile;
     }
     switch (tokens) {
         case 1: return multiply_tile<Layout, 1>(group, columns, activations, out, out_stride);

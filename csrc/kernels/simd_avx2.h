@@ -89,38 +89,31 @@ inline Ints with_bits(Ints bytes, Ints more) {
     return _mm256_or_si256(bytes, _mm256_and_si256(placed, _mm256_set1_epi8(Mask)));
 }
 
-#if defined(__AVXVNNI__)
-inline Ints add_products(Ints sum, Ints unsigned_bytes, Ints signed_bytes) {
-    return _mm256_dpbusd_avx_epi32(sum, unsigned_bytes, signed_bytes);
+inline Ints even_bytes(Ints bytes) {
+    return _mm256_and_si256(bytes, _mm256_set1_epi16(255));
 }
-inline Ints widen(Ints sum) {
-    return sum;
-}
-Ints add_signed_products(Ints sum, Ints a, Ints b);
-#else
-inline Ints add_products(Ints sum, Ints unsigned_bytes, Ints signed_bytes) {
-    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(unsigned_bytes, signed_bytes));
-}
-inline Ints widen(Ints sum) {
-    return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
+inline Ints odd_bytes(Ints bytes) {
+    return _mm256_srli_epi16(bytes, 8);
 }
 
-// Products of signed bytes: the sign of the first goes to the second.
-inline Ints add_signed_products(Ints sum, Ints a, Ints b) {
-    return _mm256_add_epi32(sum, widen(_mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(b, a))));
-}
+inline Ints add_products(Ints sum, Ints a, Ints b) {
+#if defined(__AVXVNNI__)
+    return _mm256_dpwssd_avx_epi32(sum, a, b);
+#else
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
 #endif
+}
 
 inline float largest_magnitude(const float * x) {
     const Floats sign = _mm256_set1_ps(-0.0f);
     return largest_lane(_mm256_max_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(x)), _mm256_andnot_ps(sign, _mm256_loadu_ps(x + 8))));
 }
 
-inline int32_t round_to_bytes(const float * x, float scale, int8_t * bytes) {
-    const Ints a     = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), _mm256_set1_ps(scale)));
-    const Ints b     = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), _mm256_set1_ps(scale)));
-    const Ints words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xD8);  // packs works within halves
-    _mm_storeu_si128(reinterpret_cast<__m128i *>(bytes), _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+inline int32_t round_to_words(const float * x, float factor, int16_t * words) {
+    const Ints a      = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), _mm256_set1_ps(factor)));
+    const Ints b      = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), _mm256_set1_ps(factor)));
+    const Ints packed = _mm256_packs_epi32(_mm256_shuffle_epi32(a, 0xD8), _mm256_shuffle_epi32(b, 0xD8));
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(words), _mm256_permute4x64_epi64(packed, 0xD8));  // packs works within halves
     const Ints both = _mm256_add_epi32(a, b);
     __m128i    four = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
     four            = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));

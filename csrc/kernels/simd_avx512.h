@@ -1,4 +1,4 @@
-// AVX-512 with VNNI: 16 lanes. simd_avx2.h has the same functions for 8.
+// AVX-512, with VNNI where there is that: 16 lanes. simd_avx2.h has the same functions for 8.
 #pragma once
 
 namespace luup::kernels {
@@ -87,24 +87,31 @@ inline Ints with_bits(Ints bytes, Ints more) {
     return _mm512_ternarylogic_epi32(bytes, placed, _mm512_set1_epi8(Mask), 0xF8);  // bytes | (placed & Mask)
 }
 
-// Products of unsigned and signed bytes, added up four to a lane. Without VNNI two to 16 bits, and `widen` makes lanes of these: the caller does so
-// before they can overflow.
-inline Ints add_products(Ints sum, Ints unsigned_bytes, Ints signed_bytes) {
-    return _mm512_dpbusd_epi32(sum, unsigned_bytes, signed_bytes);
+// The first and the third of the four unsigned bytes of a lane as 16-bit numbers, and the second and the fourth.
+inline Ints even_bytes(Ints bytes) {
+    return _mm512_and_si512(bytes, _mm512_set1_epi16(255));
 }
-inline Ints widen(Ints sum) {
-    return sum;
+inline Ints odd_bytes(Ints bytes) {
+    return _mm512_srli_epi16(bytes, 8);
 }
-Ints add_signed_products(Ints sum, Ints a, Ints b);  // needed, and there, only without VNNI
+
+// Adds to each lane the products of its two 16-bit numbers.
+inline Ints add_products(Ints sum, Ints a, Ints b) {
+#if defined(__AVX512VNNI__)
+    return _mm512_dpwssd_epi32(sum, a, b);
+#else
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+#endif
+}
 
 inline float largest_magnitude(const float * x) {  // of 16 floats
     return _mm512_reduce_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x)));
 }
 
-// 16 floats times `scale`, rounded to the nearest signed byte; returns the sum of the bytes.
-inline int32_t round_to_bytes(const float * x, float scale, int8_t * bytes) {
-    const Ints rounded = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(scale)));
-    _mm_storeu_si128(reinterpret_cast<__m128i *>(bytes), _mm512_cvtepi32_epi8(rounded));
+// 16 floats times `factor`, rounded to 16 bits, of each four the first, the third, the second and the fourth; returns their sum.
+inline int32_t round_to_words(const float * x, float factor, int16_t * words) {
+    const Ints rounded = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(factor)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(words), _mm512_cvtepi32_epi16(_mm512_shuffle_epi32(rounded, _MM_PERM_DBCA)));
     return _mm512_reduce_add_epi32(rounded);
 }
 

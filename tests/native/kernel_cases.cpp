@@ -17,7 +17,7 @@ namespace {
 using Extra  = ggml_backend_buffer_type_t * (*)(ggml_backend_dev_t);
 using Matrix = std::vector<float>;
 
-constexpr int64_t block = 16; // of activations that share a scale
+constexpr int64_t block = 32;  // of activations that share a scale
 
 ggml_backend_reg_t module = nullptr;
 
@@ -103,7 +103,7 @@ Matrix product(const Weights & weights, const Matrix & input, int threads) {
     return result;
 }
 
-// Activations as the kernels see them, in 127 steps.
+// Activations as the kernels see them, in 32,767 steps.
 Matrix rounded(const Matrix & input) {
     Matrix result(input.size());
     for (size_t i = 0; i < input.size(); i += block) {
@@ -113,7 +113,7 @@ Matrix rounded(const Matrix & input) {
         }
         for (size_t k = i; k < i + block && largest > 0; k++) {
             result[k] =
-                std::nearbyint(input[k] * (127.0f / largest)) * (largest / 127.0f);
+                std::nearbyint(input[k] * (32767.0f / largest)) * (largest / 32767.0f);
         }
     }
     return result;
