@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::ptrdiff_t max_ownerless = 4;
 
-bool is_ownerless(const StoredSequence & sequence) { return sequence.owner == 0; }
+bool is_ownerless(const StoredSequence & sequence) {
+    return sequence.owner == 0;
+}
 
 }  // namespace
 

@@ -48,9 +48,9 @@ class WarmStore {
     Kept::iterator oldest_ownerless();
     StoredSequence take_out(Kept::iterator it);
 
-    const uint64_t            capacity_;
-    uint64_t                  bytes_ = 0;
-    Kept                      kept_;  // the newest first
+    const uint64_t capacity_;
+    uint64_t       bytes_ = 0;
+    Kept           kept_;  // the newest first
 };
 
 }  // namespace luup

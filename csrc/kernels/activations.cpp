@@ -11,15 +11,16 @@ namespace {
 
 void round_token(const float * x, int64_t columns, uint8_t * to) {
     constexpr float most     = 32767.0f;
+    constexpr float nothing  = 1e-30f;  // what is smaller would have a factor beyond all numbers
     auto * const    rounded  = reinterpret_cast<int16_t *>(to);
     auto * const    of_block = reinterpret_cast<OfBlock *>(rounded + columns);
     for (int64_t b = 0; b < columns / block; b++) {
         const float * from    = x + b * block;
         const float   largest = std::max(largest_magnitude(from), largest_magnitude(from + 16));
-        const float   factor  = largest > 0 ? most / largest : 0.0f;
+        const float   factor  = largest > nothing ? most / largest : 0.0f;
         const int32_t first   = round_to_words(from, factor, rounded + b * block);
         const int32_t last    = round_to_words(from + 16, factor, rounded + b * block + 16);
-        const float   scale   = largest / most;
+        const float   scale   = factor > 0 ? largest / most : 0.0f;
         of_block[b]           = { scale, scale * static_cast<float>(first + last), { -32 * first, -32 * last } };
     }
 }

@@ -26,7 +26,7 @@ def test_it_adds_up(model_path):
     estimate = Model.estimate(model_path, gpu_layers=0)
     assert estimate.total == estimate.memory_weights + estimate.memory_context + estimate.memory_compute
     assert (estimate.memory_devices, estimate.devices_free) == (0, 0)
-    # Where the CPU's kernels have a layout of their own, the embeddings, which are the output's weights too, are kept twice.
+    # Where the CPU's kernels have a layout of their own, embeddings that are the output's weights too are kept twice.
     assert 0.9 < estimate.memory_weights / model_path.stat().st_size < 1.4
     assert estimate.fits in (True, None)
 

@@ -111,7 +111,7 @@ Matrix rounded(const Matrix & input) {
         for (size_t k = i; k < i + block; k++) {
             largest = std::max(largest, std::fabs(input[k]));
         }
-        for (size_t k = i; k < i + block && largest > 0; k++) {
+        for (size_t k = i; k < i + block && largest > 1e-30f; k++) {
             result[k] =
                 std::nearbyint(input[k] * (32767.0f / largest)) * (largest / 32767.0f);
         }
@@ -124,10 +124,11 @@ Matrix random_input(int64_t columns, int64_t tokens, std::mt19937 & random) {
     Matrix                          input(static_cast<size_t>(columns * tokens));
     for (size_t i = 0; i < input.size(); i++) {
         const size_t group = i / block;
-        input[i]           = group % 11 == 3 ? 0.0f
-                                             : normal(random) * (group % 5 == 0   ? 1000.0f
-                                                                 : group % 7 == 0 ? 1e-6f
-                                                                                  : 1.0f);
+        const float  size  = group % 11 == 3 ? 0.0f : group % 5 == 0 ? 1000.0f
+                                                  : group % 7 == 0   ? 1e-6f
+                                                  : group % 13 == 5  ? 1e-38f
+                                                                     : 1.0f;
+        input[i]           = normal(random) * size;
     }
     return input;
 }
