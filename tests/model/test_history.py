@@ -136,5 +136,5 @@ def test_a_failed_run_and_a_cancelled_one_leave_the_history(greedy):
             break
     stream.close()
     with pytest.raises(TimeoutError):
-        agent.generate("Tell me a long story.", timeout=0.2)
+        agent.generate("Tell me a long story.", timeout=0.05)
     assert agent.get_history() == before
