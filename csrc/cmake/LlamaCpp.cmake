@@ -184,6 +184,8 @@ function(luup_check_vulkan)
   endif()
 endfunction()
 
+option(LUUP_KERNELS "Our own matrix and attention kernels; OFF to measure what they are worth" ON)
+
 # Our kernels, into each CPU variant that has the instructions. What makes them known to ggml is compiled without those: see announce.cpp.
 function(luup_add_kernels)
   set(folder "${LUUP_CMAKE_DIR}/../kernels")
@@ -258,7 +260,9 @@ macro(luup_add_ggml)
     endforeach()
   endif()
 
-  luup_add_kernels()
+  if(LUUP_KERNELS)
+    luup_add_kernels()
+  endif()
 
   # See amx_tile_config.h: gcc's own _tile_loadconfig lets the optimiser drop most of the configuration.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND TARGET ggml-cpu-sapphirerapids)

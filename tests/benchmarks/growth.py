@@ -30,6 +30,9 @@ class Story(BaseModel):
     text: str = Field(min_length=500, max_length=600)
 
 
+STORY = " Tell me a very long story about a fox."
+
+
 def by_agents(options):
     """Tokens a second of so many agents together, with one system prompt and questions of their own."""
 
@@ -51,7 +54,8 @@ def by_prompt(options):
     def answer(model, length):
         answer.number += 1
         agent = Agent(model, temperature=0, max_tokens=32)
-        timings = agent.run(long_message(model, agent, length, f"{answer.number} times:")).timings
+        # What it is asked at the end has a long answer, of about as many tokens of its own as are left for it.
+        timings = agent.run(long_message(model, agent, length - 12, f"{answer.number} times:") + STORY).timings
         return timings.time_to_first_token, timings.decode_tokens_per_second
 
     answer.number = 0
