@@ -18,7 +18,7 @@ namespace luup {
 class Proposal {
   public:
     // What a first call's score has to reach, unless the model takes to calls less than others do; see Model::call_bar().
-    static constexpr double usual_bar  = -2;
+    static constexpr double usual_bar  = -2.3;
     static constexpr double lowest_bar = -12;
 
     // The call begins at `begin` of the answer's text; `first`: it is the first for the user's message, begun with this log-probability.
