@@ -117,7 +117,11 @@ class Heads {
     void attend(const Cells & cells) {
         for (int64_t first = 0; first < cells.count; first += cells_at_once) {
             const int count = static_cast<int>(std::min<int64_t>(cells_at_once, cells.count - first));
-            score(cells, first, count);
+            switch (key_vectors_) {  // the usual sizes are known to the compiler
+                case 4: score<4>(cells, first, count); break;
+                case 8: score<8>(cells, first, count); break;
+                default: score<0>(cells, first, count); break;
+            }
             weigh(count);
             int64_t vector = 0;
             for (; vector + vectors_at_once <= value_vectors_; vector += vectors_at_once) {
@@ -131,15 +135,17 @@ class Heads {
     }
 
   private:
-    // The scores of a block of cells.
+    // The scores of a block of cells, with keys of so many vectors (0: any number).
+    template <int Vectors>
     void score(const Cells & cells, int64_t first, int count) {
+        const int64_t vectors = Vectors > 0 ? Vectors : key_vectors_;
         for (int c = 0; c < count; c++) {
             const char * key = keys_ + cells.index[first + c] * a_.k->nb[1];
             // An agent's cells lie apart, between those of others: the processor would not guess the next one. (gcc 12 drops calls of a
             // function that does no more than this.)
             const char * later = keys_ + cells.index[std::min(first + c + fetched_ahead, cells.count - 1)] * a_.k->nb[1];
             const char * value = values_ + cells.index[first + c] * a_.v->nb[1];
-            for (int64_t byte = 0; byte < key_vectors_ * lanes * 2; byte += 64) {
+            for (int64_t byte = 0; byte < vectors * lanes * 2; byte += 64) {
                 prefetch(later + byte);
             }
             for (int64_t byte = 0; byte < value_vectors_ * lanes * 2; byte += 64) {
@@ -149,7 +155,7 @@ class Heads {
             for (int g = 0; g < G; g++) {
                 sums[g] = zero_floats();
             }
-            for (int64_t i = 0; i < key_vectors_; i++) {
+            for (int64_t i = 0; i < vectors; i++) {
                 const Floats part = load_halves(key + i * lanes * 2);
                 for (int g = 0; g < G; g++) {
                     sums[g] = multiply_add(part, load_floats(query_[g] + i * lanes), sums[g]);
