@@ -165,14 +165,18 @@ bool SequencePool::fill(Sequence & sequence, const StoredSequence & stored, cons
 
 // Every cell in use costs each decode: attention steps over it. What no agent has any more, and none that is here shares, waits in RAM.
 void SequencePool::set_orphans_aside() {
+    if (!partial_ || !whole_states_) {
+        return;
+    }
     const auto has_agent = [&](const Sequence & orphan) {
         return std::any_of(sequences_.begin(), sequences_.end(), [&](const Sequence & s) {
             return (s.active || s.owner != 0) && !s.cells.empty() && s.cells.front() == orphan.cells.front();
         });
     };
     for (Sequence & s : sequences_) {
-        if (partial_ && !s.active && s.owner == 0 && !s.tokens.empty() && !has_agent(s) && store_.takes(llama_state_seq_get_size(context_, s.id))) {
-            move_to_ram(s);
+        const bool orphan = !s.active && s.owner == 0 && !s.tokens.empty() && !has_agent(s);
+        if (orphan && (s.tokens.size() < worth_storing || keep_in_ram(s))) {
+            release(s);
         }
     }
 }
@@ -180,27 +184,30 @@ void SequencePool::set_orphans_aside() {
 // Takes a parked sequence out of the context for room.
 void SequencePool::give_up(Sequence & sequence) {
     evictions_++;
-    move_to_ram(sequence);
+    keep_in_ram(sequence);
+    release(sequence);
 }
 
-void SequencePool::move_to_ram(Sequence & sequence) {
+// Copies a parked sequence to RAM, without what it shares: that leaves it. False if it is not kept there.
+bool SequencePool::keep_in_ram(Sequence & sequence) {
     const size_t from = partial_ && sequence.owner != 0 ? shared(sequence) : 0;
     if (sequence.tokens.size() < from + worth_storing) {
-        release(sequence);
-        return;
+        return false;
     }
     StoredSequence stored = { sequence.owner, sequence.tokens, from, {} };
     if (from > 0) {
         llama_memory_seq_rm(memory_, sequence.id, 0, static_cast<llama_pos>(from));
     }
     const size_t size = llama_state_seq_get_size(context_, sequence.id);
-    if (store_.takes(size)) {
-        stored.state.resize(size);
-        if (llama_state_seq_get_data(context_, stored.state.data(), size, sequence.id) == size) {
-            store_.put(std::move(stored));
-        }
+    if (!store_.takes(size)) {
+        return false;
     }
-    release(sequence);
+    stored.state.resize(size);
+    if (llama_state_seq_get_data(context_, stored.state.data(), size, sequence.id) != size) {
+        return false;
+    }
+    store_.put(std::move(stored));
+    return true;
 }
 
 std::optional<StoredSequence> SequencePool::snapshot(uint64_t owner, const std::vector<llama_token> & tokens) {

@@ -96,7 +96,7 @@ class SequencePool {
     void       restore(Sequence & sequence, const std::vector<llama_token> & tokens);
     bool       fill(Sequence & sequence, const StoredSequence & stored, const Sequence * sharer);
     void       give_up(Sequence & sequence);
-    void       move_to_ram(Sequence & sequence);
+    bool       keep_in_ram(Sequence & sequence);
     void       set_orphans_aside();
     size_t     shared(const Sequence & sequence) const;
     bool       truncate(Sequence & sequence, size_t length);

@@ -11,8 +11,8 @@
 
 namespace luup {
 
-// A sequence outside of the context; `owner` is 0 for what agents that are gone began with. `state` is llama.cpp's, of the cells from token `from` on: those before it were shared with another sequence,
-// which has to be there when this one comes back.
+// A sequence outside of the context; `owner` is 0 for what agents that are gone began with. `state` is llama.cpp's, of the cells from token `from`
+// on: those before it were shared with another sequence, which has to be there when this one comes back.
 struct StoredSequence {
     uint64_t                 owner = 0;
     std::vector<llama_token> tokens;

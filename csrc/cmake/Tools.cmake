@@ -35,7 +35,7 @@ foreach(program native_tests schema_cases grammar_cases grammar_bench template_c
   target_link_libraries(${name} PRIVATE llama llama-common ggml Threads::Threads ${CMAKE_DL_LIBS})
 endforeach()
 
-# Our matrix kernels: what they need is in the module that they are given.
+# Our kernels: what they need is in the module that they are given.
 add_executable(luup-kernel-cases "${LUUP_TESTS}/kernel_cases.cpp")
 target_link_libraries(luup-kernel-cases PRIVATE ggml)
 

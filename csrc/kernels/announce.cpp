@@ -1,5 +1,5 @@
 // Makes the kernels known to ggml's CPU backend while its module is being loaded. Compiled for every CPU, unlike the rest: a module is loaded
-// on a CPU that can't run it too, just to be asked how well it fits. Behind AMX, which is faster, and before ggml's own layouts for vectors.
+// on a CPU that can't run it too, just to be asked how well it fits. Behind AMX, and before ggml's own layouts for vectors.
 #include "interleaved.h"
 
 #include "ggml-backend-impl.h"

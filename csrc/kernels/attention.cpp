@@ -12,9 +12,9 @@ namespace luup::kernels {
 
 namespace {
 
-constexpr int     cells_at_once   = 32;           // whose weights are known before their values are added
-constexpr int     heads_at_once   = 4;            // that share keys and values
-constexpr int     vectors_at_once = lanes / 4;    // of a value, for all these heads in registers
+constexpr int     cells_at_once   = 32;         // whose weights are known before their values are added
+constexpr int     heads_at_once   = 4;          // that share keys and values
+constexpr int     vectors_at_once = lanes / 4;  // of a value, for all these heads in registers
 constexpr int64_t fetched_ahead   = 16;         // cells
 constexpr int64_t longest_head    = 512;
 
@@ -25,7 +25,8 @@ struct Attention {
     int64_t            tokens, heads, cells;
     float              scale, max_bias, softcap;
 
-    explicit Attention(ggml_tensor * op) : q(op->src[0]), k(op->src[1]), v(op->src[2]), mask(op->src[3]), sinks(op->src[4]), out(op), tokens(q->ne[1]), heads(q->ne[2]), cells(k->ne[1]) {
+    explicit Attention(ggml_tensor * op)
+        : q(op->src[0]), k(op->src[1]), v(op->src[2]), mask(op->src[3]), sinks(op->src[4]), out(op), tokens(q->ne[1]), heads(q->ne[2]), cells(k->ne[1]) {
         float parameters[3];
         std::memcpy(parameters, op->op_params, sizeof(parameters));
         max_bias = parameters[1];
@@ -53,6 +54,7 @@ const T * at(const ggml_tensor * tensor, int64_t i1, int64_t i2) {
 struct Cells {
     int32_t * index;
     float *   bias;
+    int64_t   token      = -1;
     int64_t   count      = 0;
     bool      has_biases = false;
 
@@ -60,7 +62,12 @@ struct Cells {
 
     static size_t bytes(int64_t most) { return static_cast<size_t>(most) * (sizeof(int32_t) + sizeof(float)); }
 
-    void gather(const ggml_tensor * mask, int64_t token, int64_t all) {
+    // Of this token, unless they are it already.
+    void gather(const ggml_tensor * mask, int64_t wanted, int64_t all) {
+        if (token == wanted) {
+            return;
+        }
+        token      = wanted;
         count      = 0;
         has_biases = false;
         if (!mask) {
@@ -100,7 +107,8 @@ struct Cells {
 template <int G>
 class Heads {
   public:
-    Heads(const Attention & attention, int64_t token, int64_t head) : a_(attention), head_(head), key_vectors_(a_.k->ne[0] / lanes), value_vectors_(a_.v->ne[0] / lanes) {
+    Heads(const Attention & attention, int64_t token, int64_t head)
+        : a_(attention), head_(head), key_vectors_(a_.k->ne[0] / lanes), value_vectors_(a_.v->ne[0] / lanes) {
         for (int g = 0; g < G; g++) {
             query_[g]   = at<float>(a_.q, token, head + g);
             out_[g]     = reinterpret_cast<float *>(static_cast<char *>(a_.out->data) + (token * a_.heads + head + g) * a_.out->nb[1]);
@@ -270,9 +278,7 @@ void attend_rows(const Attention & attention, Cells & cells, int64_t first, int6
     const int64_t sharing = attention.heads / attention.k->ne[2];
     for (int64_t row = first; row < last;) {
         const int64_t token = row / attention.heads, head = row % attention.heads;
-        if (row == first || head == 0) {
-            cells.gather(attention.mask, token, attention.cells);
-        }
+        cells.gather(attention.mask, token, attention.cells);
         const int64_t together = std::min({ last - row, sharing - head % sharing, int64_t(heads_at_once) });
         switch (together) {
             case 1: attend_heads<1>(attention, cells, token, head); break;
@@ -306,13 +312,15 @@ void attend(const ggml_compute_params * params, ggml_tensor * op) {
         attend_rows(attention, cells, rows * params->ith / params->nth, rows * (params->ith + 1) / params->nth);
         return;
     }
-    // A token at a time: one that sees much takes longer than others.
+    // A token at a time: one that sees much takes longer than others. Of few tokens parts, but not of the heads that are worked on together.
     if (params->ith == 0) {
         ggml_threadpool_chunk_set(params->threadpool, params->nth);
     }
     ggml_barrier(params->threadpool);
-    const int64_t part  = std::max<int64_t>(1, std::min(attention.heads, rows / (int64_t(params->nth) * 4)));
-    const int64_t parts = (rows + part - 1) / part;
+    const int64_t together = std::min<int64_t>(attention.heads / attention.k->ne[2], heads_at_once);
+    const int64_t share    = rows / (int64_t(params->nth) * 4) / together * together;
+    const int64_t part     = std::max(together, std::min(attention.heads, share));
+    const int64_t parts    = (rows + part - 1) / part;
     for (int64_t i = params->ith; i < parts; i = ggml_threadpool_chunk_add(params->threadpool, 1)) {
         attend_rows(attention, cells, i * part, std::min(rows, (i + 1) * part));
     }

@@ -186,34 +186,22 @@ void share_out(int64_t count, int64_t bytes, Work work) {
 // Calls visit(ggml's block, our layout).
 template <class Visitor>
 auto with_layout(ggml_type type, Visitor visit) {
+#define VISIT(format, ggml_block) \
+    case GGML_TYPE_##format: return visit(static_cast<const ggml_block *>(nullptr), format());
     switch (type) {
-        case GGML_TYPE_Q4_0: return visit(static_cast<const block_q4_0 *>(nullptr), Q4_0());
-        case GGML_TYPE_Q4_1: return visit(static_cast<const block_q4_1 *>(nullptr), Q4_1());
-        case GGML_TYPE_Q5_0: return visit(static_cast<const block_q5_0 *>(nullptr), Q5_0());
-        case GGML_TYPE_Q5_1: return visit(static_cast<const block_q5_1 *>(nullptr), Q5_1());
-        case GGML_TYPE_Q8_0: return visit(static_cast<const block_q8_0 *>(nullptr), Q8_0());
-        case GGML_TYPE_Q4_K: return visit(static_cast<const block_q4_K *>(nullptr), Q4_K());
-        case GGML_TYPE_Q5_K: return visit(static_cast<const block_q5_K *>(nullptr), Q5_K());
-        case GGML_TYPE_Q6_K: return visit(static_cast<const block_q6_K *>(nullptr), Q6_K());
+        LUUP_KERNEL_FORMATS(VISIT)
         default: GGML_ABORT("no layout for %s", ggml_type_name(type));
     }
+#undef VISIT
 }
 
 }  // namespace
 
 bool can_interleave(const ggml_tensor * weights) {
-    switch (weights->type) {
-        case GGML_TYPE_Q4_0:
-        case GGML_TYPE_Q4_1:
-        case GGML_TYPE_Q5_0:
-        case GGML_TYPE_Q5_1:
-        case GGML_TYPE_Q4_K:
-        case GGML_TYPE_Q5_K:
-        case GGML_TYPE_Q6_K:
-        case GGML_TYPE_Q8_0: break;
-        default: return false;
-    }
-    return weights->ne[0] % ggml_blck_size(weights->type) == 0 && weights->ne[1] % lanes == 0 && weights->ne[2] == 1 && weights->ne[3] == 1;
+#define IS_ONE(format, ggml_block) || weights->type == GGML_TYPE_##format
+    const bool has_layout = false LUUP_KERNEL_FORMATS(IS_ONE);
+#undef IS_ONE
+    return has_layout && weights->ne[0] % ggml_blck_size(weights->type) == 0 && weights->ne[1] % lanes == 0 && weights->ne[2] == 1 && weights->ne[3] == 1;
 }
 
 size_t interleaved_bytes(const ggml_tensor * weights) {

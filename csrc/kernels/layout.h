@@ -63,4 +63,15 @@ using Q4_K = Layout<4, SuperScaleAndOffset>;
 using Q5_K = Layout<5, SuperScaleAndOffset>;
 using Q6_K = Layout<6, SuperScaleOfHalves>;
 
+// All of them, each with ggml's block.
+#define LUUP_KERNEL_FORMATS(EACH) \
+    EACH(Q4_0, block_q4_0)        \
+    EACH(Q4_1, block_q4_1)        \
+    EACH(Q5_0, block_q5_0)        \
+    EACH(Q5_1, block_q5_1)        \
+    EACH(Q8_0, block_q8_0)        \
+    EACH(Q4_K, block_q4_K)        \
+    EACH(Q5_K, block_q5_K)        \
+    EACH(Q6_K, block_q6_K)
+
 }  // namespace luup::kernels

@@ -73,7 +73,8 @@ template <>
 struct Reader<SuperScaleAndOffset> {
     Floats          factor, offset_factor;
     const uint8_t * scales;
-    Reader(const uint8_t * at, int64_t) : factor(load_halves(at)), offset_factor(multiply(load_halves(at + lanes * 2), repeat(-1.0f))), scales(at + lanes * 4) {}
+    Reader(const uint8_t * at, int64_t)
+        : factor(load_halves(at)), offset_factor(multiply(load_halves(at + lanes * 2), repeat(-1.0f))), scales(at + lanes * 4) {}
     Floats scale(int64_t i) const { return multiply(factor, load_unsigned_bytes(scales + i * lanes)); }
     Floats offset(int64_t i, Floats) const { return multiply(offset_factor, load_unsigned_bytes(scales + (chunk + i) * lanes)); }
 };
@@ -205,17 +206,13 @@ void multiply_groups(ggml_tensor * product, const uint8_t * activations, int64_t
 }
 
 void multiply_groups(ggml_tensor * product, const uint8_t * activations, int64_t first, int64_t last) {
+#define MULTIPLY(format, ggml_block) \
+    case GGML_TYPE_##format: return multiply_groups<format>(product, activations, first, last);
     switch (product->src[0]->type) {
-        case GGML_TYPE_Q4_0: return multiply_groups<Q4_0>(product, activations, first, last);
-        case GGML_TYPE_Q4_1: return multiply_groups<Q4_1>(product, activations, first, last);
-        case GGML_TYPE_Q5_0: return multiply_groups<Q5_0>(product, activations, first, last);
-        case GGML_TYPE_Q5_1: return multiply_groups<Q5_1>(product, activations, first, last);
-        case GGML_TYPE_Q8_0: return multiply_groups<Q8_0>(product, activations, first, last);
-        case GGML_TYPE_Q4_K: return multiply_groups<Q4_K>(product, activations, first, last);
-        case GGML_TYPE_Q5_K: return multiply_groups<Q5_K>(product, activations, first, last);
-        case GGML_TYPE_Q6_K: return multiply_groups<Q6_K>(product, activations, first, last);
+        LUUP_KERNEL_FORMATS(MULTIPLY)
         default: GGML_ABORT("no kernel for %s", ggml_type_name(product->src[0]->type));
     }
+#undef MULTIPLY
 }
 
 bool is_small(const ggml_tensor * product) {

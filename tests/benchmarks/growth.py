@@ -14,7 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench import long_message
+from bench import STORY, long_message
 from pydantic import BaseModel, Field
 
 from luup_agent import Agent, Model, catalog
@@ -28,9 +28,6 @@ class Story(BaseModel):
     """Something long, so that the grammar is asked often."""
 
     text: str = Field(min_length=500, max_length=600)
-
-
-STORY = " Tell me a very long story about a fox."
 
 
 def by_agents(options):
@@ -54,8 +51,9 @@ def by_prompt(options):
     def answer(model, length):
         answer.number += 1
         agent = Agent(model, temperature=0, max_tokens=32)
-        # What it is asked at the end has a long answer, of about as many tokens of its own as are left for it.
-        timings = agent.run(long_message(model, agent, length - 12, f"{answer.number} times:") + STORY).timings
+        # The request at the end, of about a dozen tokens, gets a long answer.
+        message = long_message(model, agent, length - 12, f"{answer.number} times:")
+        timings = agent.run(f"{message} {STORY}").timings
         return timings.time_to_first_token, timings.decode_tokens_per_second
 
     answer.number = 0

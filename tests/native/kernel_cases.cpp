@@ -1,4 +1,4 @@
-// Our matrix kernels against plain arithmetic, in the CPU variant whose module
+// Our kernels against plain arithmetic, in the CPU variant whose module
 // is given. Prints "unsupported" if this CPU can't run it.
 #include "check.h"
 
@@ -211,7 +211,7 @@ void check_attention(const Shape & s) {
     Matrix       mask(static_cast<size_t>(s.cells * s.tokens));
     for (int64_t token = 0; token < s.tokens; token++) {
         for (int64_t cell = 0; cell < s.cells; cell++) {
-            // The last token sees nothing; with ALiBi what is seen has a distance.
+            // From the 31st on tokens see nothing; with ALiBi what is seen has a distance.
             const float distance                              = s.max_bias > 0 ? -static_cast<float>(cell % 100) : 0.0f;
             mask[static_cast<size_t>(token * s.cells + cell)] = sees(token, cell) && token < 30 ? distance : -INFINITY;
         }
@@ -269,7 +269,8 @@ void check_attention(const Shape & s) {
                 }
                 double score = 0;
                 for (int64_t i = 0; i < s.size; i++) {
-                    score += double(q[static_cast<size_t>((token * s.heads + head) * s.size + i)]) * k[static_cast<size_t>((cell * s.shared_heads + shared) * s.size + i)];
+                    const double query = q[static_cast<size_t>((token * s.heads + head) * s.size + i)];
+                    score += query * k[static_cast<size_t>((cell * s.shared_heads + shared) * s.size + i)];
                 }
                 score *= scale;
                 score               = (s.softcap > 0 ? s.softcap * std::tanh(score / s.softcap) : score) + slope * bias;
@@ -296,7 +297,7 @@ void attention_is_that_of_plain_arithmetic() {
     check_attention({ 7, 100, 14, 2, 64, 0, 0, true });
     check_attention({ 3, 100, 8, 8, 256, 0, 30, false });
     check_attention({ 3, 200, 8, 8, 96, 8, 0, false });
-    check_attention({ 70, 200, 4, 2, 64, 0, 0, false });  // left to ggml
+    check_attention({ 70, 200, 4, 2, 64, 0, 0, false });
 }
 
 bool has_kernel(ggml_type type, int64_t columns, int64_t rows,
