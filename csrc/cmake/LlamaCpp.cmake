@@ -193,7 +193,7 @@ function(luup_add_kernels)
   if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
     # gcc 12 takes what its own header leaves undefined on purpose for a mistake.
     set_source_files_properties(${kernels} DIRECTORY "${LUUP_LLAMA_DIR}/ggml/src"
-      PROPERTIES COMPILE_OPTIONS "-fvisibility=hidden;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
+      PROPERTIES COMPILE_OPTIONS "-fvisibility=hidden;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>;$<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>")
   endif()
   foreach(variant haswell alderlake skylakex cannonlake cascadelake icelake cooperlake zen4 sapphirerapids)
     set(target ggml-cpu-${variant})

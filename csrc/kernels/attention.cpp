@@ -1,8 +1,5 @@
 #include "attention.h"
-#include "simd.h"
-
-#include "ggml-cpu-impl.h"
-#include "simd-mappings.h"
+#include "visible_cells.h"
 
 #include <algorithm>
 #include <cmath>
@@ -12,11 +9,9 @@ namespace luup::kernels {
 
 namespace {
 
-constexpr int     cells_at_once   = 32;         // whose weights are known before their values are added
-constexpr int     heads_at_once   = 4;          // that share keys and values
-constexpr int     vectors_at_once = lanes / 4;  // of a value, for all these heads in registers
-constexpr int64_t fetched_ahead   = 16;         // cells
-constexpr int64_t longest_head    = 512;
+constexpr int at_once      = VisibleCells::at_once;
+constexpr int rows_at_once = lanes / 4;  // the sums of four cells, or of four vectors of values, are all in registers then
+constexpr int rows_max     = 64;  // of a unit of work, which has one for each of its tokens and heads
 
 // The operation's tensors and numbers, as ggml has them.
 struct Attention {
@@ -50,243 +45,302 @@ const T * at(const ggml_tensor * tensor, int64_t i1, int64_t i2) {
     return reinterpret_cast<const T *>(static_cast<const char *>(tensor->data) + i1 * tensor->nb[1] + i2 * tensor->nb[2]);
 }
 
-// The cells that a token may see, and what its scores there have added.
-struct Cells {
-    int32_t * index;
-    float *   bias;
-    int64_t   token      = -1;
-    int64_t   count      = 0;
-    bool      has_biases = false;
+// What a thread works in.
+struct Scratch {
+    static constexpr size_t line = 64;
 
-    Cells(void * memory, int64_t most) : index(static_cast<int32_t *>(memory)), bias(reinterpret_cast<float *>(index + most)) {}
+    VisibleCells cells;
+    float *      weights;  // of each row for a block of cells: its scores first
 
-    static size_t bytes(int64_t most) { return static_cast<size_t>(most) * (sizeof(int32_t) + sizeof(float)); }
+    Scratch(const Attention & attention, char * memory)
+        : cells(memory, attention.cells), weights(reinterpret_cast<float *>(memory + VisibleCells::bytes(attention.cells))) {}
 
-    // Of this token, unless they are it already.
-    void gather(const ggml_tensor * mask, int64_t wanted, int64_t all) {
-        if (token == wanted) {
-            return;
-        }
-        token      = wanted;
-        count      = 0;
-        has_biases = false;
-        if (!mask) {
-            for (int64_t cell = 0; cell < all; cell++) {
-                put(cell, 0.0f);
-            }
-            return;
-        }
-        const auto * row  = at<ggml_fp16_t>(mask, token, 0);
-        int64_t      cell = 0;
-        for (; cell + 2 * lanes <= all; cell += 2 * lanes) {
-            if (!all_minus_infinity(row + cell)) {
-                gather(row, cell, cell + 2 * lanes);
-            }
-        }
-        gather(row, cell, all);
+    static Scratch of_thread(const Attention & attention, const ggml_compute_params * params) {
+        char * memory = static_cast<char *>(params->wdata);
+        memory += (line - reinterpret_cast<uintptr_t>(memory) % line) % line;
+        return Scratch(attention, memory + bytes(attention.cells) * static_cast<size_t>(params->ith));
     }
 
-  private:
-    void gather(const ggml_fp16_t * row, int64_t first, int64_t last) {
-        for (int64_t cell = first; cell < last; cell++) {
-            if (row[cell] != minus_infinity) {
-                put(cell, row[cell] == 0 ? 0.0f : GGML_CPU_FP16_TO_FP32(row[cell]));
-            }
-        }
-    }
-
-    void put(int64_t cell, float value) {
-        index[count] = static_cast<int32_t>(cell);
-        bias[count]  = value;
-        has_biases |= value != 0;
-        count++;
-    }
+    static size_t bytes(int64_t cells) { return VisibleCells::bytes(cells) + rows_max * at_once * sizeof(float); }
 };
 
-// Some heads of a token that share keys and values.
-template <int G>
-class Heads {
+// The heads of some tokens that share keys and values.
+class Unit {
+    struct Row {
+        const float * query;
+        float *       out;  // the sum of weights times values, until it is finished
+        float         largest;
+        float         sum;
+    };
+
+    // Cells that some tokens see alike, and where the keys of the next ones are.
+    struct Block {
+        const char * keys[at_once];
+        const char * values[at_once];
+        const char * later[at_once];
+        int64_t      place;  // in the tokens' lists
+        int          count;
+    };
+
   public:
-    Heads(const Attention & attention, int64_t token, int64_t head)
-        : a_(attention), head_(head), key_vectors_(a_.k->ne[0] / lanes), value_vectors_(a_.v->ne[0] / lanes) {
-        for (int g = 0; g < G; g++) {
-            query_[g]   = at<float>(a_.q, token, head + g);
-            out_[g]     = reinterpret_cast<float *>(static_cast<char *>(a_.out->data) + (token * a_.heads + head + g) * a_.out->nb[1]);
-            slope_[g]   = a_.slope(head + g);
-            largest_[g] = -INFINITY;
-            sum_[g]     = 0;
-            std::fill(out_[g], out_[g] + a_.v->ne[0], 0.0f);
-        }
+    Unit(const Attention & attention, Scratch & scratch, int64_t token, int tokens, int64_t head, int heads)
+        : a_(attention), cells_(scratch.cells), weights_(scratch.weights), head_(head), tokens_(tokens), heads_(heads), key_vectors_(a_.k->ne[0] / lanes), value_vectors_(a_.v->ne[0] / lanes), crowded_(a_.k->nb[1] % 1024 == 0) {
         const int64_t shared = head / (a_.heads / a_.k->ne[2]);
         keys_                = at<char>(a_.k, 0, shared);
         values_              = at<char>(a_.v, 0, shared);
+        for (int row = 0; row < tokens * heads; row++) {
+            const int64_t of = token + row / heads, h = head + row % heads;
+            rows_[row] = { at<float>(a_.q, of, h), reinterpret_cast<float *>(static_cast<char *>(a_.out->data) + (of * a_.heads + h) * a_.out->nb[1]),
+                           -INFINITY, 0.0f };
+            std::fill(rows_[row].out, rows_[row].out + a_.v->ne[0], 0.0f);
+        }
+        cells_.gather(a_.mask, token, tokens);
     }
 
-    void attend(const Cells & cells) {
-        for (int64_t first = 0; first < cells.count; first += cells_at_once) {
-            const int count = static_cast<int>(std::min<int64_t>(cells_at_once, cells.count - first));
-            switch (key_vectors_) {  // the usual sizes are known to the compiler
-                case 4: score<4>(cells, first, count); break;
-                case 8: score<8>(cells, first, count); break;
-                default: score<0>(cells, first, count); break;
-            }
-            weigh(count);
-            int64_t vector = 0;
-            for (; vector + vectors_at_once <= value_vectors_; vector += vectors_at_once) {
-                add_values<vectors_at_once>(cells, first, count, vector);
-            }
-            for (; vector < value_vectors_; vector++) {
-                add_values<1>(cells, first, count, vector);
+    void attend() {
+        int64_t most = 0;
+        for (int token = 0; token < tokens_; token++) {
+            most = std::max(most, cells_.count(token));
+        }
+        for (int64_t place = 0; place < most; place += at_once) {
+            for (int token = 0; token < tokens_;) {
+                const int together = cells_.together(token, place);
+                if (place < cells_.count(token)) {
+                    attend_block(place, token, together);
+                }
+                token += together;
             }
         }
         finish();
     }
 
   private:
-    // The scores of a block of cells, with keys of so many vectors (0: any number).
-    template <int Vectors>
-    void score(const Cells & cells, int64_t first, int count) {
-        const int64_t vectors = Vectors > 0 ? Vectors : key_vectors_;
-        for (int c = 0; c < count; c++) {
-            const char * key = keys_ + cells.index[first + c] * a_.k->nb[1];
-            // An agent's cells lie apart, between those of others: the processor would not guess the next one. (gcc 12 drops calls of a
-            // function that does no more than this.)
-            const char * later = keys_ + cells.index[std::min(first + c + fetched_ahead, cells.count - 1)] * a_.k->nb[1];
-            const char * value = values_ + cells.index[first + c] * a_.v->nb[1];
-            for (int64_t byte = 0; byte < vectors * lanes * 2; byte += 64) {
-                prefetch(later + byte);
+    // What some tokens see alike of a block of cells. All that is done for a row is the same whatever rows it is done with.
+    void attend_block(int64_t place, int token, int tokens) {
+        const int count = static_cast<int>(std::min<int64_t>(at_once, cells_.count(token) - place));
+        const int first = token * heads_, last = (token + tokens) * heads_;
+        Block     block;
+        place_all(block.keys, keys_, a_.k, cells_.index(token) + place);
+        place_all(block.values, values_, a_.v, cells_.index(token) + place);
+        place_all(block.later, keys_, a_.k, cells_.index(token) + place + at_once);
+        block.place = place;
+        block.count = count;
+        for (int row = first; row < last;) {
+            const int left = last - row;
+            const int rows = left == 3 ? 3 : std::min(left, rows_at_once);  // three heads often share
+            if (row == first) {
+                attend_rows<true>(block, row, rows);
+            } else {
+                attend_rows<false>(block, row, rows);
             }
-            for (int64_t byte = 0; byte < value_vectors_ * lanes * 2; byte += 64) {
-                prefetch(value + byte);
-            }
-            Floats sums[G];
-            for (int g = 0; g < G; g++) {
-                sums[g] = zero_floats();
-            }
-            for (int64_t i = 0; i < vectors; i++) {
-                const Floats part = load_halves(key + i * lanes * 2);
-                for (int g = 0; g < G; g++) {
-                    sums[g] = multiply_add(part, load_floats(query_[g] + i * lanes), sums[g]);
+            row += rows;
+        }
+    }
+
+    static void place_all(const char * (&at)[at_once], const char * base, const ggml_tensor * tensor, const int32_t * index) {
+        const size_t cell_bytes = tensor->nb[1];
+        for (int c = 0; c < at_once; c++) {
+            at[c] = base + static_cast<uint32_t>(index[c]) * cell_bytes;
+        }
+    }
+
+    template <bool Fetching>
+    void attend_rows(const Block & block, int row, int rows) {
+        switch (rows) {
+            case 1: attend_rows<1, Fetching>(block, row); break;
+            case 2: attend_rows<2, Fetching>(block, row); break;
+            case 3: attend_rows<3, Fetching>(block, row); break;
+            default: attend_rows<rows_at_once, Fetching>(block, row); break;
+        }
+    }
+
+    template <int R, bool Fetching>
+    void attend_rows(const Block & block, int row) {
+        score<R, Fetching>(block, row);
+        for (int r = 0; r < R; r++) {
+            weigh(row + r, block.place, block.count);
+        }
+        constexpr int wide   = R > rows_at_once ? 2 : 4;
+        int64_t       vector = 0;
+        for (; vector + wide <= value_vectors_; vector += wide) {
+            add_values<R, wide>(block, row, vector);
+        }
+        for (; vector < value_vectors_; vector++) {
+            add_values<R, 1>(block, row, vector);
+        }
+    }
+
+    // Scores of R rows. (Compiled by itself, all sums stay in registers.)
+    template <int R, bool Fetching>
+    LUUP_NOT_INLINED void score(const Block & block, int row) {
+        for (int first = 0; first < block.count; first += lanes) {
+            Floats fours[R][lanes / 4];
+            for (int four = 0; four < lanes / 4; four++) {
+                const char * const * keys = block.keys + first + four * 4;
+                if (Fetching) {
+                    fetch(block, first + four * 4);
+                }
+                Floats sums[R][4];
+                for (int r = 0; r < R; r++) {
+                    for (int c = 0; c < 4; c++) {
+                        sums[r][c] = zero_floats();
+                    }
+                }
+                for (int64_t i = 0; i < key_vectors_; i++) {
+                    Floats parts[4];
+                    for (int c = 0; c < 4; c++) {
+                        parts[c] = load_halves(keys[c] + i * lanes * 2);
+                    }
+                    for (int r = 0; r < R; r++) {
+                        const Floats query = load_floats(rows_[row + r].query + i * lanes);
+                        for (int c = 0; c < 4; c++) {
+                            sums[r][c] = multiply_add(parts[c], query, sums[r][c]);
+                        }
+                    }
+                }
+                for (int r = 0; r < R; r++) {
+                    fours[r][four] = sums_of_quarters(sums[r]);
                 }
             }
-            for (int g = 0; g < G; g++) {
-                weights_[g][c] = sum_of_lanes(sums[g]) * a_.scale;
+            for (int r = 0; r < R; r++) {
+                store(weights_ + (row + r) * at_once + first, multiply(sums_of_lanes(fours[r]), repeat(a_.scale)));
             }
-        }
-        for (int g = 0; g < G; g++) {
-            for (int c = 0; c < count && a_.softcap != 0; c++) {
-                weights_[g][c] = a_.softcap * std::tanh(weights_[g][c]);
-            }
-            for (int c = 0; c < count && cells.has_biases; c++) {
-                weights_[g][c] += slope_[g] * cells.bias[first + c];
-            }
-            std::fill(weights_[g] + count, weights_[g] + cells_at_once, -INFINITY);
         }
     }
 
-    // Scores to weights, relative to the largest score so far.
-    void weigh(int count) {
-        for (int g = 0; g < G; g++) {
-            Floats top = load_floats(weights_[g]);
-            for (int c = lanes; c < count; c += lanes) {
-                top = largest(top, load_floats(weights_[g] + c));
+    // An agent's cells lie apart, between those of others: the processor would not guess the next one. Where they are a multiple of 1 KB apart, few
+    // places of the first cache are theirs, and what is fetched too early drives out what is in use. (gcc 12 drops calls of functions that do no more
+    // than this, unless they are part of their callers.)
+    LUUP_INLINED void fetch(const Block & block, int first) const {
+        for (int c = first; c < first + 4; c++) {
+            for (int64_t byte = 0; byte < key_vectors_ * lanes * 2; byte += 64) {
+                crowded_ ? prefetch_second(block.later[c] + byte) : prefetch(block.later[c] + byte);
             }
-            raise(g, largest_lane(top));
-            Floats sum = zero_floats();
-            for (int c = 0; c < count; c += lanes) {
-                const Floats weight = exponential(subtract(load_floats(weights_[g] + c), repeat(largest_[g])));
-                store(weights_[g] + c, weight);
-                sum = add(sum, weight);
+            for (int64_t byte = 0; byte < value_vectors_ * lanes * 2; byte += 64) {
+                crowded_ ? prefetch_second(block.values[c] + byte) : prefetch(block.values[c] + byte);
             }
-            sum_[g] += sum_of_lanes(sum);
         }
     }
 
-    void raise(int g, float score) {
-        if (score > largest_[g]) {
-            const float factor = largest_[g] == -INFINITY ? 0.0f : std::exp(largest_[g] - score);
+    // Scores to weights, relative to the row's largest score so far.
+    void weigh(int row, int64_t place, int count) {
+        float * weights = weights_ + row * at_once;
+        for (int c = 0; c < count && a_.softcap != 0; c++) {
+            weights[c] = a_.softcap * std::tanh(weights[c]);
+        }
+        if (const float * bias = cells_.bias(row / heads_)) {
+            const float slope = a_.slope(head_ + row % heads_);
+            for (int c = 0; c < count; c++) {
+                weights[c] += slope * bias[place + c];
+            }
+        }
+        std::fill(weights + count, weights + (count + lanes - 1) / lanes * lanes, -INFINITY);
+        Floats top = load_floats(weights);
+        for (int c = lanes; c < count; c += lanes) {
+            top = largest(top, load_floats(weights + c));
+        }
+        raise(rows_[row], largest_lane(top));
+        Floats sum = zero_floats();
+        for (int c = 0; c < count; c += lanes) {
+            const Floats weight = exponential(subtract(load_floats(weights + c), repeat(rows_[row].largest)));
+            store(weights + c, weight);
+            sum = add(sum, weight);
+        }
+        rows_[row].sum += sum_of_lanes(sum);
+    }
+
+    void raise(Row & row, float score) const {
+        if (score > row.largest) {
+            const float factor = row.largest == -INFINITY ? 0.0f : std::exp(row.largest - score);
             for (int64_t i = 0; i < value_vectors_; i++) {
-                store(out_[g] + i * lanes, multiply(load_floats(out_[g] + i * lanes), repeat(factor)));
+                store(row.out + i * lanes, multiply(load_floats(row.out + i * lanes), repeat(factor)));
             }
-            sum_[g] *= factor;
-            largest_[g] = score;
+            row.sum *= factor;
+            row.largest = score;
         }
     }
 
     // W vectors of the values of a block of cells.
-    template <int W>
-    void add_values(const Cells & cells, int64_t first, int count, int64_t vector) {
-        Floats sums[G][W];
-        for (int g = 0; g < G; g++) {
+    template <int R, int W>
+    LUUP_NOT_INLINED void add_values(const Block & block, int row, int64_t vector) {
+        Floats sums[R][W];
+        for (int r = 0; r < R; r++) {
             for (int w = 0; w < W; w++) {
-                sums[g][w] = load_floats(out_[g] + (vector + w) * lanes);
+                sums[r][w] = load_floats(rows_[row + r].out + (vector + w) * lanes);
             }
         }
-        for (int c = 0; c < count; c++) {
-            const char * value = values_ + cells.index[first + c] * a_.v->nb[1] + vector * lanes * 2;
-            Floats       parts[W];
+        for (int c = 0; c < block.count; c++) {
+            Floats parts[W];
             for (int w = 0; w < W; w++) {
-                parts[w] = load_halves(value + w * lanes * 2);
+                parts[w] = load_halves(block.values[c] + (vector + w) * lanes * 2);
             }
-            for (int g = 0; g < G; g++) {
-                const Floats weight = repeat(weights_[g][c]);
+            for (int r = 0; r < R; r++) {
+                const Floats weight = repeat(weights_[(row + r) * at_once + c]);
                 for (int w = 0; w < W; w++) {
-                    sums[g][w] = multiply_add(weight, parts[w], sums[g][w]);
+                    sums[r][w] = multiply_add(weight, parts[w], sums[r][w]);
                 }
             }
         }
-        for (int g = 0; g < G; g++) {
+        for (int r = 0; r < R; r++) {
             for (int w = 0; w < W; w++) {
-                store(out_[g] + (vector + w) * lanes, sums[g][w]);
+                store(rows_[row + r].out + (vector + w) * lanes, sums[r][w]);
             }
         }
     }
 
     void finish() {
-        for (int g = 0; g < G; g++) {
+        for (int r = 0; r < tokens_ * heads_; r++) {
+            Row & row = rows_[r];
             if (a_.sinks) {  // takes weight, and has no value
-                const float sink = static_cast<const float *>(a_.sinks->data)[head_ + g];
-                raise(g, sink);
-                sum_[g] += std::exp(sink - largest_[g]);
+                const float sink = static_cast<const float *>(a_.sinks->data)[head_ + r % heads_];
+                raise(row, sink);
+                row.sum += std::exp(sink - row.largest);
             }
-            const float factor = sum_[g] > 0 ? 1.0f / sum_[g] : 0.0f;
+            const float factor = row.sum > 0 ? 1.0f / row.sum : 0.0f;
             for (int64_t i = 0; i < value_vectors_; i++) {
-                store(out_[g] + i * lanes, multiply(load_floats(out_[g] + i * lanes), repeat(factor)));
+                store(row.out + i * lanes, multiply(load_floats(row.out + i * lanes), repeat(factor)));
             }
         }
     }
 
     const Attention & a_;
-    const int64_t     head_, key_vectors_, value_vectors_;
-    const float *     query_[G];
+    VisibleCells &    cells_;
+    float *           weights_;
+    const int64_t     head_;
+    const int         tokens_, heads_;
+    const int64_t     key_vectors_, value_vectors_;
+    const bool        crowded_;
     const char *      keys_;
     const char *      values_;
-    float *           out_[G];  // the sum of weights times values, until it is finished
-    float             slope_[G];
-    float             largest_[G];
-    float             sum_[G];
-    alignas(64) float weights_[G][cells_at_once];
+    Row               rows_[rows_max];
 };
 
-template <int G>
-void attend_heads(const Attention & attention, const Cells & cells, int64_t token, int64_t head) {
-    Heads<G>(attention, token, head).attend(cells);
-}
+// How the work is cut: into some tokens, and heads of theirs that share keys and values.
+struct Cut {
+    int     heads, tokens;
+    int64_t shares, per_share;  // units of all heads; of those that share keys and values
 
-// Rows `first` to `last` of the result, which has one for each token and head.
-void attend_rows(const Attention & attention, Cells & cells, int64_t first, int64_t last) {
-    const int64_t sharing = attention.heads / attention.k->ne[2];
-    for (int64_t row = first; row < last;) {
-        const int64_t token = row / attention.heads, head = row % attention.heads;
-        cells.gather(attention.mask, token, attention.cells);
-        const int64_t together = std::min({ last - row, sharing - head % sharing, int64_t(heads_at_once) });
-        switch (together) {
-            case 1: attend_heads<1>(attention, cells, token, head); break;
-            case 2: attend_heads<2>(attention, cells, token, head); break;
-            case 3: attend_heads<3>(attention, cells, token, head); break;
-            default: attend_heads<4>(attention, cells, token, head); break;
+    Cut(const Attention & a, int threads) {
+        // Their queries and results are to stay in the first cache, next to a block's keys and values.
+        const int64_t fitting = std::max<int64_t>(rows_at_once, 4096 / (a.k->ne[0] + a.v->ne[0]));
+        const int64_t sharing = a.heads / a.k->ne[2];
+        heads                 = static_cast<int>(std::min({ sharing, fitting, int64_t(rows_max) }));
+        per_share             = (sharing + heads - 1) / heads;
+        shares                = a.k->ne[2] * per_share;
+        tokens                = static_cast<int>(std::min<int64_t>(VisibleCells::tokens_max, std::min<int64_t>(fitting, rows_max) / heads));
+        while (tokens > 1 && (a.tokens + tokens - 1) / tokens * shares < 3 * threads) {
+            tokens /= 2;
         }
-        row += together;
+    }
+};
+
+// Heads `first` to `last` of one token.
+void attend_heads(const Attention & attention, Scratch & scratch, int64_t first, int64_t last) {
+    const int64_t sharing = attention.heads / attention.k->ne[2];
+    for (int64_t head = first; head < last;) {
+        const int64_t heads = std::min({ last - head, sharing - head % sharing, int64_t(rows_max) });
+        Unit(attention, scratch, 0, 1, head, static_cast<int>(heads)).attend();
+        head += heads;
     }
 }
 
@@ -294,35 +348,37 @@ void attend_rows(const Attention & attention, Cells & cells, int64_t first, int6
 
 bool can_attend(const ggml_tensor * op) {
     const ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *mask = op->src[3];
-    return q->type == GGML_TYPE_F32 && k->type == GGML_TYPE_F16 && v->type == GGML_TYPE_F16 && q->ne[3] == 1 &&
-           k->ne[3] == 1 && v->ne[3] == 1 && q->nb[0] == sizeof(float) && k->nb[0] == 2 && v->nb[0] == 2 && k->ne[0] % lanes == 0 &&
-           v->ne[0] % lanes == 0 && v->ne[0] <= longest_head && k->ne[2] == v->ne[2] && q->ne[2] % k->ne[2] == 0 &&
+    return q->type == GGML_TYPE_F32 && k->type == GGML_TYPE_F16 && v->type == GGML_TYPE_F16 && q->ne[3] == 1 && k->ne[3] == 1 &&
+           v->ne[3] == 1 && q->nb[0] == sizeof(float) && k->nb[0] == 2 && v->nb[0] == 2 && k->ne[0] % lanes == 0 && v->ne[0] % lanes == 0 &&
+           k->ne[2] == v->ne[2] && q->ne[2] % k->ne[2] == 0 &&
            (!mask || (mask->type == GGML_TYPE_F16 && mask->ne[2] == 1 && mask->ne[3] == 1));
 }
 
 size_t attention_scratch(int threads, const ggml_tensor * op) {
-    return Cells::bytes(op->src[1]->ne[1]) * static_cast<size_t>(threads);
+    return Scratch::line + Scratch::bytes(op->src[1]->ne[1]) * static_cast<size_t>(threads);
 }
 
 void attend(const ggml_compute_params * params, ggml_tensor * op) {
     const Attention attention(op);
-    const int64_t   rows = attention.tokens * attention.heads;
-    Cells           cells(static_cast<char *>(params->wdata) + Cells::bytes(attention.cells) * static_cast<size_t>(params->ith), attention.cells);
+    Scratch         scratch = Scratch::of_thread(attention, params);
     if (attention.tokens == 1) {
-        attend_rows(attention, cells, rows * params->ith / params->nth, rows * (params->ith + 1) / params->nth);
+        attend_heads(attention, scratch, attention.heads * params->ith / params->nth, attention.heads * (params->ith + 1) / params->nth);
         return;
     }
-    // A token at a time: one that sees much takes longer than others. Of few tokens parts, but not of the heads that are worked on together.
+    const Cut     cut(attention, params->nth);
+    const int64_t units = (attention.tokens + cut.tokens - 1) / cut.tokens * cut.shares;
+    // A unit at a time: one that sees much takes longer than others.
     if (params->ith == 0) {
         ggml_threadpool_chunk_set(params->threadpool, params->nth);
     }
     ggml_barrier(params->threadpool);
-    const int64_t together = std::min<int64_t>(attention.heads / attention.k->ne[2], heads_at_once);
-    const int64_t share    = rows / (int64_t(params->nth) * 4) / together * together;
-    const int64_t part     = std::max(together, std::min(attention.heads, share));
-    const int64_t parts    = (rows + part - 1) / part;
-    for (int64_t i = params->ith; i < parts; i = ggml_threadpool_chunk_add(params->threadpool, 1)) {
-        attend_rows(attention, cells, i * part, std::min(rows, (i + 1) * part));
+    for (int64_t unit = params->ith; unit < units; unit = ggml_threadpool_chunk_add(params->threadpool, 1)) {
+        const int64_t token = unit / cut.shares * cut.tokens, share = unit % cut.shares;
+        const int64_t sharing = attention.heads / attention.k->ne[2];
+        const int64_t within  = share % cut.per_share * cut.heads;
+        const int64_t heads   = std::min<int64_t>(cut.heads, sharing - within);
+        const int64_t tokens  = std::min<int64_t>(cut.tokens, attention.tokens - token);
+        Unit(attention, scratch, token, static_cast<int>(tokens), share / cut.per_share * sharing + within, static_cast<int>(heads)).attend();
     }
 }
 

@@ -2,8 +2,9 @@
  * Attention in a context that many agents share.
  *
  * ggml asks of each cell and head whether the token may see it (in batches of 64 tokens and more, of whole tiles of cells). Here a token's cells are
- * gathered once for all heads, heads that share keys and values are worked on together, and sums are kept in single precision. What the cells of
- * other agents hold is not read at all, and a token's result does not depend on which others are decoded with it.
+ * gathered once for all heads, in blocks; what tokens next to each other see alike is read once for all of them and for all heads that share keys and
+ * values. Sums are kept in single precision. What the cells of other agents hold is not read at all, and a token's result depends on what it sees, in
+ * the order of the cells, and not on what is decoded with it.
  */
 #pragma once
 

@@ -7,12 +7,28 @@
 
 #include <cstdint>
 
+#if defined(_MSC_VER) && !defined(__clang__)
+#    define LUUP_INLINED __forceinline
+#    define LUUP_NOT_INLINED __declspec(noinline)
+#else
+#    define LUUP_INLINED __attribute__((always_inline)) inline
+#    define LUUP_NOT_INLINED __attribute__((noinline))
+#endif
+
 namespace luup::kernels {
 
 constexpr uint16_t minus_infinity = 0xFC00;  // as a half float
 
+enum class Masked { none,
+                    some,
+                    all };
+
+// Into the first cache, or the second.
 inline void prefetch(const void * bytes) {
     _mm_prefetch(static_cast<const char *>(bytes), _MM_HINT_T0);
+}
+inline void prefetch_second(const void * bytes) {
+    _mm_prefetch(static_cast<const char *>(bytes), _MM_HINT_T1);
 }
 
 }  // namespace luup::kernels

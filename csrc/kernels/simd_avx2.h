@@ -76,6 +76,15 @@ inline float sum_of_lanes(Floats value) {
     return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
 }
 
+inline Floats sums_of_quarters(const Floats (&of)[4]) {  // halves, here
+    const Floats ab = _mm256_add_ps(_mm256_unpacklo_ps(of[0], of[1]), _mm256_unpackhi_ps(of[0], of[1]));
+    const Floats cd = _mm256_add_ps(_mm256_unpacklo_ps(of[2], of[3]), _mm256_unpackhi_ps(of[2], of[3]));
+    return _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xEE));
+}
+inline Floats sums_of_lanes(const Floats (&fours)[2]) {
+    return _mm256_add_ps(_mm256_permute2f128_ps(fours[0], fours[1], 0x20), _mm256_permute2f128_ps(fours[0], fours[1], 0x31));
+}
+
 inline Ints low_nibbles(Ints bytes) {
     return _mm256_and_si256(bytes, _mm256_set1_epi8(15));
 }
@@ -120,9 +129,13 @@ inline int32_t round_to_words(const float * x, float factor, int16_t * words) {
     return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1)));
 }
 
-inline bool all_minus_infinity(const uint16_t * halves) {
-    const Ints same = _mm256_cmpeq_epi16(load(halves), _mm256_set1_epi16(static_cast<short>(minus_infinity)));
-    return _mm256_movemask_epi8(same) == -1;
+inline Masked which_are(const uint16_t * halves) {
+    const Ints row = load(halves);
+    if (_mm256_testz_si256(row, row)) {
+        return Masked::none;
+    }
+    const Ints same = _mm256_cmpeq_epi16(row, _mm256_set1_epi16(static_cast<short>(minus_infinity)));
+    return _mm256_movemask_epi8(same) == -1 ? Masked::all : Masked::some;
 }
 
 }  // namespace luup::kernels

@@ -72,6 +72,20 @@ inline float sum_of_lanes(Floats value) {
     return _mm512_reduce_add_ps(value);
 }
 
+// Of each quarter, the sums of its lanes in a, b, c and d.
+inline Floats sums_of_quarters(const Floats (&of)[4]) {
+    const Floats ab = _mm512_add_ps(_mm512_unpacklo_ps(of[0], of[1]), _mm512_unpackhi_ps(of[0], of[1]));
+    const Floats cd = _mm512_add_ps(_mm512_unpacklo_ps(of[2], of[3]), _mm512_unpackhi_ps(of[2], of[3]));
+    return _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xEE));
+}
+
+// The sums of the lanes of 16 registers, of which those of quarters are known.
+inline Floats sums_of_lanes(const Floats (&fours)[4]) {
+    const Floats low  = _mm512_add_ps(_mm512_shuffle_f32x4(fours[0], fours[1], 0x88), _mm512_shuffle_f32x4(fours[0], fours[1], 0xDD));
+    const Floats high = _mm512_add_ps(_mm512_shuffle_f32x4(fours[2], fours[3], 0x88), _mm512_shuffle_f32x4(fours[2], fours[3], 0xDD));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xDD));
+}
+
 // What the four bits of each byte are, low or high.
 inline Ints low_nibbles(Ints bytes) {
     return _mm512_and_si512(bytes, _mm512_set1_epi8(15));
@@ -115,9 +129,13 @@ inline int32_t round_to_words(const float * x, float factor, int16_t * words) {
     return _mm512_reduce_add_epi32(rounded);
 }
 
-// Whether `2 * lanes` half floats are minus infinity.
-inline bool all_minus_infinity(const uint16_t * halves) {
-    return _mm512_cmpeq_epi16_mask(_mm512_loadu_si512(halves), _mm512_set1_epi16(static_cast<short>(minus_infinity))) == 0xFFFFFFFFu;
+// Which of `2 * lanes` cells a row of the mask hides; `none` means that it adds nothing to them either.
+inline Masked which_are(const uint16_t * halves) {
+    const Ints row = _mm512_loadu_si512(halves);
+    if (_mm512_test_epi16_mask(row, row) == 0) {
+        return Masked::none;
+    }
+    return _mm512_cmpeq_epi16_mask(row, _mm512_set1_epi16(static_cast<short>(minus_infinity))) == 0xFFFFFFFFu ? Masked::all : Masked::some;
 }
 
 }  // namespace luup::kernels
