@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import random
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -23,6 +24,8 @@ from luup_agent import Agent, LuupError, Model, catalog
 
 AGENTS = 64  # with a tool
 TURNS = ("What about order {}?", "And what was it again that I asked about?", "Thank you. Say goodbye to me.")
+AGAIN = "Are you sure? Answer yes or no."
+MAX_TOKENS = 16
 SYSTEM = "You are a helpful assistant in a shop for garden tools. You answer in one short sentence."
 
 
@@ -62,13 +65,35 @@ def tool_time(options):
     return result, f"{ratio:.2f} times as long (1.1 hoped for)"
 
 
+def tie(options, model, question, alone, crowded):
+    """Where two answers part: the two best logits there, as llama.h alone computes them, or None without luup-reference."""
+    programs = list((Path(__file__).parents[2] / "build").glob("*/luup_agent/luup-reference"))
+    if not programs:
+        return None
+    agent = Agent(model, SYSTEM)
+    turn = 0 if alone[0] != crowded[0] else 1
+    if turn == 1:
+        agent.add_message("user", question)
+        agent.add_message("assistant", alone[0])
+    prompt = agent._prompt_tokens((question, AGAIN)[turn])
+    out = subprocess.run(
+        [str(max(programs, key=lambda path: path.stat().st_mtime)), str(options.path), str(MAX_TOKENS), "1"],
+        input=" ".join(map(str, prompt)) + "\n", stdout=subprocess.PIPE, encoding="utf-8", check=True,
+    )  # fmt: skip
+    words = out.stdout.split()
+    tokens = [int(word) for word in words[::4]]
+    shared = os.path.commonprefix([alone[turn], crowded[turn]])
+    step = max(n for n in range(len(tokens)) if shared.startswith(model.detokenize(tokens[:n])))
+    return [float(words[4 * step + 1]), float(words[4 * step + 3])]
+
+
 def pressure(options):
     """300 agents, two turns each, on a context for ten, against the same one after the other."""
     questions = [f"Name one thing that is {number} years old." for number in range(300)]
 
     async def talk(agent, question):
         return [
-            (await agent.run_async(text, max_tokens=16)).text for text in (question, "Are you sure? Answer yes or no.")
+            (await agent.run_async(text, max_tokens=MAX_TOKENS)).text for text in (question, AGAIN)
         ]
 
     def answers(model, together):
@@ -81,23 +106,30 @@ def pressure(options):
             return asyncio.run(gather())
         return [asyncio.run(talk(agent, question)) for agent, question in zip(agents, questions)]
 
-    with load(options, context_size=4096) as model:
-        alone = answers(model, together=False)
     with load(options, context_size=1024, max_sequences=32) as model:
         begin = time.perf_counter()
         crowded = answers(model, together=True)
         seconds = time.perf_counter() - begin
         stats = model.stats()
-    same = sum(a == b for a, b in zip(alone, crowded))
+    with load(options, context_size=4096) as model:
+        alone = answers(model, together=False)
+        different = [
+            {"question": question, "alone": a, "crowded": b, "logits": tie(options, model, question, a, b)}
+            for question, a, b in zip(questions, alone, crowded)
+            if a != b
+        ]
+    same = len(questions) - len(different)
     result = {
         "seconds": seconds,
         "same": same,
         "all": len(questions),
         "evictions": stats.evictions,
         "restored": stats.restored,
-        "different": [(question, a, b) for question, a, b in zip(questions, alone, crowded) if a != b],
+        "different": different,
     }
-    return result, f"all ended; {same} of {len(questions)} as alone, the others shown in the JSON"
+    ties = ", ".join("{:.4f} and {:.4f}".format(*one["logits"]) for one in different if one["logits"])
+    told = f"; where others part, the two best logits are {ties}" if ties else ""
+    return result, f"all ended; {same} of {len(questions)} as alone{told}"
 
 
 def resident():
