@@ -34,6 +34,7 @@ foreach(program native_tests schema_cases grammar_cases grammar_bench template_c
     "${LUUP_LLAMA_DIR}" "${LUUP_LLAMA_DIR}/src" "${LUUP_LLAMA_DIR}/ggml/src")
   target_link_libraries(${name} PRIVATE llama llama-common ggml Threads::Threads ${CMAKE_DL_LIBS})
 endforeach()
+target_sources(luup-template-cases PRIVATE "${LUUP_TESTS}/template_answers.cpp" "${LUUP_TESTS}/template_prompts.cpp")
 
 # Our kernels: what they need is in the module that they are given.
 add_executable(luup-kernel-cases "${LUUP_TESTS}/kernel_cases.cpp")

@@ -30,6 +30,12 @@ class Story(BaseModel):
     text: str = Field(min_length=500, max_length=600)
 
 
+class Lines(BaseModel):
+    """Some lines: a small model has little to say to a long prompt."""
+
+    text: str = Field(min_length=100, max_length=150)
+
+
 def by_agents(options):
     """Tokens a second of so many agents together, with one system prompt and questions of their own."""
 
@@ -50,10 +56,9 @@ def by_prompt(options):
 
     def answer(model, length):
         answer.number += 1
-        agent = Agent(model, temperature=0, max_tokens=32)
-        # The request at the end, of about a dozen tokens, gets a long answer.
+        agent = Agent(model, temperature=0, max_tokens=180)
         message = long_message(model, agent, length - 12, f"{answer.number} times:")
-        timings = agent.run(f"{message} {STORY}").timings
+        timings = agent.run(f"{message} {STORY}", output_type=Lines).timings
         return timings.time_to_first_token, timings.decode_tokens_per_second
 
     answer.number = 0
