@@ -63,6 +63,22 @@ fs::path library_folder() {
 #endif
 }
 
+// A function of a module that is loaded already, and stays so; nullptr if it has none of this name.
+void * loaded_function(const fs::path & path, const char * name) {
+#if defined(_WIN32)
+    HMODULE handle = GetModuleHandleW(path.c_str());
+    return handle ? reinterpret_cast<void *>(GetProcAddress(handle, name)) : nullptr;
+#else
+    void * handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
+    if (!handle) {
+        return nullptr;
+    }
+    void * function = dlsym(handle, name);
+    dlclose(handle);
+    return function;
+#endif
+}
+
 // What a module says of this CPU: more is better, 0 = can't run; -1 if the file can't be loaded.
 int module_score(const fs::path & path) {
     using score_function = int (*)();
@@ -321,6 +337,11 @@ const std::vector<Backend> & backends() {
 
 const Backend & rpc_backend() {
     return state().rpc;
+}
+
+uint64_t rpc_losses() {
+    static const auto count = reinterpret_cast<uint64_t (*)()>(loaded_function(rpc_backend().path, "luup_rpc_losses"));
+    return count ? count() : 0;
 }
 
 std::string backends_refused() {

@@ -36,6 +36,9 @@ const std::vector<Backend> & backends();
 // The one that reaches other machines' devices. It has none by itself, and is not among the others. Only after load_backends().
 const Backend & rpc_backend();
 
+// How often a server of it has failed to answer, in all of this process.
+uint64_t rpc_losses();
+
 // "; " and a sentence for each one that was refused, to be told when a GPU is missing. Only after load_backends().
 std::string backends_refused();
 

@@ -53,7 +53,7 @@ void free_threadpool(ggml_threadpool * pool) {
 
 }  // namespace
 
-Engine::Engine(llama_model * model, const EngineParams & params) : model_(model), vocab_(llama_model_get_vocab(model)) {
+Engine::Engine(llama_model * model, const EngineParams & params) : model_(model), servers_(params.servers), vocab_(llama_model_get_vocab(model)) {
     llama_context_params p = params.context;
     p.abort_callback       = [](void * self) { return static_cast<Engine *>(self)->should_abort(); };
     p.abort_callback_data  = this;
@@ -165,11 +165,22 @@ auto Engine::ask_thread(F task) -> decltype(task()) {
 }
 
 std::optional<StoredSequence> Engine::snapshot(uint64_t owner, const std::vector<llama_token> & tokens) {
-    return ask_thread([&] { return sequences_->snapshot(owner, tokens); });
+    return ask_thread([&] {
+        auto sequence = sequences_->snapshot(owner, tokens);
+        return servers_ && !servers_->lost().empty() ? std::nullopt : std::move(sequence);
+    });
 }
 
 bool Engine::adopt(StoredSequence sequence) {
     return ask_thread([&] { return sequences_->adopt(std::move(sequence)); });
+}
+
+// After all that asks the model's devices for something, and before that is used.
+void Engine::check_servers() {
+    const std::string lost = servers_ ? servers_->lost() : "";
+    if (!lost.empty()) {
+        fail(LUUP_ERROR_INFERENCE_FAILED, "the RPC server %s has gone away, and with it a part of the model: load the model again", lost.c_str());
+    }
 }
 
 void Engine::warmup() {
@@ -188,6 +199,7 @@ void Engine::warmup() {
             batch_.logits[0]    = 1;
             rc                  = llama_decode(context_, batch_);
             llama_synchronize(context_);
+            check_servers();
             sequences_->rollback(*s);
             sequences_->release(*s);
         }
@@ -409,6 +421,7 @@ void Engine::keep_prefix(Active & active) {
     }
     if (prefixes_) {
         if (auto copy = sequences_->copy_of(*active.sequence)) {
+            check_servers();
             prefixes_->put(std::move(*copy));
         }
     }

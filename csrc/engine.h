@@ -5,6 +5,7 @@
 #include "error.h"
 #include "kv.h"
 #include "prefix_cache.h"
+#include "rpc.h"
 #include "sampler.h"
 
 #include <atomic>
@@ -88,6 +89,7 @@ struct EngineParams {
     uint64_t                     cache_ram     = 0;  // bytes
     int32_t                      max_waiting   = -1;  // completions; -1 = no bound
     std::shared_ptr<PrefixCache> prefixes;    // may be null
+    RpcServers *                 servers = nullptr;  // whose devices the model uses; must outlive the engine
 };
 
 class Engine {
@@ -177,6 +179,7 @@ class Engine {
     bool                   must_wait_for_prefix(Waiting & waiting, const std::vector<llama_token> & tokens) const;
     bool                   has_room(uint64_t owner, const std::vector<llama_token> & tokens) const;
     void                   step();
+    void                   roll_back_batch();
     void                   fill_batch();
     size_t                 make_drafts(size_t decoding, size_t prefilling);
     void                   add_to_batch(Active & active, int32_t n);
@@ -197,9 +200,11 @@ class Engine {
     void                   load_prefix(Active & active, Sequence & sequence);
     void                   keep_prefix(Active & active);
     void                   publish_stats();
+    void                   check_servers();
     void                   release_context();
 
     llama_model *       model_;
+    RpcServers *        servers_;
     const llama_vocab * vocab_;
     llama_context *     context_       = nullptr;
     ggml_threadpool *   pool_decode_   = nullptr;

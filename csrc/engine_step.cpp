@@ -32,8 +32,14 @@ void Engine::step() {
     abortable_       = false;
     log_expect_errors(false);
     totals_.batches++;
+    llama_synchronize(context_);
+    try {
+        check_servers();
+    } catch (...) {
+        roll_back_batch();
+        throw;
+    }
     if (rc == 0) {
-        llama_synchronize(context_);
         totals_.batch_tokens += static_cast<uint64_t>(batch_.n_tokens);
         totals_.largest_batch = std::max(totals_.largest_batch, batch_.n_tokens);
         if (n_outputs_ == batch_.n_tokens) {  // no prompt in it
@@ -42,9 +48,7 @@ void Engine::step() {
         after_decode();
         return;
     }
-    for (Active * a : in_batch_) {
-        sequences_->rollback(*a->sequence);
-    }
+    roll_back_batch();
     if (rc == 2) {
         return;  // aborted: drop_ended() finds out for whom, the others try again
     }
@@ -65,6 +69,13 @@ void Engine::step() {
         }
     }
     erase_ended();
+}
+
+// What is in the batch was not decoded.
+void Engine::roll_back_batch() {
+    for (Active * a : in_batch_) {
+        sequences_->rollback(*a->sequence);
+    }
 }
 
 // First a token for everyone who decodes, then as much of the prompts as the step may take.

@@ -259,7 +259,8 @@ typedef struct luup_model_params {
 
     const char * const * rpc_servers;    /* "host:port" of llama.cpp's RPC servers, whose devices are used like GPUs, before those of this machine. NULL =
                                           * none. What goes there is neither encrypted nor authenticated: trusted networks only. A server that
-                                          * is not there is LUUP_ERROR_BACKEND_INIT_FAILED; one that goes away later ends the process */
+                                          * is not there is LUUP_ERROR_BACKEND_INIT_FAILED; one that goes away later is
+                                          * LUUP_ERROR_INFERENCE_FAILED for all runs of the model, from then on */
     size_t               n_rpc_servers;
 } luup_model_params;
 

@@ -323,6 +323,7 @@ void Model::make_engine(const luup_model_params & params) {
     p.threads_batch = p.context.n_threads_batch;
     p.cache_ram     = static_cast<uint64_t>(params.cache_ram);
     p.max_waiting   = params.max_waiting;
+    p.servers       = servers_.get();
     check_context_memory(p.context.n_ctx);
     context_key_ = file_key(path_) + " " + std::to_string(llama_model_n_params(model_)) + " " LUUP_LLAMA_COMMIT;
     if (params.prefix_cache) {

@@ -21,6 +21,7 @@
 #    include <fcntl.h>
 #    include <netdb.h>
 #    include <poll.h>
+#    include <signal.h>
 #    include <sys/socket.h>
 #    include <unistd.h>
 #endif
@@ -216,6 +217,29 @@ AddServer add_server_function() {
     return reinterpret_cast<AddServer>(ggml_backend_reg_get_proc_address(backend.registration, "ggml_backend_rpc_add_server"));
 }
 
+// Threads begun while it lives don't get SIGPIPE when a server has closed its connection.
+class NoBrokenPipes {
+#if !defined(_WIN32)
+  public:
+    NoBrokenPipes() {
+        sigset_t pipe;
+        sigemptyset(&pipe);
+        sigaddset(&pipe, SIGPIPE);
+        pthread_sigmask(SIG_BLOCK, &pipe, &before_);
+    }
+    ~NoBrokenPipes() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+  private:
+    sigset_t before_;
+#endif
+};
+
+bool answers(ggml_backend_dev_t device) {
+    size_t free = 0, total = 0;
+    ggml_backend_dev_memory(device, &free, &total);
+    return total > 0;
+}
+
 // One server's connection, which all models of the process share: the server would not take a second one.
 std::shared_ptr<ggml_backend> connect(const std::string & server, std::vector<ggml_backend_dev_t> & devices) {
     static std::mutex                                         mutex;
@@ -227,7 +251,10 @@ std::shared_ptr<ggml_backend> connect(const std::string & server, std::vector<gg
         Probe probe(server);
         probe.connect(address);
         probe.greet();
+    } else if (!answers(ggml_backend_get_device(connection.get()))) {
+        fail(LUUP_ERROR_BACKEND_INIT_FAILED, "the RPC server %s has gone away; close the models that use it before another is loaded there", server.c_str());
     }
+    const NoBrokenPipes      quiet;
     const ggml_backend_reg_t registration = add_server_function()(server.c_str());
     if (!registration) {
         fail(LUUP_ERROR_BACKEND_INIT_FAILED, "the RPC server %s has no devices", server.c_str());
@@ -250,7 +277,22 @@ RpcServers::RpcServers(const std::vector<std::string> & servers) {
             fail(LUUP_ERROR_INVALID_PARAM, "rpc_servers names %s twice", server.c_str());
         }
         connections_.push_back(connect(server, devices_));
+        names_.resize(devices_.size(), server);
     }
+    losses_ = rpc_losses();
+}
+
+std::string RpcServers::lost() {
+    const uint64_t losses = rpc_losses();
+    if (losses != losses_) {
+        for (size_t i = 0; i < devices_.size(); i++) {
+            if (!answers(devices_[i])) {
+                return names_[i];
+            }
+        }
+        losses_ = losses;  // it was another model's
+    }
+    return "";
 }
 
 }  // namespace luup

@@ -186,12 +186,23 @@ void add_names(std::map<std::string, Format> & all) {
     all["regex"]                 = make("\\^?([A-Za-z0-9 _-]|\\\\[dws][*+]?|\\[a-z\\][*+]?){1,40}\\$?", "", "^[a-z]+$");
 }
 
+// Bytes below 128 are generated: what is read as text is some then.
+void add_base64(std::map<std::string, Format> & all) {
+    const std::string first = "[A-Za-f]", second = "[A-HQ-Xg-nw-z0-3]", third = "[ABEFIJMNQRUVYZcdghklopstwx014589]";
+    for (const bool url : { false, true }) {
+        const std::string any             = url ? "[A-Za-z0-9_-]" : "[A-Za-z0-9+/]";
+        const std::string some            = "(" + first + second + third + any + "){0,40}(" + first + "[AQgw]==|" + first + second + "[AEIMQUYcgkosw048]=)?";
+        all[url ? "base64url" : "base64"] = make(some, "(" + any + "{4})*(" + any + "{2}==|" + any + "{3}=)?", "Zm9vYg==");
+    }
+}
+
 std::map<std::string, Format> make_formats() {
     std::map<std::string, Format> all;
     add_times(all);
     add_uuids(all);
     add_addresses(all);
     add_names(all);
+    add_base64(all);
     return all;
 }
 

@@ -100,7 +100,7 @@ class Model:
             rpc_servers: Other machines that hold a part of a model too large for this one: "host:port" of each
                 llama.cpp ``ggml-rpc-server``. Their devices are used like GPUs, before this machine's own. Weights,
                 texts and states go there unencrypted, and nothing is authenticated: trusted networks only. Such a
-                server serves one process at a time; if it goes away while the model is open, this process ends.
+                server serves one process at a time; if it goes away, the model's runs end with an `InferenceError`.
             chat_template: A Jinja template instead of the model's own.
             on_progress: Called with 0.0 to 1.0 while the model loads. What it raises stops the load and comes
                 out of this function.

@@ -33,6 +33,11 @@ class Program:
     def running(self):
         return self._process.poll() is None
 
+    def kill(self):
+        """At once, in the midst of whatever it does."""
+        self._process.kill()
+        self._process.wait()
+
     def stop(self):
         self._process.terminate()
         try:

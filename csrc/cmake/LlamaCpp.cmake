@@ -281,6 +281,9 @@ macro(luup_add_llama)
   set(GGML_RPC ON CACHE BOOL "" FORCE)
   set(GGML_RPC_RDMA OFF CACHE BOOL "" FORCE)
   luup_add_ggml()
+  # See rpc_lost.h: a server that goes away must not end this process.
+  set_source_files_properties("${LUUP_LLAMA_DIR}/ggml/src/ggml-rpc/ggml-rpc.cpp" TARGET_DIRECTORY ggml-rpc PROPERTIES COMPILE_OPTIONS
+    "$<IF:$<CXX_COMPILER_ID:MSVC>,/FI,-include>;${LUUP_CMAKE_DIR}/rpc_lost.h")
   set(LLAMA_OPENSSL OFF CACHE BOOL "" FORCE)
   set(LLAMA_SUBPROCESS OFF CACHE BOOL "" FORCE)
   set(LLAMA_BUILD_COMMON ON CACHE BOOL "" FORCE)

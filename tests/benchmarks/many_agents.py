@@ -66,7 +66,7 @@ def tool_time(options):
 
 
 def tie(options, model, question, alone, crowded):
-    """Where two answers part: the two best logits there, as llama.h alone computes them, or None without luup-reference."""
+    """The two best logits where two answers part, as llama.h alone computes them; None without luup-reference."""
     programs = list((Path(__file__).parents[2] / "build").glob("*/luup_agent/luup-reference"))
     if not programs:
         return None
@@ -82,8 +82,8 @@ def tie(options, model, question, alone, crowded):
     )  # fmt: skip
     words = out.stdout.split()
     tokens = [int(word) for word in words[::4]]
-    shared = os.path.commonprefix([alone[turn], crowded[turn]])
-    step = max(n for n in range(len(tokens)) if shared.startswith(model.detokenize(tokens[:n])))
+    texts = [model.detokenize(tokens[:n]) for n in range(len(tokens))]
+    step = max(n for n, text in enumerate(texts) if alone[turn].startswith(text) and crowded[turn].startswith(text))
     return [float(words[4 * step + 1]), float(words[4 * step + 3])]
 
 
@@ -92,9 +92,7 @@ def pressure(options):
     questions = [f"Name one thing that is {number} years old." for number in range(300)]
 
     async def talk(agent, question):
-        return [
-            (await agent.run_async(text, max_tokens=MAX_TOKENS)).text for text in (question, AGAIN)
-        ]
+        return [(await agent.run_async(text, max_tokens=MAX_TOKENS)).text for text in (question, AGAIN)]
 
     def answers(model, together):
         agents = [Agent(model, SYSTEM, temperature=0) for _ in questions]

@@ -9,7 +9,7 @@ import uuid
 from typing import Dict, List, Optional, Union
 
 import pytest
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import Base64Str, BaseModel, Field, ValidationError, field_validator
 from typing_extensions import Annotated, Literal, TypedDict
 
 from luup_agent import (
@@ -63,6 +63,7 @@ TYPES = [
     datetime.date,
     datetime.datetime,
     uuid.UUID,
+    Base64Str,
     Literal["yes", "no"],
     Optional[bool],
     Union[Movie, Box],

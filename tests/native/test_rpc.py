@@ -8,7 +8,7 @@ import threading
 import llama_server as programs
 import pytest
 
-from luup_agent import Agent, BackendInitError, InvalidParamError, Model
+from luup_agent import Agent, BackendInitError, InferenceError, InvalidParamError, Model
 
 CAPITAL = "What is the capital city of France? Answer in one sentence."
 
@@ -39,6 +39,35 @@ def test_two_servers_hold_a_model_together(rpc_servers, model_path, model):
         assert local.get_info().backend == model.get_info().backend
     with Model.from_local(model_path, context_size=512, threads=1, rpc_servers=addresses, tensor_split=[1, 3]) as again:
         assert "Paris" in Agent(again, temperature=0, max_tokens=24).generate(CAPITAL)
+
+
+def test_a_server_that_goes_away_ends_runs_and_no_more(rpc_servers, model_path, model, tmp_path):
+    addresses = [server.address for server in rpc_servers]
+    with Model.from_local(model_path, context_size=512, threads=1, rpc_servers=addresses[1:]) as other:
+        with Model.from_local(model_path, context_size=512, threads=1, rpc_servers=addresses[:1]) as shared:
+            agents = [Agent(shared, temperature=0, max_tokens=200) for _ in range(4)]
+            pieces = [agent.generate_stream("Count from one to two hundred.") for agent in agents]
+            for stream in pieces:
+                next(stream)
+            history = agents[0].messages
+            rpc_servers[0].kill()
+            for stream in pieces:
+                with pytest.raises(InferenceError, match=f"the RPC server {addresses[0]} has gone away"):
+                    list(stream)
+            with pytest.raises(InferenceError, match="load the model again"):  # and stays away
+                agents[0].generate("Hi")
+            with pytest.raises(InferenceError, match="has gone away"):
+                Agent(shared).generate("Hi")
+            agents[0].save(tmp_path / "agent")  # the history is here
+            with pytest.raises(BackendInitError, match="close the models that use it"):
+                Model.from_local(model_path, rpc_servers=addresses[:1])
+            assert "Paris" in Agent(other, temperature=0, max_tokens=24).generate(CAPITAL)  # another server's goes on
+        with pytest.raises(BackendInitError, match="can't be reached"):
+            Model.from_local(model_path, rpc_servers=addresses[:1])
+        assert "Paris" in Agent(other, temperature=0, max_tokens=24).generate(CAPITAL)
+    saved = Agent.load(tmp_path / "agent", model)
+    assert saved.messages == history
+    assert saved.generate("Hi")
 
 
 @contextlib.contextmanager
