@@ -228,10 +228,10 @@ class Unit {
         for (int c = 0; c < count && a_.softcap != 0; c++) {
             weights[c] = a_.softcap * std::tanh(weights[c]);
         }
-        if (const float * bias = cells_.bias(row / heads_)) {
+        if (cells_.biased(row / heads_)) {
             const float slope = a_.slope(head_ + row % heads_);
             for (int c = 0; c < count; c++) {
-                weights[c] += slope * bias[place + c];
+                weights[c] += slope * cells_.bias(row / heads_, place + c);
             }
         }
         std::fill(weights + count, weights + (count + lanes - 1) / lanes * lanes, -INFINITY);

@@ -21,10 +21,10 @@ class VisibleCells {
     static constexpr int at_once    = 32;  // cells that are worked on together
     static constexpr int tokens_max = 8;
 
-    static size_t bytes(int64_t cells) { return static_cast<size_t>(tokens_max * rounded(cells)) * (sizeof(int32_t) + sizeof(float)); }
+    static size_t bytes(int64_t cells) { return static_cast<size_t>(tokens_max * rounded(cells)) * sizeof(int32_t); }
 
     VisibleCells(void * memory, int64_t cells)
-        : all_(cells), stride_(rounded(cells)), index_(static_cast<int32_t *>(memory)), bias_(reinterpret_cast<float *>(index_ + tokens_max * stride_)) {}
+        : all_(cells), stride_(rounded(cells)), index_(static_cast<int32_t *>(memory)) {}
 
     // Those of `tokens` tokens from `first` on, unless they are here already. Without a mask each token sees all cells.
     void gather(const ggml_tensor * mask, int64_t first, int tokens) {
@@ -34,15 +34,15 @@ class VisibleCells {
         first_  = first;
         tokens_ = tokens;
         for (int t = 0; t < tokens; t++) {
-            List list = { index_ + t * stride_, bias_ + t * stride_, 0, false };
+            row_[t]    = mask ? reinterpret_cast<const ggml_fp16_t *>(static_cast<const char *>(mask->data) + (first + t) * mask->nb[1]) : nullptr;
+            count_[t]  = 0;
+            biased_[t] = false;
             if (mask) {
-                gather(list, reinterpret_cast<const ggml_fp16_t *>(static_cast<const char *>(mask->data) + (first + t) * mask->nb[1]));
+                gather_row(t);
             } else {
-                put_all(list, 0, all_);
+                put_all(t, 0, all_);
             }
-            std::fill_n(list.index + list.count, 2 * at_once, list.count > 0 ? list.index[list.count - 1] : 0);
-            count_[t]  = list.count;
-            biased_[t] = list.biased;
+            std::fill_n(list(t) + count_[t], 2 * at_once, count_[t] > 0 ? list(t)[count_[t] - 1] : 0);
             common_[t] = t == 0 ? 0 : common(t - 1, t);
         }
     }
@@ -50,8 +50,9 @@ class VisibleCells {
     int64_t count(int token) const { return count_[token]; }
     // Two blocks longer, by the last cell again and again.
     const int32_t * index(int token) const { return index_ + token * stride_; }
-    // What is added to the token's scores, if anything is.
-    const float * bias(int token) const { return biased_[token] ? bias_ + token * stride_ : nullptr; }
+    // Whether anything but zero is added to the token's scores, and what is added in a place of its list.
+    bool  biased(int token) const { return biased_[token]; }
+    float bias(int token, int64_t place) const { return GGML_CPU_FP16_TO_FP32(row_[token][index(token)[place]]); }
 
     // How many tokens from this one on have the same in the block of `at_once` places of their lists that begins with `place`.
     int together(int token, int64_t place) const {
@@ -64,44 +65,43 @@ class VisibleCells {
     }
 
   private:
-    struct List {
-        int32_t * index;
-        float *   bias;
-        int64_t   count;
-        bool      biased;
-    };
-
     static int64_t rounded(int64_t cells) { return (cells + at_once - 1) / at_once * at_once + 2 * at_once; }
 
-    void gather(List & list, const ggml_fp16_t * row) const {
-        int64_t cell = 0;
+    int32_t * list(int token) { return index_ + token * stride_; }
+
+    void gather_row(int token) {
+        const ggml_fp16_t * row  = row_[token];
+        int64_t             cell = 0;
         for (; cell + 2 * lanes <= all_; cell += 2 * lanes) {
             switch (which_are(row + cell)) {
                 case Masked::all: break;
-                case Masked::none: put_all(list, cell, cell + 2 * lanes); break;
-                case Masked::some: put(list, row, cell, cell + 2 * lanes); break;
+                case Masked::none: put_all(token, cell, cell + 2 * lanes); break;
+                case Masked::some: put_seen(token, cell, cell + 2 * lanes); break;
             }
         }
-        put(list, row, cell, all_);
+        put_seen(token, cell, all_);
     }
 
-    static void put_all(List & list, int64_t first, int64_t last) {
+    void put_all(int token, int64_t first, int64_t last) {
+        int32_t * to = list(token) + count_[token];
         for (int64_t cell = first; cell < last; cell++) {
-            list.index[list.count + cell - first] = static_cast<int32_t>(cell);
-            list.bias[list.count + cell - first]  = 0;
+            to[cell - first] = static_cast<int32_t>(cell);
         }
-        list.count += last - first;
+        count_[token] += last - first;
     }
 
-    static void put(List & list, const ggml_fp16_t * row, int64_t first, int64_t last) {
+    void put_seen(int token, int64_t first, int64_t last) {
+        const ggml_fp16_t * row    = row_[token];
+        int32_t *           to     = list(token) + count_[token];
+        bool                biased = false;
         for (int64_t cell = first; cell < last; cell++) {
             if (row[cell] != minus_infinity) {
-                list.index[list.count] = static_cast<int32_t>(cell);
-                list.bias[list.count]  = row[cell] == 0 ? 0.0f : GGML_CPU_FP16_TO_FP32(row[cell]);
-                list.biased |= list.bias[list.count] != 0;
-                list.count++;
+                *to++ = static_cast<int32_t>(cell);
+                biased |= row[cell] != 0;
             }
         }
+        count_[token] = to - list(token);
+        biased_[token] |= biased;
     }
 
     // The length of what both lists begin with.
@@ -117,13 +117,13 @@ class VisibleCells {
         return same;
     }
 
-    const int64_t all_, stride_;
-    int32_t *     index_;
-    float *       bias_;
-    int64_t       first_  = -1;
-    int           tokens_ = 0;
-    int64_t       count_[tokens_max], common_[tokens_max];
-    bool          biased_[tokens_max];
+    const int64_t       all_, stride_;
+    int32_t *           index_;
+    int64_t             first_  = -1;
+    int                 tokens_ = 0;
+    const ggml_fp16_t * row_[tokens_max];  // of the mask
+    int64_t             count_[tokens_max], common_[tokens_max];
+    bool                biased_[tokens_max];
 };
 
 }  // namespace luup::kernels
