@@ -10,6 +10,17 @@
 
 extern "C" int ggml_backend_score(void);
 
+#if defined(__ELF__)
+// A module that was only asked for its score is closed again. Not every toolchain (zig's does not) ends then what it has begun, and exit() would call
+// destructors that are gone; where it does, this comes second and finds nothing to do.
+extern "C" void                                         __cxa_finalize(void * module);
+extern "C" __attribute__((visibility("hidden"))) void * __dso_handle;
+
+__attribute__((destructor)) static void end_all_that_was_begun() {
+    __cxa_finalize(&__dso_handle);
+}
+#endif
+
 namespace {
 
 const bool announced = [] {
