@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -235,9 +236,11 @@ void children_pay_for_crashes_and_hangs() {
     CHECK(try_in_child([] { throw 1; }, limits) == "an exception of unknown type");
     CHECK(try_in_child([] { std::abort(); }, limits) == "it ends the process with signal 6");
     CHECK(try_in_child([] { GGML_ABORT("last words"); }, limits).find("last words") != std::string::npos);
-    CHECK(try_in_child([] { *static_cast<volatile char *>(nullptr) = 0; }, limits) == "it ends the process with signal 11");
-    CHECK(try_in_child([] { for (volatile int i = 0;; i = i + 1) {} }, { 1, 64 << 20 }) == "it takes more than 1 seconds");
+    CHECK(try_in_child([] { std::raise(SIGSEGV); }, limits) == "it ends the process with signal 11");
+    CHECK(try_in_child([] { for (volatile unsigned i = 0;; i = i + 1) {} }, { 1, 64 << 20 }) == "it takes more than 1 seconds");
+#if !defined(__SANITIZE_ADDRESS__)  // which ends the process itself then
     CHECK(try_in_child([] { std::string(1u << 30, 'x').back() = 'y'; }, limits) == "it needs too much memory");
+#endif
 }
 
 // On a machine without AMX the tiles' first instruction is illegal: the child dies of it, this process does not.
