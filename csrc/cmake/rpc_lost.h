@@ -20,7 +20,7 @@
 
 #undef GGML_ASSERT
 #undef GGML_ABORT
-#define GGML_ASSERT(x) if (!(x)) ggml_abort(__FILE__, __LINE__, "GGML_ASSERT(%s) failed", #x)
+#define GGML_ASSERT(x) ((x) ? void(0) : ggml_abort(__FILE__, __LINE__, "GGML_ASSERT(%s) failed", #x))
 #define GGML_ABORT(...) luup_rpc::lost(msg_ptr, __VA_ARGS__)
 
 /* In rpc_dispatcher::work this name is a variable of its own, the message that is under way. */
