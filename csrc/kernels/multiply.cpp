@@ -25,12 +25,6 @@ constexpr int64_t cached_bytes = 256 * 1024;
 // Up to so many values every thread rounds all activations for itself: waiting for each other would take longer.
 constexpr int64_t rounded_by_each = 8192;
 
-inline Ints two_columns(const int16_t * activations) {
-    int32_t both;
-    std::memcpy(&both, activations, sizeof(both));
-    return repeat(both);
-}
-
 // Columns 4j to 4j+3 of a block, one byte each.
 template <int Bits, int j>
 inline Ints quants_of(const uint8_t * quants) {
@@ -89,12 +83,13 @@ struct Reader<SuperScaleOfHalves> {
 
 // Adds to the sums of N tokens columns 4j to 4j+3 of a block, for the given j and all that follow up to `end`.
 template <int Bits, int N, int j, int end>
-inline void add_columns(const uint8_t * quants, const int16_t * activations, size_t stride, Ints (&sums)[N]) {
+LUUP_INLINED void add_columns(const uint8_t * quants, const int16_t * activations, size_t stride, Ints (&sums)[N]) {
     const Ints weights = quants_of<Bits, j>(quants), even = even_bytes(weights), odd = odd_bytes(weights);
+    LUUP_UNROLLED
     for (int n = 0; n < N; n++) {
         const int16_t * of_token = activations + n * stride + 4 * j;
-        sums[n]                  = add_products(sums[n], even, two_columns(of_token));
-        sums[n]                  = add_products(sums[n], odd, two_columns(of_token + 2));
+        sums[n]                  = add_products(sums[n], even, of_token);
+        sums[n]                  = add_products(sums[n], odd, of_token + 2);
     }
     if constexpr (j + 1 < end) {
         add_columns<Bits, N, j + 1, end>(quants, activations, stride, sums);
@@ -103,11 +98,12 @@ inline void add_columns(const uint8_t * quants, const int16_t * activations, siz
 
 // Adds to `products` those of one block of a group of rows with N tokens.
 template <class Layout, int N>
-inline void multiply_block(const Reader<typename Layout::Scales> & scales, int64_t i, const uint8_t * quants, const int16_t * activations,
-                           const int16_t * of_block, size_t stride, Floats (&products)[N]) {
+LUUP_INLINED void multiply_block(const Reader<typename Layout::Scales> & scales, int64_t i, const uint8_t * quants, const int16_t * activations,
+                                 const int16_t * of_block, size_t stride, Floats (&products)[N]) {
     const auto others = [&](int n) -> const OfBlock & { return *reinterpret_cast<const OfBlock *>(of_block + n * stride); };
     Ints       sums[N];
     const auto add_scaled = [&](Floats scale) {
+        LUUP_UNROLLED
         for (int n = 0; n < N; n++) {
             products[n] = multiply_add(multiply(scale, repeat(others(n).scale)), to_floats(sums[n]), products[n]);
         }
@@ -115,6 +111,7 @@ inline void multiply_block(const Reader<typename Layout::Scales> & scales, int64
     if constexpr (std::is_same_v<typename Layout::Scales, SuperScaleOfHalves>) {
         const auto add_half = [&](auto half) {
             constexpr int h = decltype(half)::value;
+            LUUP_UNROLLED
             for (int n = 0; n < N; n++) {
                 sums[n] = repeat(others(n).minus_zero[h]);
             }
@@ -128,6 +125,7 @@ inline void multiply_block(const Reader<typename Layout::Scales> & scales, int64
         add_columns<Layout::bits, N, 0, 8>(quants, activations, stride, sums);
         const Floats scale = scales.scale(i), offset = scales.offset(i, scale);
         add_scaled(scale);
+        LUUP_UNROLLED
         for (int n = 0; n < N; n++) {
             products[n] = multiply_add(offset, repeat(others(n).scaled_sum), products[n]);
         }

@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #    define LUUP_INLINED __forceinline
@@ -13,6 +14,15 @@
 #else
 #    define LUUP_INLINED __attribute__((always_inline)) inline
 #    define LUUP_NOT_INLINED __attribute__((noinline))
+#endif
+
+// Before a loop over what is to stay in registers.
+#if defined(__clang__)
+#    define LUUP_UNROLLED _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#    define LUUP_UNROLLED _Pragma("GCC unroll 16")
+#else
+#    define LUUP_UNROLLED
 #endif
 
 namespace luup::kernels {

@@ -18,6 +18,11 @@ inline Ints repeat(int32_t value) {
 inline Floats repeat(float value) {
     return _mm256_set1_ps(value);
 }
+inline Ints repeat_pair(const int16_t * two) {
+    int32_t both;
+    std::memcpy(&both, two, sizeof(both));
+    return repeat(both);
+}
 
 inline Ints load(const void * bytes) {
     return _mm256_loadu_si256(static_cast<const __m256i *>(bytes));
@@ -105,11 +110,14 @@ inline Ints odd_bytes(Ints bytes) {
     return _mm256_srli_epi16(bytes, 8);
 }
 
-inline Ints add_products(Ints sum, Ints a, Ints b) {
-#if defined(__AVXVNNI__)
-    return _mm256_dpwssd_avx_epi32(sum, a, b);
+inline Ints add_products(Ints sum, Ints a, const int16_t * b) {
+#if defined(__AVXVNNI__) && defined(__clang__)
+    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(repeat_pair(b)));
+    return sum;
+#elif defined(__AVXVNNI__)
+    return _mm256_dpwssd_avx_epi32(sum, a, repeat_pair(b));
 #else
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, repeat_pair(b)));
 #endif
 }
 
