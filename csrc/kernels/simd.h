@@ -33,6 +33,13 @@ enum class Masked { none,
                     some,
                     all };
 
+// Two 16-bit numbers as one of 32 bits.
+inline int32_t pair(const int16_t * two) {
+    int32_t both;
+    std::memcpy(&both, two, sizeof(both));
+    return both;
+}
+
 // Into the first cache, or the second.
 inline void prefetch(const void * bytes) {
     _mm_prefetch(static_cast<const char *>(bytes), _MM_HINT_T0);

@@ -18,11 +18,6 @@ inline Ints repeat(int32_t value) {
 inline Floats repeat(float value) {
     return _mm256_set1_ps(value);
 }
-inline Ints repeat_pair(const int16_t * two) {
-    int32_t both;
-    std::memcpy(&both, two, sizeof(both));
-    return repeat(both);
-}
 
 inline Ints load(const void * bytes) {
     return _mm256_loadu_si256(static_cast<const __m256i *>(bytes));
@@ -112,12 +107,12 @@ inline Ints odd_bytes(Ints bytes) {
 
 inline Ints add_products(Ints sum, Ints a, const int16_t * b) {
 #if defined(__AVXVNNI__) && defined(__clang__)
-    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(repeat_pair(b)));
+    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(repeat(pair(b))));
     return sum;
 #elif defined(__AVXVNNI__)
-    return _mm256_dpwssd_avx_epi32(sum, a, repeat_pair(b));
+    return _mm256_dpwssd_avx_epi32(sum, a, repeat(pair(b)));
 #else
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, repeat_pair(b)));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, repeat(pair(b))));
 #endif
 }
 

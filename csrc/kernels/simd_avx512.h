@@ -18,11 +18,6 @@ inline Ints repeat(int32_t value) {
 inline Floats repeat(float value) {
     return _mm512_set1_ps(value);
 }
-inline Ints repeat_pair(const int16_t * two) {
-    int32_t both;
-    std::memcpy(&both, two, sizeof(both));
-    return repeat(both);
-}
 
 inline Ints load(const void * bytes) {
     return _mm512_loadu_si512(bytes);
@@ -124,9 +119,9 @@ inline Ints add_products(Ints sum, Ints a, const int16_t * b) {
     __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(a), "m"(*reinterpret_cast<const Pair *>(b)));
     return sum;
 #elif defined(__AVX512VNNI__)
-    return _mm512_dpwssd_epi32(sum, a, repeat_pair(b));
+    return _mm512_dpwssd_epi32(sum, a, repeat(pair(b)));
 #else
-    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, repeat_pair(b)));
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, repeat(pair(b))));
 #endif
 }
 

@@ -25,12 +25,12 @@ DECODE = 128
 STORY = "Tell me a very long story about a fox."
 
 
-def find_llama_bench():
-    found = sorted(
-        (Path(__file__).parents[2] / "build").glob("*/luup_agent/llama-bench"), key=lambda path: path.stat().st_mtime
-    )
+def find_program(name):
+    """The newest of that name that a build with LUUP_BUILD_TOOLS=ON has made."""
+    build = Path(__file__).parents[2] / "build"
+    found = sorted(build.glob(f"*/luup_agent/{name}"), key=lambda path: path.stat().st_mtime)
     if not found:
-        sys.exit("llama-bench is not built: install with -C cmake.define.LUUP_BUILD_TOOLS=ON")
+        sys.exit(f"{name} is not built: install with -C cmake.define.LUUP_BUILD_TOOLS=ON")
     return found[-1]
 
 
@@ -104,7 +104,7 @@ def main():
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
 
-    program = find_llama_bench()
+    program = find_program("llama-bench")
     path = catalog.resolve(arguments.model)
     begin = time.perf_counter()
     model = Model.from_local(path, threads=arguments.threads)

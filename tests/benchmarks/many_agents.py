@@ -2,7 +2,7 @@
 
     python tests/benchmarks/many_agents.py [--model FILE] [--threads N] [--only NAME …] [--json FILE]
 
-Each line says what was seen and what was hoped for.
+Each line says what was seen and what was hoped for. "pressure" needs luup-reference (a build with LUUP_BUILD_TOOLS=ON).
 """
 
 import argparse
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import workloads
+from bench import find_program
 from pydantic import Field
 from typing_extensions import Annotated
 
@@ -65,11 +66,8 @@ def tool_time(options):
     return result, f"{ratio:.2f} times as long (1.1 hoped for)"
 
 
-def tie(options, model, question, alone, crowded):
-    """The two best logits where two answers part, as llama.h alone computes them; None without luup-reference."""
-    programs = list((Path(__file__).parents[2] / "build").glob("*/luup_agent/luup-reference"))
-    if not programs:
-        return None
+def tie(reference, options, model, question, alone, crowded):
+    """The two best logits where two answers part, as llama.h alone computes them."""
     agent = Agent(model, SYSTEM)
     turn = 0 if alone[0] != crowded[0] else 1
     if turn == 1:
@@ -77,7 +75,7 @@ def tie(options, model, question, alone, crowded):
         agent.add_message("assistant", alone[0])
     prompt = agent._prompt_tokens((question, AGAIN)[turn])
     out = subprocess.run(
-        [str(max(programs, key=lambda path: path.stat().st_mtime)), str(options.path), str(MAX_TOKENS), "1"],
+        [str(reference), str(options.path), str(MAX_TOKENS), "1"],
         input=" ".join(map(str, prompt)) + "\n", stdout=subprocess.PIPE, encoding="utf-8", check=True,
     )  # fmt: skip
     words = out.stdout.split()
@@ -89,6 +87,7 @@ def tie(options, model, question, alone, crowded):
 
 def pressure(options):
     """300 agents, two turns each, on a context for ten, against the same one after the other."""
+    reference = find_program("luup-reference")
     questions = [f"Name one thing that is {number} years old." for number in range(300)]
 
     async def talk(agent, question):
@@ -112,7 +111,7 @@ def pressure(options):
     with load(options, context_size=4096) as model:
         alone = answers(model, together=False)
         different = [
-            {"question": question, "alone": a, "crowded": b, "logits": tie(options, model, question, a, b)}
+            {"question": question, "alone": a, "crowded": b, "logits": tie(reference, options, model, question, a, b)}
             for question, a, b in zip(questions, alone, crowded)
             if a != b
         ]
@@ -125,7 +124,7 @@ def pressure(options):
         "restored": stats.restored,
         "different": different,
     }
-    ties = ", ".join("{:.4f} and {:.4f}".format(*one["logits"]) for one in different if one["logits"])
+    ties = ", ".join("{:.4f} and {:.4f}".format(*one["logits"]) for one in different)
     told = f"; where others part, the two best logits are {ties}" if ties else ""
     return result, f"all ended; {same} of {len(questions)} as alone{told}"
 
