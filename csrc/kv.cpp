@@ -202,7 +202,7 @@ bool SequencePool::keep_in_ram(Sequence & sequence) {
     if (!store_.takes(size)) {
         return false;
     }
-    stored.state.resize(size);
+    stored.state = Bytes(size);
     if (llama_state_seq_get_data(context_, stored.state.data(), size, sequence.id) != size) {
         return false;
     }
@@ -222,8 +222,8 @@ std::optional<StoredSequence> SequencePool::snapshot(uint64_t owner, const std::
 
 std::optional<StoredSequence> SequencePool::copy_of(const Sequence & sequence) const {
     StoredSequence copy = { sequence.owner, sequence.tokens, 0, {} };
-    copy.state.resize(llama_state_seq_get_size(context_, sequence.id));
-    const bool whole = llama_state_seq_get_data(context_, copy.state.data(), copy.state.size(), sequence.id) == copy.state.size();
+    copy.state          = Bytes(llama_state_seq_get_size(context_, sequence.id));
+    const bool whole    = llama_state_seq_get_data(context_, copy.state.data(), copy.state.size(), sequence.id) == copy.state.size();
     return whole && !copy.tokens.empty() ? std::optional<StoredSequence>(std::move(copy)) : std::nullopt;
 }
 

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr FileMagic magic     = { 'l', 'u', 'u', 'p', 'p', 'r', 'e', '\1' };
+constexpr FileMagic magic     = { 'l', 'u', 'u', 'p', 'p', 'r', 'e', '\2' };
 constexpr auto      suffix    = ".prefix";
 constexpr uint64_t  max_bytes = 4ull << 30;  // of all files
 

@@ -11,7 +11,7 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-constexpr FileMagic magic = { 'l', 'u', 'u', 'p', 'a', 'g', 't', '\1' };
+constexpr FileMagic magic = { 'l', 'u', 'u', 'p', 'a', 'g', 't', '\2' };
 
 }  // namespace
 

@@ -51,7 +51,7 @@ std::string read_sequence(Reader & file, uint64_t bytes, StoredSequence & sequen
         return "the file was cut off";
     }
     sequence.tokens.resize(n_tokens);
-    sequence.state.resize(n_state);
+    sequence.state = Bytes(n_state);
     if (!file.raw(sequence.tokens.data(), n_tokens * sizeof(llama_token)) || !file.raw(sequence.state.data(), n_state) || !file.number(fingerprint)) {
         return "the file was cut off";
     }

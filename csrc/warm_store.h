@@ -1,6 +1,8 @@
 // Parked sequences that had to leave the context, kept in RAM until their agents come back.
 #pragma once
 
+#include "bytes.h"
+
 #include "llama.h"
 
 #include <cstddef>
@@ -17,7 +19,7 @@ struct StoredSequence {
     uint64_t                 owner = 0;
     std::vector<llama_token> tokens;
     size_t                   from = 0;
-    std::vector<uint8_t>     state;
+    Bytes                    state;
 
     size_t bytes() const { return state.size() + tokens.size() * sizeof(llama_token); }
 };

@@ -254,6 +254,10 @@ macro(luup_add_ggml)
       LIBRARY_OUTPUT_DIRECTORY "${LUUP_OUTPUT_DIR}" RUNTIME_OUTPUT_DIRECTORY "${LUUP_OUTPUT_DIR}")
   endforeach()
 
+  # See huge_pages.h: decoding is faster on them.
+  set_source_files_properties("${LUUP_LLAMA_DIR}/ggml/src/ggml.c" TARGET_DIRECTORY ggml-base PROPERTIES COMPILE_OPTIONS
+    "$<IF:$<C_COMPILER_ID:MSVC>,/FI,-include>;${LUUP_CMAKE_DIR}/huge_pages.h")
+
   # See spin_yield.h: a busy machine must not stop the threads that wait for each other.
   if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
     foreach(target ${LUUP_BACKEND_TARGETS})

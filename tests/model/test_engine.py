@@ -1,8 +1,10 @@
 """The engine under its own rules: shared prefixes, warm turns, room, fairness, cancelling in the middle."""
 
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +72,21 @@ def test_running_out_of_room_sets_others_back(small):
         answers = list(pool.map(lambda agent: agent.run("Write a very long story about the sea."), agents))
     assert all(answer.finish_reason in ("stop", "length") for answer in answers)
     assert small.stats().preemptions > before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="huge pages for the asking are Linux's")
+def test_large_buffers_ask_for_huge_pages(model_path):
+    flags = {line.split(":")[0] for line in Path("/proc/self/smaps").read_text().splitlines() if ":" in line}
+    if "VmFlags" not in flags or not Path("/sys/kernel/mm/transparent_hugepage").is_dir():
+        pytest.skip("this kernel doesn't tell, or has none")
+    with Model.from_local(model_path, threads=1, context_size=8192):  # a KV cache of 180 MiB
+        asked, size = 0, 0
+        for line in Path("/proc/self/smaps").read_text().splitlines():
+            if line.startswith("Size:"):
+                size = int(line.split()[1])
+            elif line.startswith("VmFlags:") and " hg" in line:
+                asked += size
+    assert asked > 180 * 1024, f"{asked} KiB"
 
 
 def test_a_context_that_one_answer_fills(model_path):
