@@ -545,7 +545,8 @@ typedef struct luup_run_params {
     int64_t                      timeout_ms;     /* for the whole run, waiting and tools included; -1 = none */
     const char *                 tools;          /* JSON array of OpenAI tool definitions, instead of the agent's; {"type": "builtin"} in it = the
                                                     agent's built-in tools; NULL = the agent's */
-    const char *                 tool_choice;    /* "auto", "required", "none" or a tool's name, for the first turn; NULL = "auto" */
+    const char *                 tool_choice;    /* "auto", "required", "none" or a tool's name, for the first turn; NULL = "auto". Of a server whose model
+                                                    makes no call where one has to come the tool and its arguments are asked for as typed results */
     bool                         parallel_calls; /* the model may call several tools in one turn (true) */
     int32_t                      priority;       /* runs of a higher one go first where not all can at once; -1000 … 1000 (0) */
     int32_t                      max_turns;      /* answers of the model at most, those that call tools included; 1 … 1000 (16) */

@@ -26,12 +26,12 @@ enum class ResponseFormat { JsonSchema,
 
 // What one turn asks a server for.
 struct RemoteTurn {
-    std::vector<Message>           messages;  // the system prompt first
-    std::shared_ptr<const ToolSet> tools;
-    std::string                    tool_choice;  // "auto", "required", "none" or a tool's name
-    bool                           parallel = true;
-    const OutputFormat *           output   = nullptr;
-    Sampling                       sampling;
+    std::vector<Message>                messages;  // the system prompt first
+    std::shared_ptr<const ToolSet>      tools;
+    std::string                         tool_choice;  // "auto", "required", "none" or a tool's name
+    bool                                parallel = true;
+    std::shared_ptr<const OutputFormat> output;  // may be null
+    Sampling                            sampling;
 };
 
 // The remote side of a model: its name, and the answers under way.

@@ -122,6 +122,7 @@ bool Run::fall_back(const Failure & failure) {
     log_write(LUUP_LOG_WARN, "the model " + model().name() + " failed, and the next one answers: " + failure.message);
     model_index_++;
     remote_.reset();
+    forced_.reset();
     completions_.clear();
     enter(State::Next);
     wake();
@@ -156,11 +157,11 @@ void Run::on_answer_progress(int32_t done, int32_t total) {
 
 void Run::on_answer_text(const std::string & reasoning, const std::string & text) {
     std::lock_guard<std::mutex> lock(mutex_);
-    told_ = true;
+    told_ = told_ || !reasoning.empty() || !forced_;
     if (!reasoning.empty()) {
         push({ LUUP_EVENT_REASONING, reasoning });
     }
-    if (!text.empty()) {
+    if (!text.empty() && !forced_) {
         push({ LUUP_EVENT_TEXT, text });
     }
 }
@@ -175,11 +176,18 @@ void Run::on_answer_end(AnswerResult answer, luup_finish_reason reason, const Fa
         metrics_.first_token_seconds = metrics.first_token_seconds + before_answer_;
     }
     add(metrics_, metrics);
+    if (failure.code == LUUP_SUCCESS && forced_ && !is_forced(answer, reason)) {
+        turns_--;
+        enter(State::Next);
+        wake();
+        return;
+    }
     const bool bound = answer.bound || request_.output;
     if (failure.code != LUUP_SUCCESS) {
         if (fall_back(failure)) {
             turns_--;
         } else {
+            tell_held(answer);
             finish(LUUP_FINISH_NONE, failure);
         }
     } else if (bound && reason == LUUP_FINISH_LENGTH) {
@@ -192,6 +200,27 @@ void Run::on_answer_end(AnswerResult answer, luup_finish_reason reason, const Fa
     } else {
         added_.push_back({ "assistant", answer.content, answer.reasoning, {}, "", "" });
         finish(reason, {});
+    }
+}
+
+// Whether the answer has the call that had to come; if not, it is to be asked for. mutex_ is held.
+bool Run::is_forced(AnswerResult & answer, luup_finish_reason reason) {
+    const bool insisted = forced_->insists();
+    const bool cut      = insisted && reason == LUUP_FINISH_LENGTH;
+    answer.bound        = answer.bound || insisted;
+    answer.has_calls    = answer.has_calls || cut;
+    if (answer.has_calls || (insisted && forced_->take(answer))) {
+        tell_held(answer);
+        return true;
+    }
+    forced_->insist();
+    return false;
+}
+
+// What a turn that has to call said besides, and was not told as it came. mutex_ is held.
+void Run::tell_held(const AnswerResult & answer) {
+    if (forced_ && !forced_->insists() && !answer.content.empty()) {
+        push({ LUUP_EVENT_TEXT, answer.content });
     }
 }
 

@@ -4,6 +4,7 @@
 #include "agent.h"
 #include "answer.h"
 #include "builtins/summarize.h"
+#include "forced_call.h"
 #include "output.h"
 #include "remote.h"
 
@@ -128,6 +129,8 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     void        wait_for_change(std::condition_variable & changed, std::unique_lock<std::mutex> & lock, std::optional<Clock::time_point> until);
     bool        host_is_waited_for() const;
     bool        waits_for_caller() const { return state_ == State::Next || state_ == State::Builtins; }
+    bool        is_forced(AnswerResult & answer, luup_finish_reason reason);
+    void        tell_held(const AnswerResult & answer);
     void        take_calls(AnswerResult & answer);
     void        take_output(const AnswerResult & answer);
     void        reject(const std::string & output, const std::string & problem);
@@ -160,6 +163,7 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     std::vector<ToolCall>               made_;  // in all turns
     Completions                         completions_;  // of the turn under way
     std::shared_ptr<RemoteAnswer>       remote_;     // likewise, where a server answers
+    std::optional<ForcedCall>           forced_;     // likewise, where that has to be a call; what it says is told when it has ended
     std::shared_ptr<const ToolSet>      tools_;      // of the request, for the model that answers
     std::shared_ptr<const OutputFormat> format_;     // likewise
     size_t                              model_index_ = 0;     // of a fallback's models: the one that answers

@@ -176,7 +176,7 @@ void Run::ask_model() {
     std::vector<Message> messages = conversation_;
     messages.insert(messages.end(), added_.begin(), added_.end());
     messages.insert(messages.end(), rejected_.begin(), rejected_.end());
-    if (request_.output) {
+    if (request_.output && !(forced_ && forced_->insists())) {
         describe_output(messages, *request_.output);
     }
     if (model().remote()) {
@@ -193,7 +193,16 @@ void Run::ask_remote_model(std::vector<Message> messages) {
     if (summarize(0)) {
         return;
     }
-    RemoteTurn turn = { std::move(messages), tools_, tool_choice(), request_.parallel_calls, request_.output.get(), request_.sampling };
+    RemoteTurn turn   = { std::move(messages), tools_, tool_choice(), request_.parallel_calls, request_.output, request_.sampling };
+    const bool forced = !tools_->empty() && turn.tool_choice != "auto" && turn.tool_choice != "none";
+    if (!forced || !model().remote()->takes_format()) {
+        forced_.reset();
+    } else if (!forced_) {
+        forced_.emplace(tools_, turn.tool_choice);
+    } else if (forced_->insists()) {
+        turn.output = forced_->ask(turn.messages);
+        turn.tools  = std::make_shared<const ToolSet>(std::vector<Tool>());
+    }
     submit(turn, shared_from_this(), true);
 }
 

@@ -165,6 +165,7 @@ class Model:
         split_mode: SplitMode = "layer",
         main_gpu: int = 0,
         tensor_split: Optional[Sequence[float]] = None,
+        rpc_servers: Optional[Sequence[str]] = None,
     ) -> MemoryEstimate:
         """Tells what a model will take of memory before it is loaded, from the file's header: no weight is read.
 
@@ -178,11 +179,12 @@ class Model:
             split_mode: How several GPUs share the model.
             main_gpu: For "none": which of the GPUs, from 0.
             tensor_split: Each GPU's share.
+            rpc_servers: Other machines that are to hold a part of it; they are asked, and count as GPUs.
 
         Raises:
             ModelNotFoundError: There is no such file.
             ModelLoadError: The file is not a model, or its header is damaged.
-            BackendInitError: A GPU is asked for that is not there.
+            BackendInitError: A GPU is asked for that is not there, or a server that can't be reached.
             InvalidParamError: An argument is wrong.
 
         Example:
@@ -191,7 +193,15 @@ class Model:
             (True, 188743680)
         """
         layout = _native.Layout(
-            gpu_layers, context_size, batch_size, max_sequences, devices, split_mode, main_gpu, tensor_split
+            gpu_layers,
+            context_size,
+            batch_size,
+            max_sequences,
+            devices,
+            split_mode,
+            main_gpu,
+            tensor_split,
+            rpc_servers,
         )
         return MemoryEstimate(**_native.estimate(path, layout))
 

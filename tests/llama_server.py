@@ -55,7 +55,7 @@ def _is_healthy(port):
         return False
 
 
-def _listens(port):
+def listens(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -73,6 +73,6 @@ def start_rpc(program, log):
     """ggml-rpc-server; `address` is what a client calls it."""
     port = free_port()
     command = [program, "--host", "127.0.0.1", "--port", port, "--threads", 1, "--device", "CPU"]
-    started = Program(command, port, log, _listens)
+    started = Program(command, port, log, listens)
     started.address = f"127.0.0.1:{port}"
     return started

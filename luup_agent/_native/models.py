@@ -95,7 +95,7 @@ class Layout(NamedTuple):
     split_mode: str
     main_gpu: int
     tensor_split: Optional[Sequence[float]]
-    rpc_servers: Optional[Sequence[str]] = None
+    rpc_servers: Optional[Sequence[str]]
 
 
 def _layout_params(layout: Layout) -> Struct:

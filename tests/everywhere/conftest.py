@@ -62,14 +62,3 @@ def agent_of(anyone):
         return Agent(anyone, system_prompt, **{"temperature": 0, "max_tokens": 24, **options})
 
     return make
-
-
-@pytest.fixture
-def calls_of(anyone, agent_of):
-    """Makes agents that call the tool which they are told to; skips the test for llama-server.
-
-    Its grammar for "required" lets text come before the call, and this small model never stops talking.
-    """
-    if anyone.get_info().backend == "remote" and anyone.get_info().path.startswith("http"):
-        pytest.skip("SmolLM2 behind llama-server talks instead of calling")
-    return agent_of

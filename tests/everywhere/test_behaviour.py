@@ -162,9 +162,9 @@ def test_a_conversation_goes_on_elsewhere(api, agent_of, tmp_path):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_forced_tool_is_called(api, calls_of):
+def test_a_forced_tool_is_called(api, agent_of):
     seen = []
-    agent = calls_of(max_tokens=128, parallel_tool_calls=False, tools=[adder(seen)])
+    agent = agent_of(max_tokens=128, parallel_tool_calls=False, tools=[adder(seen)])
     agent.add_tool(Tool(lambda: "noon", name="clock", description="Tells the time."))
     events = api.events(agent, "What is 5 + 3?", tool_choice="add")
     response = events[-1].response
@@ -179,9 +179,9 @@ def test_a_forced_tool_is_called(api, calls_of):
     assert response.usage.turns == 1 + sum(message.role == "tool" for message in agent.messages)
 
 
-def test_a_call_waits_for_an_approval(api, calls_of):
+def test_a_call_waits_for_an_approval(api, agent_of):
     seen = []
-    agent, again = (calls_of(max_tokens=128, parallel_tool_calls=False) for _ in range(2))
+    agent, again = (agent_of(max_tokens=128, parallel_tool_calls=False) for _ in range(2))
     for each in (agent, again):
         each.add_tool(Tool(adder(seen), requires_approval=True))
     with pytest.raises(ApprovalRequiredError):
@@ -194,8 +194,8 @@ def test_a_call_waits_for_an_approval(api, calls_of):
     assert again.messages[-1].role == "assistant"
 
 
-def test_turns_are_bounded(api, calls_of):
-    agent = calls_of(max_tokens=128, parallel_tool_calls=False, max_turns=1, tools=[adder([])])
+def test_turns_are_bounded(api, agent_of):
+    agent = agent_of(max_tokens=128, parallel_tool_calls=False, max_turns=1, tools=[adder([])])
     with pytest.raises(MaxTurnsError):
         api.text(agent, "What is 5 + 3?", tool_choice="add")
     assert agent.get_history() == []
@@ -284,7 +284,7 @@ def test_a_closed_agent_says_so(api, agent_of):
             refused(agent, CAPITAL)
 
 
-def test_what_a_tool_raises_ends_the_run_if_it_is_to(api, calls_of):
+def test_what_a_tool_raises_ends_the_run_if_it_is_to(api, agent_of):
     class Broken(Exception):
         pass
 
@@ -292,7 +292,7 @@ def test_what_a_tool_raises_ends_the_run_if_it_is_to(api, calls_of):
         """Adds two numbers."""
         raise Broken
 
-    agent = calls_of(max_tokens=128, parallel_tool_calls=False)
+    agent = agent_of(max_tokens=128, parallel_tool_calls=False)
     agent.add_tool(Tool(add, on_error="raise"))
     with pytest.raises(Broken):
         api.text(agent, "What is 5 + 3?", tool_choice="add")

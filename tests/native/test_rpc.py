@@ -41,6 +41,22 @@ def test_two_servers_hold_a_model_together(rpc_servers, model_path, model):
         assert "Paris" in Agent(again, temperature=0, max_tokens=24).generate(CAPITAL)
 
 
+def test_the_estimate_is_what_the_servers_take(rpc_servers, model_path):
+    options = {"context_size": 512, "rpc_servers": [server.address for server in rpc_servers]}
+    estimate = Model.estimate(model_path, **options)
+    with Model.from_local(model_path, threads=1, **options) as model:
+        info = model.get_info()
+    assert estimate.memory_weights == pytest.approx(info.memory_weights, rel=0.02)
+    assert estimate.memory_context == info.memory_context
+    assert estimate.memory_compute == pytest.approx(info.memory_compute, rel=0.15)
+    assert estimate.gpu_layers == info.gpu_layers == info.layers
+    assert estimate.memory_devices > 0.5 * estimate.total
+    assert estimate.devices_free > 0
+    assert estimate.fits
+    with pytest.raises(BackendInitError, match="can't be reached"):
+        Model.estimate(model_path, rpc_servers=["127.0.0.1:1"])
+
+
 def test_a_server_that_goes_away_ends_runs_and_no_more(rpc_servers, model_path, model, tmp_path):
     addresses = [server.address for server in rpc_servers]
     with Model.from_local(model_path, context_size=512, threads=1, rpc_servers=addresses[1:]) as other:
