@@ -288,6 +288,9 @@ macro(luup_add_llama)
   # See rpc_lost.h: a server that goes away must not end this process.
   set_source_files_properties("${LUUP_LLAMA_DIR}/ggml/src/ggml-rpc/ggml-rpc.cpp" TARGET_DIRECTORY ggml-rpc PROPERTIES COMPILE_OPTIONS
     "$<IF:$<CXX_COMPILER_ID:MSVC>,/FI,-include>;${LUUP_CMAKE_DIR}/rpc_lost.h")
+  # See rpc_keep_alive.h: a machine that goes away without a word is noticed.
+  set_source_files_properties("${LUUP_LLAMA_DIR}/ggml/src/ggml-rpc/transport.cpp" TARGET_DIRECTORY ggml-rpc PROPERTIES COMPILE_OPTIONS
+    "$<IF:$<CXX_COMPILER_ID:MSVC>,/FI,-include>;${LUUP_CMAKE_DIR}/rpc_keep_alive.h")
   set(LLAMA_OPENSSL OFF CACHE BOOL "" FORCE)
   set(LLAMA_SUBPROCESS OFF CACHE BOOL "" FORCE)
   set(LLAMA_BUILD_COMMON ON CACHE BOOL "" FORCE)

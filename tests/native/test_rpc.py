@@ -1,9 +1,12 @@
 """A model in the memory of several machines, here two server processes on loopback, and servers that are of no use."""
 
 import contextlib
+import os
 import socket
 import struct
+import sys
 import threading
+from pathlib import Path
 
 import llama_server as programs
 import pytest
@@ -55,6 +58,21 @@ def test_the_estimate_is_what_the_servers_take(rpc_servers, model_path):
     assert estimate.fits
     with pytest.raises(BackendInitError, match="can't be reached"):
         Model.estimate(model_path, rpc_servers=["127.0.0.1:1"])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's table of connections")
+def test_a_connection_asks_for_signs_of_life(rpc_servers, model_path):
+    """Else a machine that loses its power would be waited for for ever."""
+    server = rpc_servers[0]
+    with Model.from_local(model_path, context_size=512, threads=1, rpc_servers=[server.address]) as model:
+        Agent(model, max_tokens=1).generate("Hi")
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        open_ones = [row for row in rows if row[2].endswith(f":{server.port:04X}") and row[3] == "01"]  # established
+        assert open_ones
+        for row in open_ones:
+            kind, ticks = row[5].split(":")
+            assert kind == "02"  # the timer that waits for a sign of life
+            assert int(ticks, 16) <= 10 * os.sysconf("SC_CLK_TCK")
 
 
 def test_a_server_that_goes_away_ends_runs_and_no_more(rpc_servers, model_path, model, tmp_path):
