@@ -140,7 +140,7 @@ class Message(_Frozen):
         """The message from an OpenAI chat message; errors call it `name`.
 
         What is None or an empty list is as good as not there, as OpenAI's own client writes it; a content of text parts
-        is their text.
+        is their text, and so is a refusal. The role "developer" is "system" by another name.
 
         Raises:
             InvalidParamError: A key is unknown or missing, or a value is of the wrong type.
@@ -148,6 +148,10 @@ class Message(_Frozen):
         known = {key: value for key, value in values.items() if value is not None and value != []}
         if isinstance(known.get("content"), list):
             known["content"] = _join_parts(f"{name}.content", known["content"])
+        if known.get("role") == "developer":
+            known["role"] = "system"
+        if isinstance(known.get("refusal"), str) and isinstance(known.get("content", ""), str):
+            known["content"] = known.get("content", "") + known.pop("refusal")
         if "reasoning_content" in known:
             known["reasoning"] = known.pop("reasoning_content")
         if "tool_calls" in known:
@@ -180,7 +184,9 @@ def _read_calls(name: str, calls: Any) -> List[ToolCall]:
         function = call.get("function") if isinstance(call, Mapping) else None
         parts: List[Any] = []
         if isinstance(function, Mapping):
-            parts = [call.get("id"), function.get("name"), function.get("arguments")]
+            arguments = function.get("arguments")
+            text = json.dumps(arguments) if isinstance(arguments, Mapping) else arguments
+            parts = [call.get("id"), function.get("name"), text]
         if not parts or not all(isinstance(part, str) for part in parts):
             raise InvalidParamError(f"{name}[{index}] is not a tool call with an id, a function's name and arguments")
         found.append(ToolCall.from_json(*parts))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Sequen
 from typing_extensions import Literal
 
 from luup_agent import _logging, _native
-from luup_agent.errors import HTTPError, InvalidParamError, UnsupportedError
+from luup_agent.errors import HTTPError, InvalidParamError, ModelNotFoundError, UnsupportedError
 from luup_agent.model_info import MemoryEstimate, ModelInfo, ModelStats
 
 if TYPE_CHECKING:
@@ -125,29 +125,32 @@ class Model:
         if _native.encode_bool("verbose", verbose):
             _logging.log_to_stderr()
         model = cls.__new__(cls)
-        model._native_model = _native.NativeModel(
-            path,
-            _native.Layout(
-                gpu_layers,
-                context_size,
-                batch_size,
-                max_sequences,
-                devices,
-                split_mode,
-                main_gpu,
-                tensor_split,
-                rpc_servers,
-            ),
-            threads=threads,
-            threads_batch=threads_batch,
-            max_waiting=max_waiting,
-            cache_ram=cache_ram,
-            prefix_cache=prefix_cache,
-            use_mmap=use_mmap,
-            use_mlock=use_mlock,
-            chat_template=chat_template,
-            on_progress=on_progress,
-        )
+        try:
+            model._native_model = _native.NativeModel(
+                path,
+                _native.Layout(
+                    gpu_layers,
+                    context_size,
+                    batch_size,
+                    max_sequences,
+                    devices,
+                    split_mode,
+                    main_gpu,
+                    tensor_split,
+                    rpc_servers,
+                ),
+                threads=threads,
+                threads_batch=threads_batch,
+                max_waiting=max_waiting,
+                cache_ram=cache_ram,
+                prefix_cache=prefix_cache,
+                use_mmap=use_mmap,
+                use_mlock=use_mlock,
+                chat_template=chat_template,
+                on_progress=on_progress,
+            )
+        except ModelNotFoundError as error:
+            raise _with_hint(error, path) from None
         model._closed = False
         model._label = _label(model.get_info())
         weakref.finalize(model, model._native_model.close)  # when collected, or at exit
@@ -488,6 +491,14 @@ def _names(answer: Any) -> List[str]:
     if not isinstance(models, list):
         raise HTTPError("the server's answer is no list of models")
     return [str(model["id"]) for model in models if isinstance(model, dict) and "id" in model]
+
+
+def _with_hint(error: ModelNotFoundError, path: object) -> ModelNotFoundError:
+    """The error, with what to write for a name of the catalog."""
+    from luup_agent import catalog
+
+    known = any(model.name == path for model in catalog.available())
+    return ModelNotFoundError(f"{error}; catalog.resolve({path!r}) gives its path") if known else error
 
 
 def _label(info: ModelInfo) -> str:

@@ -7,7 +7,16 @@ import threading
 
 import pytest
 
-from luup_agent import Agent, BackendInitError, ChatTemplateError, InvalidParamError, Model, ModelInfo, _logging
+from luup_agent import (
+    Agent,
+    BackendInitError,
+    ChatTemplateError,
+    InvalidParamError,
+    Model,
+    ModelInfo,
+    ModelNotFoundError,
+    _logging,
+)
 from luup_agent.model import _short_count
 
 CAPITAL = "What is the capital city of France? Answer in one sentence."
@@ -234,3 +243,11 @@ def test_a_model_that_is_subclassed(model_path):
     with Mine.from_local(model_path, **SMALL) as mine:
         assert type(mine) is Mine
         assert "Paris" in Agent(mine, temperature=0).generate(CAPITAL)
+
+
+def test_a_name_of_the_catalog_is_told_what_to_write_instead():
+    hint = r"there is no file smollm2; catalog\.resolve\('smollm2'\) gives its path"
+    with pytest.raises(ModelNotFoundError, match=hint):
+        Model.from_local("smollm2")
+    with pytest.raises(ModelNotFoundError, match=r"there is no file other$"):
+        Model.from_local("other")

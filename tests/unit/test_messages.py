@@ -85,7 +85,7 @@ def test_calls_are_written_as_openai_does():
         [{"id": "1", "function": "add"}],
         [{"id": "1", "function": {"name": "add"}}],
         [{"id": None, "function": {"name": "add", "arguments": "{}"}}],
-        [{"id": "1", "function": {"name": "add", "arguments": {}}}],
+        [{"id": "1", "function": {"name": "add", "arguments": 5}}],
         [{"id": "1", "function": {"name": "add", "arguments": "[]"}}],
         [{"id": "1", "function": {"name": "add", "arguments": "{"}}],
     ],
@@ -93,6 +93,15 @@ def test_calls_are_written_as_openai_does():
 def test_what_is_no_call_is_refused(calls):
     with pytest.raises(InvalidParamError, match=r"message\.tool_calls|call '1'"):
         Message.from_dict("message", {"role": "assistant", "content": "", "tool_calls": calls})
+
+
+def test_what_other_clients_write_is_read():
+    assert Message.from_dict("message", {"role": "developer", "content": "Be brief."}).role == "system"
+    refused = {"role": "assistant", "content": None, "refusal": "I can't.", "tool_calls": None}
+    assert Message.from_dict("message", refused) == Message(role="assistant", content="I can't.")
+    call = {"id": "1", "function": {"name": "add", "arguments": {"a": 5, "b": [3]}}}  # Ollama's, and templates'
+    message = Message.from_dict("message", {"role": "assistant", "tool_calls": [call]})
+    assert message.tool_calls == (ToolCall.from_json("1", "add", '{"a": 5, "b": [3]}'),)
 
 
 def test_a_result_is_made_of_its_content():
