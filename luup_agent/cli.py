@@ -300,6 +300,7 @@ class _StatusLine:
 
     def __init__(self) -> None:
         self._shown = 0
+        self._text = ""
         self._terminal = sys.stderr.isatty()
 
     def __enter__(self) -> _StatusLine:
@@ -311,7 +312,8 @@ class _StatusLine:
             sys.stderr.flush()
 
     def show(self, text: str) -> None:
-        if self._terminal:
+        if self._terminal and text != self._text:
+            self._text = text
             sys.stderr.write("\r" + text.ljust(self._shown))
             sys.stderr.flush()
             self._shown = max(self._shown, len(text))

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tarfile
+from importlib.metadata import version
 
 import pytest
 
@@ -22,6 +23,9 @@ NAME, VERSION = "jsonschema", "4.26.0"
 SHA256 = "0c26707e2efad8aa1bfc5b7ce170f3fccc2e4918ff85989ba9ffa9facb2be326"
 FOLDER = "/json/tests/draft2020-12/"
 SEEDS = range(20)
+# Before 4.24, the first one without Python 3.8, this group's properties counted as unevaluated.
+MISJUDGED = "unevaluatedProperties with adjacent non-bool additionalProperties"
+OLD_JUDGE = tuple(int(part) for part in version(NAME).split(".")[:2]) < (4, 24)
 MAX_TOKENS = 3000  # what a grammar lets through ends long before
 
 
@@ -110,6 +114,9 @@ def test_every_schema_is_refused_or_holds(schemas, agent, record_property):
         outputs = answers(agent, text)
         assert len(outputs) == len(SEEDS)
         distinct += len(set(outputs))
+        if OLD_JUDGE and title.endswith(MISJUDGED):
+            unjudged.append(title)
+            continue
         try:
             wrong += [(title, output) for output in outputs if not judge.is_valid(json.loads(output))]
         except re.error:  # a pattern that ECMAScript has and Python has not
