@@ -16,6 +16,9 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
+// How long after a run's deadline the engine may take to end it.
+constexpr std::chrono::seconds grace{ 2 };
+
 double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -72,7 +75,10 @@ void Run::start() {
 
 // What a turn needs from the caller's thread: beginning the next one, and looking at the clock. `lock` is on mutex_.
 void Run::advance(std::unique_lock<std::mutex> & lock) {
-    if (host_is_waited_for() && is_late()) {
+    if (Clock::now() >= deadline()) {
+        for (const auto & completion : completions_) {
+            completion->cancelled.store(true, std::memory_order_release);
+        }
         finish(LUUP_FINISH_NONE, { LUUP_ERROR_TIMED_OUT, "the run's timeout passed" });
     }
     if (state_ == State::Builtins) {
@@ -113,6 +119,12 @@ bool Run::fall_back(const Failure & failure) {
 
 bool Run::host_is_waited_for() const {
     return state_ == State::Requested || state_ == State::Tools || state_ == State::Review || state_ == State::Summary;
+}
+
+// When the caller's thread ends the run. The engine ends what it decodes by itself, unless a device of its holds it up for ever.
+Clock::time_point Run::deadline() const {
+    const bool none = request_.timeout_ms < 0 || waits_for_caller() || state_ == State::Ended;
+    return none ? Clock::time_point::max() : started_ + std::chrono::milliseconds(request_.timeout_ms) + (host_is_waited_for() ? Clock::duration(0) : grace);
 }
 
 bool Run::is_late() const {
@@ -341,7 +353,7 @@ void Run::next(int32_t timeout_ms, luup_event * event) {
         if (!events_.empty() || state_ == State::Ended || timeout_ms == 0 || (timeout_ms > 0 && Clock::now() >= until)) {
             break;
         }
-        wait_for_change(ready_, lock, timeout_ms < 0 ? std::nullopt : std::optional<Clock::time_point>(until));
+        wait_for_change(ready_, lock, timeout_ms < 0 ? Clock::time_point::max() : until);
     }
     current_ = { LUUP_EVENT_NONE, "" };
     if (!events_.empty()) {
@@ -380,15 +392,12 @@ void Run::next(int32_t timeout_ms, luup_event * event) {
 }
 
 // Until something may have changed, `until`, or the run's own deadline if only the host can move it on.
-void Run::wait_for_change(std::condition_variable & changed, std::unique_lock<std::mutex> & lock, std::optional<Clock::time_point> until) {
-    if (host_is_waited_for() && request_.timeout_ms >= 0) {
-        const auto deadline = started_ + std::chrono::milliseconds(request_.timeout_ms);
-        until               = until ? std::min(*until, deadline) : deadline;
-    }
-    if (until) {
-        changed.wait_until(lock, *until);
-    } else {
+void Run::wait_for_change(std::condition_variable & changed, std::unique_lock<std::mutex> & lock, Clock::time_point until) {
+    until = std::min(until, deadline());
+    if (until == Clock::time_point::max()) {
         changed.wait(lock);
+    } else {
+        changed.wait_until(lock, until);
     }
 }
 
@@ -401,7 +410,7 @@ bool Run::wait(int32_t timeout_ms) {
         if (state_ == State::Ended || (host_is_waited_for() && !under_way) || timeout_ms == 0 || (timeout_ms > 0 && Clock::now() >= until)) {
             return state_ == State::Ended;
         }
-        wait_for_change(turn_, lock, timeout_ms < 0 ? std::nullopt : std::optional<Clock::time_point>(until));
+        wait_for_change(turn_, lock, timeout_ms < 0 ? Clock::time_point::max() : until);
     }
 }
 

@@ -125,26 +125,27 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     bool take_summary();
 
     // mutex_ is held in all of these; advance() and wait_for_change() let go of it for a while.
-    void        advance(std::unique_lock<std::mutex> & lock);
-    void        wait_for_change(std::condition_variable & changed, std::unique_lock<std::mutex> & lock, std::optional<Clock::time_point> until);
-    bool        host_is_waited_for() const;
-    bool        waits_for_caller() const { return state_ == State::Next || state_ == State::Builtins; }
-    bool        is_forced(AnswerResult & answer, luup_finish_reason reason);
-    void        tell_held(const AnswerResult & answer);
-    void        take_calls(AnswerResult & answer);
-    void        take_output(const AnswerResult & answer);
-    void        reject(const std::string & output, const std::string & problem);
-    std::string check_call(const ToolCall & call) const;
-    void        await_results(const std::vector<ToolCall> & calls);
-    void        call_builtins(std::unique_lock<std::mutex> & lock);
-    void        tell_calls();
-    void        commit_results();
-    void        next_turn();
-    void        push(Event event);
-    void        enter(State state);
-    void        wake();
-    void        finish(luup_finish_reason reason, const Failure & failure);
-    bool        is_late() const;
+    void              advance(std::unique_lock<std::mutex> & lock);
+    void              wait_for_change(std::condition_variable & changed, std::unique_lock<std::mutex> & lock, Clock::time_point until);
+    Clock::time_point deadline() const;
+    bool              host_is_waited_for() const;
+    bool              waits_for_caller() const { return state_ == State::Next || state_ == State::Builtins; }
+    bool              is_forced(AnswerResult & answer, luup_finish_reason reason);
+    void              tell_held(const AnswerResult & answer);
+    void              take_calls(AnswerResult & answer);
+    void              take_output(const AnswerResult & answer);
+    void              reject(const std::string & output, const std::string & problem);
+    std::string       check_call(const ToolCall & call) const;
+    void              await_results(const std::vector<ToolCall> & calls);
+    void              call_builtins(std::unique_lock<std::mutex> & lock);
+    void              tell_calls();
+    void              commit_results();
+    void              next_turn();
+    void              push(Event event);
+    void              enter(State state);
+    void              wake();
+    void              finish(luup_finish_reason reason, const Failure & failure);
+    bool              is_late() const;
 
     const std::shared_ptr<Agent> agent_;
     const RunRequest             request_;

@@ -21,6 +21,7 @@ from luup_agent.tool_calls import Job, Outcome, ToolCalls, failed, late, refused
 from luup_agent.tool_results import to_text
 
 _YEAR = 3.2e7  # seconds; an event loop takes no longer time
+_GRACE = 2.05  # seconds; a little more than the core gives a model that decodes after the deadline of a run
 
 
 class AsyncCalls(ToolCalls):
@@ -43,12 +44,11 @@ class AsyncCalls(ToolCalls):
 
     def begin(self) -> None:
         """Begins the calls that have come."""
+        self._loop = asyncio.get_running_loop()
+        if self._deadline is not None and self._alarm is None:
+            self._set_alarm(self._loop, max(0.0, self._deadline - time.monotonic()) + 0.005)
         if not self._coming:
             return
-        self._loop = asyncio.get_running_loop()
-        if self._deadline is not None and self._alarm is None:  # while tools run, the core looks only when it is asked
-            seconds = max(0.0, self._deadline - time.monotonic()) + 0.005
-            self._alarm = self._loop.call_later(seconds, self.wake)
         to_run, to_ask = self._sort()
         one_by_one = asyncio.Lock() if to_ask else None  # a person is asked one thing at a time
         for job in to_run:
@@ -56,6 +56,18 @@ class AsyncCalls(ToolCalls):
         for job in to_ask:
             self._start(job, _ask_and_perform(job, self._settings.approve, one_by_one))
         self._suspend_if_due()
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        """Lets the core look at the clock: while tools run, and when its model is stuck, it does so only if asked."""
+        mine = weakref.ref(self)
+
+        def ring(last: bool) -> None:
+            calls = mine()
+            if calls is not None:
+                calls._alarm = None if last else loop.call_later(_GRACE, ring, True)
+                calls.wake()
+
+        self._alarm = loop.call_later(seconds, ring, False)
 
     def close(self) -> None:
         """Cancels the tasks; from any thread."""

@@ -33,6 +33,9 @@ class Program:
     def running(self):
         return self._process.poll() is None
 
+    def send(self, signal):
+        self._process.send_signal(signal)
+
     def kill(self):
         """At once, in the midst of whatever it does."""
         self._process.kill()

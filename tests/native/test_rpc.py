@@ -2,16 +2,18 @@
 
 import contextlib
 import os
+import signal
 import socket
 import struct
 import sys
 import threading
+import time
 from pathlib import Path
 
 import llama_server as programs
 import pytest
 
-from luup_agent import Agent, BackendInitError, InferenceError, InvalidParamError, Model
+from luup_agent import Agent, BackendInitError, InferenceError, InvalidParamError, Model, RunTimeoutError
 
 CAPITAL = "What is the capital city of France? Answer in one sentence."
 
@@ -58,6 +60,25 @@ def test_the_estimate_is_what_the_servers_take(rpc_servers, model_path):
     assert estimate.fits
     with pytest.raises(BackendInitError, match="can't be reached"):
         Model.estimate(model_path, rpc_servers=["127.0.0.1:1"])
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no way to stop a process")
+def test_a_server_that_hangs_is_waited_for_no_longer_than_a_run_may_take(api, rpc_servers, model_path):
+    server = rpc_servers[0]
+    with Model.from_local(model_path, context_size=512, threads=1, rpc_servers=[server.address]) as model:
+        agent = Agent(model, temperature=0, max_tokens=24)
+        before = api.text(agent, CAPITAL)
+        server.send(signal.SIGSTOP)
+        try:
+            begun = time.monotonic()
+            with pytest.raises(RunTimeoutError):
+                api.text(agent, "And of Italy?", timeout=0.5)
+            assert time.monotonic() - begun < 10
+        finally:
+            server.send(signal.SIGCONT)
+        assert len(agent.messages) == 2  # nothing of it is kept
+        agent.clear_history()
+        assert api.text(agent, CAPITAL) == before
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's table of connections")
