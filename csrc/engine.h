@@ -5,7 +5,7 @@
 #include "error.h"
 #include "kv.h"
 #include "prefix_cache.h"
-#include "rpc.h"
+#include "rpc_servers.h"
 #include "sampler.h"
 
 #include <atomic>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "luup_agent.h"
-#include "rpc.h"
+#include "rpc_servers.h"
 
 #include "llama.h"
 

@@ -125,5 +125,5 @@ def test_every_schema_is_refused_or_holds(schemas, agent, record_property):
     record_property("refused", sum(refused.values()))
     print(f"{len(schemas)} schemas, {sum(refused.values())} refused, {distinct} different answers: {dict(refused)}")
     assert not wrong
-    assert len(unjudged) <= 2, unjudged
+    assert len(unjudged) <= 2 + OLD_JUDGE, unjudged
     assert sum(refused.values()) < len(schemas) / 5

@@ -1,4 +1,4 @@
-#include "rpc.h"
+#include "rpc_servers.h"
 
 #include "backends.h"
 #include "error.h"
@@ -254,8 +254,8 @@ std::shared_ptr<ggml_backend> connect(const std::string & server, std::vector<gg
     } else if (!answers(ggml_backend_get_device(connection.get()))) {
         fail(LUUP_ERROR_BACKEND_INIT_FAILED, "the RPC server %s has gone away; close the models that use it before another is loaded there", server.c_str());
     }
-    const NoBrokenPipes      quiet;
-    const ggml_backend_reg_t registration = add_server_function()(server.c_str());
+    [[maybe_unused]] const NoBrokenPipes quiet;
+    const ggml_backend_reg_t             registration = add_server_function()(server.c_str());
     if (!registration) {
         fail(LUUP_ERROR_BACKEND_INIT_FAILED, "the RPC server %s has no devices", server.c_str());
     }
