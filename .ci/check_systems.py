@@ -27,13 +27,13 @@ FORCED = (  # files of ggml, and what is forced into them
 )
 
 
-def llama() -> Path:
-    """The tree of llama.cpp."""
+def last_build() -> Tuple[Path, Path]:
+    """The folder of the last build, and its tree of llama.cpp."""
     caches = sorted((ROOT / "build").glob("*/CMakeCache.txt"), key=lambda path: path.stat().st_mtime)
     for cache in reversed(caches):
         found = re.search(r"^llama\.cpp_SOURCE_DIR:\w+=(.+)$", cache.read_text(encoding="utf-8"), re.MULTILINE)
         if found:
-            return Path(found.group(1))
+            return cache.parent, Path(found.group(1))
     raise SystemExit("there is no build in build/: pip install -e .")
 
 
@@ -51,12 +51,12 @@ def compile_one(task: Tuple[str, Path, Tuple[str, ...]]) -> str:
 
 def main() -> int:
     """Compiles all, tells what failed."""
-    tree = llama()
+    build, tree = last_build()
     folders = ("", "src", "ggml/src", "ggml/include", "include", "common", "vendor")
     system = tuple(f"-isystem{tree / folder}" for folder in folders)
     own = (f"-I{ROOT / 'csrc'}", *system, "-DLUUP_BUILD", '-DLUUP_VERSION="0"', '-DLUUP_LLAMA_COMMIT="0"')
     files = [(file, (*own, "-Wall", "-Wextra", "-Werror")) for pattern in OWN for file in sorted(ROOT.glob(pattern))]
-    theirs = ("-w", "-D_GNU_SOURCE", '-DGGML_VERSION="0"', '-DGGML_COMMIT="0"', *system)
+    theirs = ("-w", "-D_GNU_SOURCE", f"-I{build / 'ggml/src'}", *system)
     files += [(tree / file, (*theirs, f"-include{ROOT / 'csrc/cmake' / header}")) for file, header in FORCED]
     tasks = [(target, file, options) for target in SYSTEMS for file, options in files]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
