@@ -563,7 +563,7 @@ LUUP_API void luup_run_default_params(luup_run_params * params);
 
 typedef enum luup_event_type {
     LUUP_EVENT_NONE               = 0, /* nothing yet: the time is up, or the run has ended and all was told */
-    LUUP_EVENT_TEXT               = 1, /* text: all that is ready, whole characters only */
+    LUUP_EVENT_TEXT               = 1, /* text: all that is ready, whole characters only; what comes within 5 ms of the last text is ready after these */
     LUUP_EVENT_REASONING          = 2, /* text: what the model thinks before it answers */
     LUUP_EVENT_PROGRESS           = 3, /* progress_done of progress_total prompt tokens are prefilled */
     LUUP_EVENT_TOOL_CALL          = 4, /* the run waits for luup_run_submit_tool_result(): call_id, tool_name, text = arguments, calls_left */

@@ -158,6 +158,7 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     State                               state_ = State::Next;
     std::deque<Event>                   events_;
     Event                               current_ = { LUUP_EVENT_NONE, "" };  // what next() gave last: owns event->text
+    Clock::time_point                   quiet_until_;  // no text wakes next() before
     std::vector<Message>                added_;     // to the conversation, by this run
     std::vector<Message>                rejected_;  // answers, and why; forgotten in the end
     std::vector<PendingCall>            pending_;
