@@ -106,12 +106,20 @@ void check_role(const std::string & role) {
 }
 
 json to_json(const Message & message) {
-    json j = { { "role", message.role }, { "content", message.content } };
+    json j;  // filled one by one: a list of initializers is copied
+    j["role"]    = message.role;
+    j["content"] = message.content;
     if (!message.reasoning.empty()) {
         j["reasoning_content"] = message.reasoning;
     }
     for (const ToolCall & call : message.tool_calls) {
-        j["tool_calls"].push_back({ { "id", call.id }, { "type", "function" }, { "function", { { "name", call.name }, { "arguments", call.arguments } } } });
+        json & list = j["tool_calls"];
+        list.push_back(json::object());
+        json & item                   = list.back();
+        item["id"]                    = call.id;
+        item["type"]                  = "function";
+        item["function"]["name"]      = call.name;
+        item["function"]["arguments"] = call.arguments;
     }
     if (message.role == "tool") {
         j["tool_call_id"] = message.tool_call_id;

@@ -91,12 +91,7 @@ json tools_json(const ToolSet & tools, const std::string & only) {
         if (!only.empty() && tool.name != only) {
             continue;
         }
-        json function = { { "name", tool.name } };
-        if (!tool.description.empty()) {
-            function["description"] = tool.description;
-        }
-        function["parameters"] = json::parse(tool.parameters->text());
-        list.push_back({ { "type", "function" }, { "function", function } });
+        list.push_back(json::parse(tool.definition));
     }
     return list;
 }

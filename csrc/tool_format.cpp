@@ -267,15 +267,6 @@ void add_tokens(ToolFormat & format, bool parallel, const llama_vocab * vocab) {
 
 }  // namespace
 
-std::string definition_text(const Tool & tool) {
-    json function = { { "name", tool.name } };
-    if (!tool.description.empty()) {
-        function["description"] = tool.description;
-    }
-    function["parameters"] = json::parse(tool.parameters->text());
-    return json{ { "type", "function" }, { "function", function } }.dump();
-}
-
 std::shared_ptr<const ToolFormat> native_format(const common_chat_templates * templates, const ToolSet & tools, bool parallel, const FormatTraits & traits,
                                                 const llama_vocab * vocab) {
     auto               inputs = sample_inputs(tools, parallel);
@@ -366,7 +357,7 @@ std::vector<Message> tools_as_text(const std::vector<Message> & messages, const 
         "# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are provided with function signatures within "
         "<tools></tools> XML tags:\n<tools>";
     for (const Tool & tool : tools.tools()) {
-        prompt += "\n" + definition_text(tool);
+        prompt += "\n" + tool.definition;
     }
     prompt +=
         "\n</tools>\n\nFor each function call, return a json object with function name and arguments within <tool_call></tool_call> XML tags:\n"

@@ -60,7 +60,4 @@ size_t find_call(const ToolFormat & format, const std::string & text);
 // Whether `format` takes and understands what the template writes for `calls`, `text`.
 bool reads_back(const ToolFormat & format, const std::string & text, const std::vector<ToolCall> & calls);
 
-// An OpenAI tool definition's parts, as JSON text on one line.
-std::string definition_text(const Tool & tool);
-
 }  // namespace luup

@@ -63,13 +63,22 @@ std::string text_of(const json & j, const char * field) {
     return j.contains(field) && j[field].is_string() ? j[field].get<std::string>() : "";
 }
 
+std::string definition_of(const Tool & tool) {
+    json function = { { "name", tool.name } };
+    if (!tool.description.empty()) {
+        function["description"] = tool.description;
+    }
+    function["parameters"] = json::parse(tool.parameters->text());
+    return json{ { "type", "function" }, { "function", function } }.dump();
+}
+
 }  // namespace
 
 Tool make_tool(const std::string & name, const std::string & description, const std::string & parameters) {
     if (!is_name(name)) {
         fail(LUUP_ERROR_INVALID_PARAM, "a tool's name must be 1 to %zu letters, digits, \"_\" or \"-\", not \"%.80s\"", max_name_length, name.c_str());
     }
-    Tool tool = { name, description, nullptr };
+    Tool tool = { name, description, nullptr, "" };
     try {
         tool.parameters = Schema::compile(parameters.empty() ? no_parameters : parameters);
     } catch (const Error & e) {
@@ -78,6 +87,7 @@ Tool make_tool(const std::string & name, const std::string & description, const 
     if (!tool.parameters->is_object()) {
         fail(LUUP_ERROR_INVALID_SCHEMA, "the parameters of the tool %s: the schema must say \"type\": \"object\"", name.c_str());
     }
+    tool.definition = definition_of(tool);
     return tool;
 }
 

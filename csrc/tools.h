@@ -19,6 +19,7 @@ struct Tool {
     std::string                   name;
     std::string                   description;
     std::shared_ptr<const Schema> parameters;  // of an object
+    std::string                   definition;  // as OpenAI's chat API describes it: compact JSON
     luup_tool_callback            callback  = nullptr;
     void *                        user_data = nullptr;
 

@@ -296,6 +296,8 @@ def _parse(chunk: str) -> Any:
 class _Player(Responder):
     """Answers with what was recorded."""
 
+    is_python = True
+
     def __init__(self, cassette: Cassette) -> None:
         self._cassette = cassette
 

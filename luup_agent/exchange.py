@@ -1,8 +1,9 @@
 """Who answers a remote model's requests: the core asks, a responder fetches the answer, and its chunks go back.
 
 In a synchronous run a request is answered in a thread of its own, so that a Ctrl-C and the run's timeout are seen
-while a server is silent; in an asynchronous one by a task of the event loop. Neither holds a reference on the run: one
-that is dropped ends, and its request with it.
+while a server is silent; by Python code of this process in the run's own thread, if that has nothing else to do. In an
+asynchronous run a task of the event loop does it. None of them holds a reference on the run: one that is dropped ends,
+and its request with it.
 """
 
 from __future__ import annotations
@@ -75,7 +76,13 @@ class Sink:
 
 
 class Responder:
-    """Answers the requests of a model that is not in this process. Safe to use from any thread."""
+    """Answers the requests of a model that is not in this process. Safe to use from any thread.
+
+    Attributes:
+        is_python: Whether Python code of this process makes the answers, which a Ctrl-C reaches by itself.
+    """
+
+    is_python = False
 
     def respond(self, body: str, sink: Sink) -> None:
         """Pushes the chunks of the answer to a chat completion request; raises what goes wrong."""
@@ -90,9 +97,14 @@ class Responder:
 
 
 class Exchange:
-    """The requests of one run that is driven by a thread."""
+    """The requests of one run that is driven by a thread.
+
+    Attributes:
+        thread_waits: Whether the thread that drives the run does nothing before the run's end.
+    """
 
     def __init__(self, native: NativeRun, responders: Tuple[Responder, ...], timeout: Optional[float]) -> None:
+        self.thread_waits = False
         self._native = native
         self._responders = responders
         self._deadline = None if timeout is None else time.monotonic() + min(float(timeout), 1e9)
@@ -115,6 +127,9 @@ class Exchange:
                 sink.end()
 
         context = contextvars.copy_context()
+        if responder.is_python and self.thread_waits and self._deadline is None and not in_event_loop():
+            context.run(work)
+            return
         threading.Thread(target=context.run, args=(work,), name="luup-request", daemon=True).start()
 
     def replaces(self, error: LuupError) -> Optional[BaseException]:
@@ -169,6 +184,17 @@ async def _work_async(responder: Responder, body: str, sink: Sink) -> None:
         sink.end(error)
     else:
         sink.end()
+
+
+def in_event_loop() -> bool:
+    """Whether an event loop runs in this thread."""
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def exchange_for(native: Any, responders: Tuple[Responder, ...], timeout: Optional[float], is_async: bool) -> Any:

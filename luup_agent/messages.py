@@ -6,6 +6,7 @@ import json
 from typing import Any, Dict, Generic, List, Mapping, Optional, Tuple, Union
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 from typing_extensions import Literal, TypeVar
 
 from luup_agent.errors import InvalidParamError
@@ -83,7 +84,7 @@ class ToolCall(_Frozen):
             InvalidParamError: It is not the JSON text of an object.
         """
         try:
-            arguments = json.loads(arguments_json)
+            arguments = from_json(arguments_json)
         except ValueError:
             arguments = None
         if not isinstance(arguments, dict):

@@ -122,9 +122,11 @@ class Run:
         if self._task.output is not None:
             self._partial = self._task.output.partial_reader()
 
-    def start(self) -> None:
-        """Begins to answer; a thread drives the run."""
+    def start(self, thread_waits: bool = False) -> None:
+        """Begins to answer; a thread drives the run, which `thread_waits` for: it does nothing else before the end."""
         self._start(SyncCalls)
+        if self._exchange is not None:
+            self._exchange.thread_waits = thread_waits
 
     def start_async(self) -> AsyncCalls:
         """Begins to answer; an event loop drives the run."""
@@ -419,7 +421,7 @@ def _event_steps(run: Run) -> Generator[Event[Any], None, None]:
 
 def complete(run: Run) -> None:
     """Starts a run and takes in all its events; `run` still has to be closed."""
-    run.start()
+    run.start(thread_waits=True)
     kind = _native.EVENT_NONE
     while kind != _native.EVENT_DONE:
         if kind == _native.EVENT_NONE and not run.calls.active:

@@ -173,7 +173,7 @@ def _chunks(reply: Reply, request: Request) -> Iterator[str]:
     yield _chunk({}, reply.finish_reason or ("tool_calls" if reply.tool_calls else "stop"))
     prompt, answer = reply.prompt_tokens, reply.completion_tokens
     if prompt is None:
-        prompt = sum(len(message.content.split()) for message in request.messages)
+        prompt = sum(len((message.get("content") or "").split()) for message in request.body["messages"])
     if answer is None:
         answer = len(f"{reply.reasoning} {reply.text}".split()) + len(reply.tool_calls)
     yield json.dumps({"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": answer}})
@@ -182,6 +182,8 @@ def _chunks(reply: Reply, request: Request) -> Iterator[str]:
 
 class _FunctionResponder(Responder):
     """Answers requests with what a function gives."""
+
+    is_python = True
 
     def __init__(self, function: Callable[[Request], Any]) -> None:
         self._function = function

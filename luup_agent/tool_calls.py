@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from luup_agent import _native
 from luup_agent._logging import logger
 from luup_agent.errors import ClosedError, InvalidParamError, ToolNotFoundError, ToolRetryError
+from luup_agent.exchange import in_event_loop
 from luup_agent.messages import Event, Message, ToolCall, ToolCallEvent, ToolResult, ToolResultEvent
 from luup_agent.output import explain
 from luup_agent.sampling import Settings
@@ -336,7 +337,7 @@ class SyncCalls(ToolCalls):
         """Whether a tool may keep this thread: nothing has to happen while it runs."""
         if tool.timeout is not None or self._settings.timeout is not None:
             return False
-        return not tool.is_async or not _in_event_loop()
+        return not tool.is_async or not in_event_loop()
 
     def _start(self, job: Job) -> None:
         job = job._replace(deadline=_deadline_of(job.tool))  # what was asked for an approval begins only now
@@ -359,13 +360,3 @@ class SyncCalls(ToolCalls):
             return
         if job.call.id in self._open:  # else it came too late
             self._answer(job, outcome)
-
-
-def _in_event_loop() -> bool:
-    import asyncio
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
