@@ -2,6 +2,9 @@
 
 import asyncio
 import doctest
+import signal
+import threading
+import time
 
 import pytest
 
@@ -56,6 +59,40 @@ def test_a_function_may_stream_and_be_asynchronous(api):
     assert api.text(Agent(FunctionModel(later)), "abc") == "cba"
     assert api.pieces(Agent(FunctionModel(lambda request: iter(["a", "b"]))), "Hi")[-1].endswith("b")
     assert "".join(api.pieces(Agent(FunctionModel(stream)), "xyz")) == "xyz"
+
+
+def test_a_function_answers_in_the_thread_of_a_run_that_has_nothing_else_to_do():
+    threads = []
+
+    def answer(_request):
+        threads.append(threading.get_ident())
+        return "Hi"
+
+    agent = Agent(FunctionModel(answer), enable_history=False)
+    here = threading.get_ident()
+    agent.generate("Hello")
+    assert threads.pop() == here
+    agent.generate("Hello", timeout=60)  # the clock has to be watched
+    assert threads.pop() != here
+    assert list(agent.generate_stream("Hello")) == ["Hi"]  # what comes is handed on
+    assert threads.pop() != here
+
+    async def within_a_loop():
+        return agent.generate("Hello")
+
+    assert asyncio.run(within_a_loop()) == "Hi"
+    assert threads.pop() != here
+
+
+def test_ctrl_c_in_a_function_ends_the_run():
+    def interrupted(_request):
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(10)
+
+    agent = Agent(FunctionModel(interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        agent.generate("Hello")
+    assert agent.get_history() == []
 
 
 def test_a_delay_gives_way_to_a_timeout(api):
