@@ -91,13 +91,13 @@ void Guide::decide(const float * logits, Completion::Choice & choice) {
     }
     if (plan_.calls == AnswerPlan::Calls::Auto && !refused_ && alike_ == 0 && !opened_) {
         const CallShare share = call_share(logits);
-        if (!plan_.probe && share.marker >= obeyed && (plan_.made.empty() || plan_.native)) {
+        if (share.marker >= obeyed && (plan_.made.empty() || plan_.native)) {
             trusted_ = !plan_.made.empty();
             begin_call(choice, trusted_ ? std::optional<double>(0) : std::nullopt);
             return;
         }
         const double start = std::log(share.any);
-        if (start >= plan_.bar) {
+        if (Proposal::may_begin(start, plan_.native)) {
             begin_call(choice, start);
             return;
         }
@@ -181,7 +181,7 @@ void Guide::begin_call(Completion::Choice & choice, std::optional<double> start)
         text_ += plan_.format->opening;
     }
     if (start) {
-        proposal_.emplace(begin, plan_.made.empty(), *start, plan_.bar, plan_.tools, plan_.given);
+        proposal_.emplace(begin, plan_.made.empty(), *start, plan_.native, plan_.tools, plan_.given);
         constraint_->hide_ends();
         for (size_t i = 0; i < choice.tokens.size(); i++) {
             proposal_->add(begin, begin, 0, false);
@@ -233,13 +233,6 @@ void Guide::sample_call(Sampler & sampler, float * logits, Completion::Choice & 
     follow(token);
     constraint_->accept(token);
     proposal_->add(begin, text_.size(), logits[token] - sum, !forced);
-    if (plan_.probe) {
-        if (const auto score = proposal_->name_score(text_)) {
-            probed_ = *score;
-            end_answer(choice);
-        }
-        return;
-    }
     judge(choice);
 }
 
@@ -348,7 +341,7 @@ void Guide::propose_another(Completion::Choice & choice) {
         if (after.accept_text(next.text) && !after.can_end()) {
             before_ = std::move(constraint_);
             constraint_.emplace(std::move(after));
-            proposal_.emplace(text_.size(), false, 0, plan_.bar, plan_.tools, plan_.given);
+            proposal_.emplace(text_.size(), false, 0, plan_.native, plan_.tools, plan_.given);
             for (llama_token token : next.tokens) {
                 proposal_->add(text_.size(), text_.size(), 0, false);
                 choice.tokens.push_back(token);

@@ -33,10 +33,8 @@ struct AnswerPlan {
     int32_t                           max_thinking = -1;  // tokens; -1 = no limit
     bool                              confidence   = false;
     bool                              parallel     = false;  // there may be more than one call
-    double                            bar          = Proposal::usual_bar;  // for a proposed call
     bool                              native       = false;  // the format is the template's
     bool                              jump_forward = true;   // what the grammar dictates is decoded in one batch
-    bool                              probe        = false;  // only to see how the model takes to calls: ends when a tool is named
     std::shared_ptr<const ToolSet>    tools;     // that may be called
     std::shared_ptr<const Grounding>  given;     // what the user and the tools said
     std::vector<ToolCall>             made;      // by this run already
@@ -67,9 +65,6 @@ class Guide {
 
     // The calls so far. Throws std::exception if they don't parse.
     std::vector<ToolCall> calls() const;
-
-    // Of a probe: the log-probability of the call's beginning and name.
-    double probed() const { return probed_; }
 
     // For Phase::Output with `confidence`: how probable the tokens were among those that were allowed.
     struct Certainty {
@@ -138,7 +133,6 @@ class Guide {
     size_t                                  bound_begin_    = 0;
     size_t                                  thinking_begin_ = 0;
     int32_t                                 thought_        = 0;  // tokens
-    double                                  probed_         = 0;
     size_t                                  parsed_         = 0;  // calls in the text, standing or not
     std::vector<ToolCall>                   standing_;    // proposed, and meant
     std::deque<llama_token>                 later_;       // chosen already, for when the tokens before them are decoded

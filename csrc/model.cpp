@@ -440,11 +440,6 @@ void Model::close() {
     servers_.reset();
 }
 
-std::optional<double> Model::call_bar() const {
-    const double bar = call_bar_;
-    return bar > 0 ? std::nullopt : std::optional<double>(bar);
-}
-
 std::shared_ptr<const Vocabulary> Model::vocabulary() const {
     std::call_once(vocabulary_made_, [&] { vocabulary_ = std::make_shared<const Vocabulary>(vocab_); });
     return vocabulary_;

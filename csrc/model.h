@@ -77,11 +77,6 @@ class Model {
     // Made when it is first asked for.
     std::shared_ptr<const Vocabulary> vocabulary() const;
 
-    // How sure a model must be of a call that it was led to: the log-probability that calls have which nobody asked for, if that is low. Found out
-    // by the first run with tools where the template knows none.
-    std::optional<double> call_bar() const;
-    void                  set_call_bar(double bar) { call_bar_ = bar; }
-
     // Stays valid after close(), as an engine that refuses everything. Not of a remote model or a fallback.
     Engine & engine() const { return *engine_; }
 
@@ -112,8 +107,6 @@ class Model {
     std::unique_ptr<Engine>                   engine_;
     std::unique_ptr<Remote>                   remote_;
     std::vector<std::shared_ptr<Model>>       alternatives_;
-
-    std::atomic<double> call_bar_{ 1 };  // 1: not known
 
     luup_model_info info_ = {};
     std::string     path_, description_, architecture_, file_type_, backend_, device_, cpu_variant_, template_;  // what info_ points to

@@ -13,9 +13,20 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-// The first call of an answer: log-probabilities of its beginning, its name and (on average) its arguments, less a fine for values that were
-// made up. The floors keep one long text from deciding everything.
-constexpr double made_up_fine   = 1.5;
+// What the first call of an answer has to reach: log-probabilities of its beginning and name, weighted, and (on average) of its arguments, less a
+// fine for values that were made up.
+struct Measure {
+    double start;   // what the beginning alone has to reach
+    double weight;  // of beginning and name
+    double fine;
+    double bar;
+};
+constexpr Measure taught_measure = { -2.3, 1, 1.5, -2.3 };
+
+// A model that was not taught to write calls would rather talk, whatever it is asked for, and names tools in its own words: the values tell more.
+constexpr Measure untaught_measure = { -5, 0.25, 2.5, -3 };
+
+// They keep one long text from deciding everything.
 constexpr double name_floor     = -6;
 constexpr double argument_floor = -4;
 
@@ -29,15 +40,22 @@ bool is_name_character(char c) {
     return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-';
 }
 
+const Measure & measure_of(bool taught) {
+    return taught ? taught_measure : untaught_measure;
+}
+
 // Whether a piece of text says anything: a letter, a digit, or a part of a character that is not ASCII.
 bool has_content(const std::string & text, size_t begin, size_t end) {
     return std::any_of(text.begin() + static_cast<std::ptrdiff_t>(begin), text.begin() + static_cast<std::ptrdiff_t>(std::min(end, text.size())),
                        [](unsigned char c) { return std::isalnum(c) || c >= 0x80; });
 }
 
-std::vector<std::string> required_of(const Tool & tool) {
-    const json schema = json::parse(tool.parameters->text());
-    return schema.contains("required") ? schema["required"].get<std::vector<std::string>>() : std::vector<std::string>();
+std::vector<std::string> names_in(const json & object) {
+    std::vector<std::string> names;
+    for (const auto & member : object.items()) {
+        names.push_back(member.key());
+    }
+    return names;
 }
 
 // Whether `all` has every argument of `part`, with the same value: the same call, told more closely.
@@ -59,6 +77,10 @@ bool contains(const std::vector<std::string> & names, const std::string & name) 
 }
 
 }  // namespace
+
+bool Proposal::may_begin(double start, bool taught) {
+    return start >= measure_of(taught).start;
+}
 
 void Proposal::add(size_t begin, size_t end, double log_probability, bool choice) {
     pieces_.push_back({ begin, end, log_probability, choice });
@@ -93,7 +115,13 @@ bool Proposal::find_name(const std::string & text) {
             }
         }
     }
-    return best != std::string::npos;
+    const Tool * tool = best == std::string::npos ? nullptr : tools_->find(text.substr(name_begin_, name_end_ - name_begin_));
+    if (tool) {
+        const json schema = json::parse(tool->parameters->text());
+        parameters_       = names_in(schema.value("properties", json::object()));
+        required_         = schema.value("required", std::vector<std::string>());
+    }
+    return tool != nullptr;
 }
 
 double Proposal::name_score() const {
@@ -104,17 +132,17 @@ double Proposal::name_score() const {
     return sum;
 }
 
-std::vector<Proposal::Argument> Proposal::arguments(const std::string & text, const ToolCall & call) const {
+// The arguments called `names`, in the order in which they were written.
+std::vector<Proposal::Argument> Proposal::arguments(const std::string & text, const std::vector<std::string> & names) const {
     std::vector<Argument> list;
-    const json            values = json::parse(call.arguments);
-    size_t                at     = name_end_;
-    for (const auto & argument : values.items()) {
-        const std::string quoted = json(argument.key()).dump();
+    size_t                at = name_end_;
+    for (const std::string & name : names) {
+        const std::string quoted = json(name).dump();
         size_t            key    = text.find(quoted, at);
         size_t            length = quoted.size();
         if (key == std::string::npos) {
-            key    = text.find(argument.key(), at);
-            length = argument.key().size();
+            key    = text.find(name, at);
+            length = name.size();
         }
         if (key == std::string::npos) {
             continue;
@@ -123,7 +151,7 @@ std::vector<Proposal::Argument> Proposal::arguments(const std::string & text, co
             list.back().end = key;
         }
         at = key + length;
-        list.push_back({ argument.key(), at, text.size(), 0 });
+        list.push_back({ name, at, text.size(), 0 });
     }
     for (Argument & argument : list) {
         for (const Piece & piece : pieces_) {
@@ -135,15 +163,46 @@ std::vector<Proposal::Argument> Proposal::arguments(const std::string & text, co
     return list;
 }
 
-std::optional<double> Proposal::name_score(const std::string & text) {
-    return find_name(text) ? std::optional<double>(start_ + name_score()) : std::nullopt;
+double Proposal::begin_score() const {
+    return measure_of(taught_).weight * (start_ + std::max(name_floor, name_score()));
+}
+
+// The mean of what the model thought of the arguments that have to be given, or of all if none has to.
+double Proposal::arguments_score(const std::vector<Argument> & all, size_t count) const {
+    double sum = 0;
+    for (const Argument & argument : all) {
+        sum += required_.empty() || contains(required_, argument.name) ? std::max(argument_floor, argument.log_probability) : 0;
+    }
+    return count > 0 ? sum / static_cast<double>(count) : 0;
+}
+
+// The parameters that have been named, in the order of their places.
+std::vector<std::string> Proposal::named(const std::string & text) const {
+    std::vector<std::pair<size_t, std::string>> places;
+    for (const std::string & name : parameters_) {
+        const size_t at = text.find(json(name).dump(), name_end_);
+        if (at != std::string::npos) {
+            places.emplace_back(at, name);
+        }
+    }
+    std::sort(places.begin(), places.end());
+    std::vector<std::string> names;
+    for (auto & place : places) {
+        names.push_back(std::move(place.second));
+    }
+    return names;
 }
 
 bool Proposal::may_be_meant(const std::string & text) {
     if (!find_name(text)) {
         return true;
     }
-    return first_ ? start_ + std::max(name_floor, name_score()) >= bar_ : name_score() >= next_bar;
+    if (!first_) {
+        return name_score() >= next_bar;
+    }
+    const double bar   = measure_of(taught_).bar;
+    const double begun = begin_score();
+    return begun >= bar && begun + arguments_score(arguments(text, named(text)), required_.empty() ? parameters_.size() : required_.size()) >= bar;
 }
 
 bool Proposal::is_meant(const std::string & text, const ToolCall & call, const std::vector<ToolCall> & earlier) {
@@ -152,7 +211,7 @@ bool Proposal::is_meant(const std::string & text, const ToolCall & call, const s
     if (!tool || !values.is_object() || !find_name(text)) {
         return false;
     }
-    const auto all = arguments(text, call);
+    const auto all = arguments(text, names_in(values));
     if (!first_) {
         // What is asked for once more is asked for with something new.
         const double      sum = std::accumulate(all.begin(), all.end(), name_score(), [](double s, const Argument & a) { return s + a.log_probability; });
@@ -168,17 +227,8 @@ bool Proposal::is_meant(const std::string & text, const ToolCall & call, const s
         const auto mine = leaves(values);
         return sum >= next_bar && (mine.empty() || std::any_of(mine.begin(), mine.end(), [&](const json & leaf) { return given_->stands_anew(leaf, used); }));
     }
-    const auto required = required_of(*tool);
-    double     sum      = 0;
-    int        count    = 0;
-    for (const Argument & argument : all) {
-        if (required.empty() || contains(required, argument.name)) {
-            sum += std::max(argument_floor, argument.log_probability);
-            count++;
-        }
-    }
-    const double score = start_ + std::max(name_floor, name_score()) + (count > 0 ? sum / count : 0) - made_up_fine * given_->missing(values);
-    return score >= bar_;
+    const Measure & measure = measure_of(taught_);
+    return begin_score() + arguments_score(all, required_.empty() ? all.size() : required_.size()) - measure.fine * given_->missing(values) >= measure.bar;
 }
 
 // An array without the texts in it that nobody spoke of, if others are left, where the model was unsure of them or `copied` all that may stand there:
@@ -205,17 +255,16 @@ json Proposal::without_guesses(const std::string & text, const Argument & argume
     return kept.empty() ? items : kept;
 }
 
-ToolCall Proposal::without_guesses(const std::string & text, const ToolCall & call) const {
+ToolCall Proposal::without_guesses(const std::string & text, const ToolCall & call) {
     const Tool * tool   = tools_->find(call.name);
     json         values = json::parse(call.arguments);
-    if (!tool) {
+    if (!tool || !find_name(text)) {
         return call;
     }
-    const auto required = required_of(*tool);
-    for (const Argument & argument : arguments(text, call)) {
+    for (const Argument & argument : arguments(text, names_in(values))) {
         const json & value = values[argument.name];
         const bool   guess = argument.log_probability < sure && !value.is_boolean() && given_->missing(value) == 1;
-        if (guess && !contains(required, argument.name)) {
+        if (guess && !contains(required_, argument.name)) {
             values.erase(argument.name);
         } else if (value.is_array()) {
             json shorter           = values;

@@ -237,21 +237,6 @@ void Run::on_score(size_t index, const Failure & failure, const Metrics & metric
     }
 }
 
-void Run::on_probe(double score, const Failure & failure) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (state_ == State::Ended) {
-        return;
-    }
-    probed_ += score;
-    if (failure.code != LUUP_SUCCESS) {
-        finish(LUUP_FINISH_NONE, failure);
-    } else if (--scores_left_ == 0) {
-        model().set_call_bar(std::max(Proposal::lowest_bar, std::min(Proposal::usual_bar, probed_ / 2)));
-        enter(State::Next);
-        wake();
-    }
-}
-
 void Run::take_output(const AnswerResult & answer) {
     const std::string output = answer.output;
     const json        value  = json::parse(output, nullptr, false);

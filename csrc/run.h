@@ -67,7 +67,6 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     void on_answer_text(const std::string & reasoning, const std::string & text) override;
     void on_answer_end(AnswerResult answer, luup_finish_reason reason, const Failure & failure, const Metrics & metrics) override;
     void on_score(size_t index, const Failure & failure, const Metrics & metrics);
-    void on_probe(double score, const Failure & failure);
     void on_summary(const std::string & text, const Failure & failure, const Metrics & metrics);
 
   private:
@@ -112,8 +111,6 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     void        ask_remote_model(std::vector<Message> messages);
     bool        fall_back(const Failure & failure);
     Completions scored_choices(const Prompt & prompt);
-    Completions probes();
-    bool        needs_probes() const;
     void        submit(const Completions & completions, uint64_t owner, bool is_turn);
     void        submit(const RemoteTurn & turn, std::shared_ptr<Answer::Listener> listener, bool is_turn);
     void        count_turn(bool is_turn);
@@ -180,7 +177,6 @@ class Run : public Answer::Listener, public std::enable_shared_from_this<Run> {
     double                              before_answer_ = 0;  // seconds until the first turn could be handed to a model, if a summary came before
     std::vector<double>                 scores_;
     size_t                              scores_left_ = 0;
-    double                              probed_      = 0;  // the sum of the probes' scores
     int32_t                             turns_       = 0;
     int32_t                             retries_     = 0;
     bool                                begun_       = false;  // the engine has taken something of this run

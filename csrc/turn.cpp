@@ -31,25 +31,6 @@ class Score : public Completion {
     const size_t         index_;
 };
 
-// A call that is proposed in answer to a message without content.
-class Probe : public Completion {
-  public:
-    Probe(std::shared_ptr<Run> run, AnswerPlan plan, std::shared_ptr<const Vocabulary> vocabulary)
-        : run_(std::move(run)), guide_(std::move(plan), std::move(vocabulary)) {}
-
-    void on_progress(int32_t, int32_t) override {}
-    void choose(Sampler & sampler, float * logits, Choice & choice) override { guide_.next(sampler, logits, choice); }
-    bool on_token(llama_token) override { return true; }
-    void on_end(luup_finish_reason, const Failure & failure, const Metrics &) override {
-        const auto run = std::move(run_);
-        run->on_probe(guide_.probed(), failure);
-    }
-
-  private:
-    std::shared_ptr<Run> run_;
-    Guide                guide_;
-};
-
 }  // namespace
 
 // Of a fallback the one whose turn it is.
@@ -90,7 +71,6 @@ AnswerPlan Run::plan(const Prompt & prompt) const {
         plan.parallel    = request_.parallel_calls;
         plan.made        = made_;
         plan.native      = chat.native_tools();
-        plan.bar         = model().call_bar().value_or(Proposal::usual_bar);
         plan.tools       = named ? tools_->only(choice) : tools_;
         plan.format      = chat.tool_format(*plan.tools, request_.parallel_calls);
         plan.given       = std::make_shared<const Grounding>(words_given());
@@ -117,36 +97,6 @@ std::string Run::words_given() const {
         }
     }
     return text;
-}
-
-// How a model takes to calls that nobody asked for is found out once, where its template knows no tools: such a model begins no call by itself.
-bool Run::needs_probes() const {
-    const Model & model = this->model();
-    return request_.choices.empty() && !request_.tools->empty() && request_.tool_choice != "none" && !model.chat().native_tools() && !model.call_bar();
-}
-
-Run::Completions Run::probes() {
-    const auto    search = make_tool("search", "Search for something.", R"({"type":"object","properties":{"query":{"type":"string"}},"required":["query"]})");
-    const auto    tools  = std::make_shared<const ToolSet>(std::vector<Tool>{ search });
-    const Model & model  = this->model();
-    Completions   completions;
-    for (const char * message : { "Hello!", "N/A" }) {
-        AnswerPlan plan;
-        plan.calls                  = AnswerPlan::Calls::Auto;
-        plan.probe                  = true;
-        plan.bar                    = -INFINITY;
-        plan.tools                  = tools;
-        plan.given                  = std::make_shared<const Grounding>(message);
-        plan.format                 = model.chat().tool_format(*tools, false);
-        auto probe                  = std::make_shared<Probe>(shared_from_this(), std::move(plan), model.vocabulary());
-        probe->prompt               = model.chat().render({ { "user", message, "", {}, "", "" } }, tools.get(), true).tokens;
-        probe->sampling.temperature = 0;
-        probe->sampling.max_tokens  = 64;
-        completions.push_back(probe);
-    }
-    probed_      = 0;
-    scores_left_ = completions.size();
-    return completions;
 }
 
 // Asks the model for the next answer to what was said so far; of a fallback's models the first one that takes it. Model::use() is held, mutex_ is not.
@@ -250,20 +200,17 @@ void Run::ask_local_model(std::vector<Message> messages) {
         fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template made an empty prompt of the messages");
     }
     Completions completions;
-    const bool  probing = needs_probes();
-    if (probing) {
-        completions = probes();
-    } else if (request_.choices.empty()) {
+    if (request_.choices.empty()) {
         AnswerPlan answer     = plan(prompt);
         const auto vocabulary = answer.needed() ? model.vocabulary() : nullptr;
         completions.push_back(std::make_shared<Answer>(shared_from_this(), model.vocab(), vocabulary, std::move(prompt), std::move(answer), request_.sampling));
     } else {
         completions = scored_choices(prompt);
     }
-    if (model.engine().keeps_prefixes() && !probing && &model == &agent_->model()) {  // a fallback has no prompts of its own
+    if (model.engine().keeps_prefixes() && &model == &agent_->model()) {  // a fallback has no prompts of its own
         completions.front()->prefix = common_prefix(agent_->prefix(request_.tools), completions.front()->prompt);
     }
-    submit(completions, agent_->id(), !probing);
+    submit(completions, agent_->id(), true);
 }
 
 // Hands completions of the turn under way to the engine; what they leave in the context belongs to `owner`.
