@@ -6,6 +6,7 @@
 - Round trip: from the end of a call's last token to the next prompt in the engine's hands, the model's time left out.
   Two figures: the time between the call being handed to Python and its result being taken, which has in it Python's
   work, the tool and the next prompt; and all of the run's time that is neither queue, prefill nor decode.
+- Scripted: what a further call takes in a run whose model's answers are there already, in a loop.
 - Grammar: processor time per token of a typed run less that of a free run, on --large, a model with a large vocabulary;
   best one of few weights, since the model's own time varies by more than the difference.
 """
@@ -19,6 +20,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from luup_agent import Agent, Model, _native, catalog
+from luup_agent.testing import ScriptedModel, tool_call
 
 
 def switch_lamp(room: Literal["kitchen", "hall", "attic"], on: bool, brightness: int = 100) -> str:
@@ -98,6 +100,21 @@ def round_trips(model, rounds):
     return [statistics.median(values) for values in (clock.python, clock.core, rest)]
 
 
+def scripted_call():
+    """Seconds that one more call takes where the model takes no time: request, answer, validation, tool and result."""
+    best = {}
+    for calls in (1, 3):
+        times = []
+        for _ in range(500):
+            replies = [tool_call("switch_lamp", room="hall", on=True) for _ in range(calls)]
+            agent = Agent(ScriptedModel([*replies, "Done."]), tools=[switch_lamp])
+            begun = time.perf_counter()
+            agent.run("Switch on the light.")
+            times.append(time.perf_counter() - begun)
+        best[calls] = statistics.median(times)
+    return (best[3] - best[1]) / 2
+
+
 class Story(BaseModel):
     """Something long."""
 
@@ -122,6 +139,7 @@ def main():
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
+    print(f"scripted: {scripted_call() * 1e6:.0f} us for a further call")
     with Model.from_local(catalog.resolve(options.model), threads=1) as model:
         with_call, called, seconds = forced_calls(model, options.calls)
         print(f"forced calls: {with_call} of {options.calls} runs, the function ran {called} times, {seconds:.0f} s")
