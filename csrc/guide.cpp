@@ -239,7 +239,8 @@ void Guide::sample_call(Sampler & sampler, float * logits, Completion::Choice & 
 // Whether the proposed call may go on, or stands.
 void Guide::judge(Completion::Choice & choice) {
     const bool complete = constraint_->can_end();
-    if (complete ? !stands() : !must_call_ && !trusted_ && !proposal_->may_be_meant(text_)) {
+    const bool endless  = !plan_.native && proposal_->tokens() >= static_cast<size_t>(plan_.max_proposal);
+    if (complete ? !stands() : !must_call_ && !trusted_ && (endless || !proposal_->may_be_meant(text_))) {
         reject(choice);
     } else if (complete) {
         must_call_ = trusted_ = false;

@@ -3,6 +3,7 @@
 
 #include "error.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <utility>
@@ -80,6 +81,9 @@ AnswerPlan Run::plan(const Prompt & prompt) const {
         if (!prompt.thinking.start.empty()) {
             plan.think_start = chat.marker_tokens(prompt.thinking.start);
         }
+    }
+    if (request_.sampling.max_tokens > 0) {
+        plan.max_proposal = std::min(plan.max_proposal, request_.sampling.max_tokens - 1);  // the answer's tokens are left to the text then
     }
     const bool must_come = plan.output || plan.calls == AnswerPlan::Calls::Required;
     if (must_come && request_.sampling.max_tokens > 0) {

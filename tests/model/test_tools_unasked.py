@@ -59,3 +59,11 @@ def test_a_call_that_is_taken_back_leaves_no_trace_in_the_answer(model):
     pieces = list(with_tools.generate_stream(message))
     assert "".join(pieces) == with_tools.get_history()[-1]["content"]
     assert "<tool_call>" not in "".join(pieces)
+
+
+@pytest.mark.parametrize("max_tokens", [1, 2, 5, 12])
+def test_a_call_that_was_only_tried_leaves_the_tokens_to_the_answer(model, max_tokens):
+    agent = Agent(model, "You are a helpful assistant.", tools=[get_weather], temperature=0, max_tokens=max_tokens)
+    response = agent.run("What is the capital of France?")
+    assert response.text
+    assert response.usage.completion_tokens <= max_tokens

@@ -34,6 +34,7 @@ AnswerPlan plan_for(const ChatTemplate & chat, const Prompt & prompt,
     plan.opening  = prompt.opening;
     plan.calls    = calls;
     plan.parallel = true;
+    plan.native   = chat.native_tools();
     plan.tools    = tools;
     plan.format   = chat.tool_format(*tools, true);
     plan.given    = std::make_shared<const Grounding>(question);
