@@ -97,7 +97,7 @@ void Guide::decide(const float * logits, Completion::Choice & choice) {
             return;
         }
         const double start = std::log(share.any);
-        if (Proposal::may_begin(start, plan_.native)) {
+        if (Proposal::may_begin(start, plan_.native) && !is_too_long(opening().size())) {
             begin_call(choice, start);
             return;
         }
@@ -236,11 +236,14 @@ void Guide::sample_call(Sampler & sampler, float * logits, Completion::Choice & 
     judge(choice);
 }
 
+bool Guide::is_too_long(size_t proposed) const {
+    return !plan_.native && proposed >= static_cast<size_t>(plan_.max_proposal);
+}
+
 // Whether the proposed call may go on, or stands.
 void Guide::judge(Completion::Choice & choice) {
     const bool complete = constraint_->can_end();
-    const bool endless  = !plan_.native && proposal_->tokens() >= static_cast<size_t>(plan_.max_proposal);
-    if (complete ? !stands() : !must_call_ && !trusted_ && (endless || !proposal_->may_be_meant(text_))) {
+    if (complete ? !stands() : !must_call_ && !trusted_ && (is_too_long(proposal_->tokens()) || !proposal_->may_be_meant(text_))) {
         reject(choice);
     } else if (complete) {
         must_call_ = trusted_ = false;

@@ -100,6 +100,7 @@ class Guide {
     void        bind(Phase phase, const std::shared_ptr<const Grammar> & grammar);
     void        sample(Sampler & sampler, float * logits, Completion::Choice & choice);
     void        sample_call(Sampler & sampler, float * logits, Completion::Choice & choice);
+    bool        is_too_long(size_t proposed) const;
     void        judge(Completion::Choice & choice);
     Tokens      tokens_of(const std::string & text) const;
     bool        jump(const std::string & text, Tokens & tokens);
