@@ -237,7 +237,7 @@ void Guide::sample_call(Sampler & sampler, float * logits, Completion::Choice & 
 }
 
 bool Guide::is_too_long(size_t proposed) const {
-    return !plan_.native && proposed >= static_cast<size_t>(plan_.max_proposal);
+    return plan_.max_proposal >= 0 && proposed >= static_cast<size_t>(plan_.max_proposal);
 }
 
 // Whether the proposed call may go on, or stands.

@@ -31,7 +31,7 @@ struct AnswerPlan {
     std::vector<llama_token>          think_end;    // of the first of thinking.ends
     AnswerOpening                     opening;            // what comes before an answer that `output` binds
     int32_t                           max_thinking = -1;  // tokens; -1 = no limit
-    int32_t                           max_proposal = 256; // tokens of a call that is only proposed, by a model that was not taught to call
+    int32_t                           max_proposal = -1;  // tokens of a call that is only proposed; -1 = no limit
     bool                              confidence   = false;
     bool                              parallel     = false;  // there may be more than one call
     bool                              native       = false;  // the format is the template's

@@ -6,10 +6,8 @@
 #include "engine.h"
 #include "placement.h"
 
-#include <atomic>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <vector>

@@ -202,7 +202,10 @@ bool Proposal::may_be_meant(const std::string & text) {
     }
     const double bar   = measure_of(taught_).bar;
     const double begun = begin_score();
-    return begun >= bar && begun + arguments_score(arguments(text, named(text)), required_.empty() ? parameters_.size() : required_.size()) >= bar;
+    if (begun < bar || !pieces_.back().choice) {  // what is dictated changes nothing
+        return begun >= bar;
+    }
+    return begun + arguments_score(arguments(text, named(text)), required_.empty() ? parameters_.size() : required_.size()) >= bar;
 }
 
 bool Proposal::is_meant(const std::string & text, const ToolCall & call, const std::vector<ToolCall> & earlier) {

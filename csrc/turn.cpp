@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <utility>
 
 namespace luup {
@@ -14,6 +13,9 @@ namespace {
 
 // Thoughts may take up to this part of max_tokens if something bound has to come after them.
 constexpr int32_t thinking_part = 2;
+
+// What a model that was not taught to call may write of a call before it is clear that it means it.
+constexpr int32_t longest_proposal = 256;  // tokens
 
 // A text of a choice, scored after the prompt.
 class Score : public Completion {
@@ -82,8 +84,8 @@ AnswerPlan Run::plan(const Prompt & prompt) const {
             plan.think_start = chat.marker_tokens(prompt.thinking.start);
         }
     }
-    if (request_.sampling.max_tokens > 0) {
-        plan.max_proposal = std::min(plan.max_proposal, request_.sampling.max_tokens - 1);  // the answer's tokens are left to the text then
+    if (!plan.native) {  // some of the answer's tokens are left to the text
+        plan.max_proposal = request_.sampling.max_tokens > 0 ? std::min(longest_proposal, request_.sampling.max_tokens - 1) : longest_proposal;
     }
     const bool must_come = plan.output || plan.calls == AnswerPlan::Calls::Required;
     if (must_come && request_.sampling.max_tokens > 0) {
