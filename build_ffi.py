@@ -1,10 +1,10 @@
-"""Makes the source of ``luup_agent._luup_cffi`` from ``csrc/luup_agent.h``.
+"""Generate the source of ``luup_agent._luup_cffi`` from ``csrc/luup_agent.h``.
 
-The header is the only contract between C and Python, so its declarations are read here and never typed a second time:
-a wrong signature in a hand-written cdef would pass silently. No compiler is needed, and whatever this parser does not
-know is an error that names the line.
+The header is the only contract between C and Python, so its declarations are parsed and never written twice: a wrong
+signature in a hand-written cdef would pass unnoticed. The parser needs no compiler. Anything that it does not know is
+an error that names the line.
 
-Run ``python build_ffi.py OUT.c`` to write the C source; ``ffibuilder`` is there for tools that import it.
+Run ``python build_ffi.py OUT.c`` to write the C source. Tools that import this module use ``ffibuilder``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cffi import FFI
 HEADER = Path(__file__).resolve().parent / "csrc" / "luup_agent.h"
 MODULE = "luup_agent._luup_cffi"
 
-# One expression finds comments and literals, so a quote in a comment and a "/*" in a string are both taken rightly.
+# One expression for comments and literals, so that a quote in a comment and a "/*" in a string are read correctly.
 _TOKEN = re.compile(
     r"""(?P<comment>//[^\n]*|/\*.*?\*/)
       | (?P<literal>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')
@@ -30,7 +30,7 @@ _DIRECTIVE = re.compile(r"\s*#\s*(?P<name>\w*)\s*(?P<rest>.*?)\s*$")
 _DEFINE = re.compile(r"(?P<name>[A-Za-z_]\w*)\s+(?P<value>.+)$")
 _STRING_VALUE = re.compile(r'(?:"(?:\\.|[^"\\])*"\s*)+$')
 _INTEGER_VALUE = re.compile(r"(?:0[xX][0-9a-fA-F]+[uUlL]*|\d+[uUlL]*|[A-Za-z_]\w*|<<|>>|[-+*/%&|^~()]|\s)+$")
-# Blocks that hold nothing Python may see: the export macro and the C++ linkage.
+# Conditional blocks without declarations for Python: the export macro and the C++ linkage.
 _SKIPPED_CONDITIONS = re.compile(r"(?:ifdef\s+|if\s+defined\s*\(?\s*)(?:_WIN32|__cplusplus)\s*\)?$")
 _SKIPPED_CODE = re.compile(r'\s*(?:extern\s+"C"\s*\{|\})?\s*$')
 _FUNCTION = re.compile(r"LUUP_API\s[^()]*?\b(?P<name>\w+)\s*\([^{}]*\)\s*;$", re.DOTALL)
@@ -41,11 +41,11 @@ _DECLARATION = re.compile(r"(?:typedef|struct|enum)\b")
 
 
 class Declarations(NamedTuple):
-    """What a header declares.
+    """The declarations of a header.
 
     Attributes:
         cdef: C source for ``FFI.cdef()``.
-        functions: The names of the functions marked ``LUUP_API``, in the header's order.
+        functions: The names of the functions marked ``LUUP_API``, in the order of the header.
         callbacks: The names of the ``extern "Python"`` functions, one for each callback type.
     """
 
@@ -55,9 +55,9 @@ class Declarations(NamedTuple):
 
 
 def strip_comments(source: str) -> str:
-    """Joins continued lines and puts blanks in place of comments, as a C compiler does.
+    """Join continued lines and replace comments by blanks, as a C compiler does.
 
-    The number of lines before each piece of code stays the same, so that errors can name them.
+    The line number of each piece of code stays the same, so that errors can name it.
 
     Args:
         source: C source text.
@@ -66,7 +66,7 @@ def strip_comments(source: str) -> str:
         The source without comments.
 
     Raises:
-        ValueError: A comment or a literal has no end.
+        ValueError: A comment or a literal is not closed.
 
     Example:
         >>> strip_comments('int a; /* one */ char * b = "/* two */";')
@@ -89,7 +89,7 @@ def strip_comments(source: str) -> str:
     def replace(match: Match[str]) -> str:
         if match.group("unclosed"):
             line_number = text.count("\n", 0, match.start()) + 1
-            raise ValueError(f"line {line_number}: {match.group()} has no end")
+            raise ValueError(f"line {line_number}: unterminated {match.group()}")
         if match.group("comment"):
             return " " + "\n" * match.group().count("\n")
         return match.group()
@@ -98,28 +98,28 @@ def strip_comments(source: str) -> str:
 
 
 def _constant(rest: str) -> str:
-    """The cdef line of ``#define`` and the rest of its line; the compiler fills in the value."""
+    """Return the cdef line for ``#define`` and the `rest` of its line; the C compiler fills in the value."""
     define = _DEFINE.match(rest)
     if define and _STRING_VALUE.match(define.group("value")):
         return f"static const char *const {define.group('name')};"
     if define and _INTEGER_VALUE.match(define.group("value")):
         return f"#define {define.group('name')} ..."
-    raise ValueError(f"neither an integer nor a string constant: #define {rest}")
+    raise ValueError(f"only integer and string constants are supported: #define {rest}")
 
 
 def _preprocess(source: str) -> Tuple[List[str], List[str]]:
-    """Resolves the directives: the code lines (blank where a directive stood), and the cdef lines of the constants."""
+    """Process the directives. Return the lines of code, blank in place of directives, and the cdef of constants."""
     lines = strip_comments(source).split("\n")
     code: List[str] = []
     constants: List[str] = []
-    guard = ""  # its name, between "#ifndef NAME" and "#define NAME"
-    guard_state = "before"
+    guard = ""  # the name of the include guard
+    guard_state = "before"  # then "opened" by #ifndef, "inside" after #define, "after" #endif
     skipping = 0  # depth of nested conditions in a skipped block
     for line_number, line in enumerate(lines, 1):
         directive = _DIRECTIVE.match(line)
         if directive is None:
             if skipping and not _SKIPPED_CODE.match(line):
-                raise ValueError(f"line {line_number}: code in a block that is skipped: {line.strip()}")
+                raise ValueError(f"line {line_number}: code in a skipped block: {line.strip()}")
             if line.strip() and not skipping and guard_state != "inside":
                 raise ValueError(f"line {line_number}: code outside the include guard: {line.strip()}")
             code.append("" if skipping else line)
@@ -150,12 +150,12 @@ def _preprocess(source: str) -> Tuple[List[str], List[str]]:
         elif name != "include":
             raise ValueError(f"line {line_number}: unknown directive: {line.strip()}")
     if guard_state != "after":
-        raise ValueError(f"line {len(lines)}: the include guard has no end")
+        raise ValueError(f"line {len(lines)}: the include guard is not closed")
     return code, constants
 
 
 def _statements(code: List[str]) -> Iterator[Tuple[int, str]]:
-    """Cuts code at the semicolons outside braces: the line number and the text of each statement."""
+    """Split code at the semicolons outside braces. Yield the line number and the text of each statement."""
     statement, start, depth = "", 0, 0
     for line_number, line in enumerate(code, 1):
         for piece in re.findall(r"[^;{}]+|[;{}]", line.strip() + "\n"):
@@ -169,11 +169,11 @@ def _statements(code: List[str]) -> Iterator[Tuple[int, str]]:
                 yield start, statement.strip()
                 statement = ""
     if statement.strip():
-        raise ValueError(f"line {start}: no end: {statement.strip()}")
+        raise ValueError(f"line {start}: unterminated statement: {statement.strip()}")
 
 
 def parse_header(source: str) -> Declarations:
-    """Reads the declarations of ``luup_agent.h``.
+    """Parse the declarations of ``luup_agent.h``.
 
     Args:
         source: The text of the header.
@@ -182,7 +182,7 @@ def parse_header(source: str) -> Declarations:
         Its declarations, with an ``extern "Python"`` function ``luup_py_NAME`` for each callback type ``luup_NAME``.
 
     Raises:
-        ValueError: The header holds something that is not known here; the message names the line.
+        ValueError: The parser does not know a part of the header; the message names the line.
 
     Example:
         >>> parse_header('''#ifndef H
@@ -212,7 +212,7 @@ def parse_header(source: str) -> Declarations:
 
 
 def make_ffibuilder(header: Path = HEADER) -> FFI:
-    """The cffi builder of the extension module.
+    """Return the cffi builder of the extension module.
 
     Args:
         header: The path of ``luup_agent.h``.
@@ -222,7 +222,7 @@ def make_ffibuilder(header: Path = HEADER) -> FFI:
 
     Raises:
         OSError: The header can't be read.
-        ValueError: The header holds something that is not known here.
+        ValueError: The parser does not know a part of the header.
 
     Example:
         >>> make_ffibuilder().emit_c_code("build/_luup_cffi.c")  # doctest: +SKIP

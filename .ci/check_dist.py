@@ -1,9 +1,9 @@
-"""Checks what is to be published: ``python .ci/check_dist.py FOLDER [--complete]``.
+"""Check distributions before they are published: ``python .ci/check_dist.py FOLDER [--complete]``.
 
-Every wheel: its size, that each shared library is in it once, that it brings no copy of what the system or another
-package has, and its licences. A package with a GPU backend: that this is all it has, and that it asks for the core of
-its own version. The source distribution: its size, and that it carries llama.cpp. With ``--complete`` also that the
-set has every file that a release must have, and no other.
+Of a wheel: its size, its licences, that it has all CPU variants of its platform and each shared library once, and that
+it has no copy of a library of the system or of another package. Of a package with a GPU backend: that it has nothing
+else, and that it requires the core of its own version. Of the source distribution: its size, and that it contains
+llama.cpp. With ``--complete`` also that the folder has every file that a release must have, and no other.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Iterator, List
 
 MAX_WHEEL = 15_000_000
-MAX_PLUGIN = 100_000_000  # what an index takes unless asked
+MAX_PLUGIN = 100_000_000  # the default limit of an index
 MAX_SDIST = 8_000_000
 
-# Platforms, as a wheel's last tag tells them: manylinux's may be older than the one asked for, and several in one name.
+# The platform tag of a wheel's name. manylinux may have several tags, and older ones than the build asked for.
 PLATFORMS = {
     "manylinux x86_64": r"(manylinux_2_\d+_x86_64\.?)+",
     "manylinux aarch64": r"(manylinux_2_\d+_aarch64\.?)+",
@@ -29,6 +29,13 @@ PLATFORMS = {
     "macOS x86_64": r"macosx_\d+_\d+_x86_64",
     "Windows x86_64": "win_amd64",
     "Windows ARM64": "win_arm64",
+}
+# The number of CPU variants that ggml has for a platform; see csrc/cmake/CpuVariants.cmake.
+VARIANTS = {
+    r"linux_\S*x86_64|macosx_\d+_\d+_x86_64|win_amd64": 14,
+    r"linux_\S*aarch64": 8,
+    r"macosx_\d+_\d+_arm64": 3,
+    r"win_arm64": 1,
 }
 PYTHONS = {"stable ABI": "cp38-abi3", "free-threaded 3.14": "cp314-cp314t"}
 
@@ -40,7 +47,7 @@ NEEDED_FILES = ("luup_agent/py.typed", "luup_agent/_luup_cffi.pyi", "luup_agent/
 
 
 def wheel_problems(path: Path) -> Iterator[str]:
-    """What is wrong with a wheel."""
+    """Yield the problems of a wheel."""
     size = path.stat().st_size
     if size > MAX_WHEEL:
         yield f"has {size:,} bytes, more than {MAX_WHEEL:,}"
@@ -52,10 +59,14 @@ def wheel_problems(path: Path) -> Iterator[str]:
         yield f"has {base} more than once"
     for base in bases:
         if not OURS.match(base):
-            yield f"brings a copy of {base}"
+            yield f"has a copy of {base}"
     for wanted in ("_luup_cffi", "luup-agent", "luup-ggml", "luup-ggml-base", "ggml-cpu"):
         if not any(re.match(rf"(lib)?{wanted}\b", base) for base in bases):
             yield f"has no {wanted}"
+    variants = sum(bool(re.match(r"(lib)?ggml-cpu\b", base)) for base in bases)
+    for platform, count in VARIANTS.items():
+        if re.search(platform, path.stem) and variants != count:
+            yield f"has {variants} CPU variants, not {count}: build it with LUUP_CPU_VARIANTS=all"
     for wanted in NEEDED_FILES:
         if wanted not in names:
             yield f"has no {wanted}"
@@ -65,13 +76,13 @@ def wheel_problems(path: Path) -> Iterator[str]:
 
 
 def plugin_problems(path: Path) -> Iterator[str]:
-    """What is wrong with the wheel of a GPU backend."""
+    """Yield the problems of the wheel of a GPU backend."""
     size = path.stat().st_size
     if size > MAX_PLUGIN:
         yield f"has {size:,} bytes, more than {MAX_PLUGIN:,}"
     name = PLUGIN.fullmatch(path.name)
     if not name:
-        yield f"is not named luup_agent_KIND-VERSION-py3-none-PLATFORM.whl, with KIND one of {', '.join(BACKENDS)}"
+        yield f"must be named luup_agent_KIND-VERSION-py3-none-PLATFORM.whl, with KIND one of {', '.join(BACKENDS)}"
         return
     kind, version = name.group(1, 2)
     package, info = f"luup_agent_{kind}", f"luup_agent_{kind}-{version}.dist-info"
@@ -82,7 +93,7 @@ def plugin_problems(path: Path) -> Iterator[str]:
     if len(others) != 2 or others[0] != wanted[0] or not re.fullmatch(rf"{wanted[1]}\.(so|dll)", others[1]):
         yield f"has {', '.join(others)}; it must have {wanted[0]} and the library {wanted[1]}, and nothing else"
     if f"Requires-Dist: luup-agent=={version}".encode() not in texts.get(f"{info}/METADATA", b"").splitlines():
-        yield f"does not ask for luup-agent=={version}"
+        yield f"does not require luup-agent=={version}"
     points = texts.get(f"{info}/entry_points.txt", b"").decode().replace(" ", "").split()
     if points != ["[luup_agent.backends]", f"{kind}={package}:folder"]:
         yield "has no entry point luup_agent.backends"
@@ -92,7 +103,7 @@ def plugin_problems(path: Path) -> Iterator[str]:
 
 
 def sdist_problems(path: Path) -> Iterator[str]:
-    """What is wrong with a source distribution."""
+    """Yield the problems of a source distribution."""
     size = path.stat().st_size
     if size > MAX_SDIST:
         yield f"has {size:,} bytes, more than {MAX_SDIST:,}"
@@ -114,14 +125,14 @@ def sdist_problems(path: Path) -> Iterator[str]:
 
 
 def file_problems(path: Path) -> Iterator[str]:
-    """What is wrong with one file of the folder."""
+    """Yield the problems of a file of the folder."""
     if path.suffix == ".whl":
         return wheel_problems(path) if path.name.startswith("luup_agent-") else plugin_problems(path)
-    return sdist_problems(path) if path.name.endswith(".tar.gz") else iter(["is no distribution"])
+    return sdist_problems(path) if path.name.endswith(".tar.gz") else iter(["is not a distribution"])
 
 
 def set_problems(names: List[str]) -> Iterator[str]:
-    """What is missing in a release, or too much."""
+    """Yield the files that a release lacks or should not have."""
     patterns = {"source distribution": r"luup_agent-[^-]+\.tar\.gz"}
     for python, tag in PYTHONS.items():
         for platform, pattern in PLATFORMS.items():
@@ -140,7 +151,7 @@ def set_problems(names: List[str]) -> Iterator[str]:
 
 
 def main(arguments: List[str]) -> int:
-    """Prints the problems; 1 if there are some."""
+    """Print the problems; return 1 if there are any."""
     folders = [Path(argument) for argument in arguments if not argument.startswith("--")]
     if len(folders) != 1 or not folders[0].is_dir():
         print("usage: python .ci/check_dist.py FOLDER [--complete]", file=sys.stderr)

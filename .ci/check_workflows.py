@@ -1,8 +1,9 @@
-"""Checks .github/workflows/ and [tool.cibuildwheel], without a network: ``python .ci/check_workflows.py``.
+"""Check .github/workflows/ and [tool.cibuildwheel], without a network: ``python .ci/check_workflows.py``.
 
-The tools are the extra ``workflows`` of pyproject.toml. What they don't know is checked here: that every action is
-pinned by a commit and named by its version, the same everywhere; that no job may do more than it must; that one gate
-job waits for all others; and that the wheels that cibuildwheel will build are those that a release must have.
+The tools are those of the dependency group ``workflows`` in pyproject.toml. Beyond what they check: every action is
+pinned by a commit and named by its version, the same one everywhere; no job has more rights than it needs; one gate job
+waits for all others; cibuildwheel will build the wheels that a release must have; and pre-commit runs the versions
+that the step ``lint`` runs.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PINNED = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<commit>[0-9a-f]{40}) # v(?P<version>\d+\.\d+\.\d+)$")
 LOCAL = re.compile(r"uses: \./\.github/workflows/[\w-]+\.yml( #.*)?$")
 
-# The only rights beyond reading that a job may have.
+# The only rights beyond reading the contents that a job may have.
 GRANTED = {
     ("release.yml", "publish"): {"id-token": "write", "attestations": "write"},
     ("release.yml", "release"): {"contents": "write"},
 }
 
-# What each platform's runners are called, and the identifiers that cibuildwheel has for it.
+# The names of each platform's runners, and cibuildwheel's identifiers for it.
 RUNNERS = {
     "ubuntu-24.04": ("linux", "x86_64", ("manylinux_x86_64", "musllinux_x86_64")),
     "ubuntu-24.04-arm": ("linux", "aarch64", ("manylinux_aarch64", "musllinux_aarch64")),
@@ -41,7 +42,7 @@ RUNNERS = {
 
 
 def tool(*command: str) -> Iterator[str]:
-    """What a tool complains about."""
+    """Yield the output of a tool that fails."""
     result = subprocess.run(
         [str(Path(sys.executable).parent / command[0]), *command[1:]],
         cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False,
@@ -51,7 +52,7 @@ def tool(*command: str) -> Iterator[str]:
 
 
 def pin_problems(texts: Dict[str, str]) -> Iterator[str]:
-    """Actions that are not pinned, or differently."""
+    """Yield the actions that are not pinned, or not to one commit everywhere."""
     commits: Dict[str, str] = {}
     cibuildwheel = metadata.version("cibuildwheel")
     for name, text in texts.items():
@@ -69,7 +70,7 @@ def pin_problems(texts: Dict[str, str]) -> Iterator[str]:
 
 
 def right_problems(name: str, workflow: Dict[str, Any]) -> Iterator[str]:
-    """Jobs that may do more than they must, or run for ever."""
+    """Yield the jobs that have more rights than they need, or no time limit."""
     if workflow.get("permissions") != {}:
         yield f"{name}: must begin with `permissions: {{}}`, so that each job is granted its own"
     for key, job in workflow["jobs"].items():
@@ -82,7 +83,7 @@ def right_problems(name: str, workflow: Dict[str, Any]) -> Iterator[str]:
 
 
 def gate_problems(ci: Dict[str, Any]) -> Iterator[str]:
-    """Jobs that a branch could fail and yet be merged."""
+    """Yield the jobs that a branch could fail and still be merged."""
     jobs = dict(ci["jobs"])
     gate = jobs.pop("gate", {})
     for missing in sorted(set(jobs) - set(gate.get("needs", []))):
@@ -92,7 +93,7 @@ def gate_problems(ci: Dict[str, Any]) -> Iterator[str]:
 
 
 def wheel_problems(wheels: Dict[str, Any]) -> Iterator[str]:
-    """What would not be built, or not be asked for."""
+    """Yield the differences between the wheels that will be built and those that a release must have."""
     runners = wheels["jobs"]["wheel"]["strategy"]["matrix"]["os"]
     if sorted(runners) != sorted(RUNNERS):
         yield f"wheels.yml: runs on {sorted(runners)}, but a release needs {sorted(RUNNERS)}"
@@ -114,8 +115,16 @@ def wheel_problems(wheels: Dict[str, Any]) -> Iterator[str]:
         yield "check_dist.py asks for other platforms than these"
 
 
+def hook_problems(hooks: Dict[str, Any], project: str) -> Iterator[str]:
+    """Yield the requirements of pre-commit's hooks that pyproject.toml does not name with the same version."""
+    for hook in (hook for repository in hooks["repos"] for hook in repository["hooks"]):
+        for requirement in hook["additional_dependencies"]:
+            if f'"{requirement}"' not in project:
+                yield f".pre-commit-config.yaml: {hook['id']} runs {requirement}, which is not in pyproject.toml"
+
+
 def problems() -> Iterator[str]:
-    """All of them."""
+    """Yield all problems."""
     texts = {path.name: path.read_text(encoding="utf-8") for path in WORKFLOWS}
     if sorted(texts) != ["ci.yml", "release.yml", "wheels.yml"]:
         yield f"the workflows are {sorted(texts)}"
@@ -131,12 +140,14 @@ def problems() -> Iterator[str]:
         yield from right_problems(name, workflow)
     yield from gate_problems(workflows["ci.yml"])
     yield from wheel_problems(workflows["wheels.yml"])
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    yield from hook_problems(hooks, (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def main() -> int:
-    """Prints the problems; 1 if there are some."""
+    """Print the problems and return the exit status."""
     found: List[str] = list(problems())
-    print("\n".join(found) or f"{len(WORKFLOWS)} workflows are well")
+    print("\n".join(found) or f"{len(WORKFLOWS)} workflows are correct")
     return 1 if found else 0
 
 

@@ -1,6 +1,6 @@
-"""Prints CHANGELOG.md's section of a version: ``python .ci/release_notes.py v0.1.0``.
+"""Print the section of CHANGELOG.md for a version: ``python .ci/release_notes.py v0.1.0``.
 
-The version must be pyproject.toml's.
+The version must be the one in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def release_notes(tag: str, changelog: str, project: str) -> str:
-    """The section of the version that `tag` names.
+    """Return the section of the version that `tag` names.
 
     Raises:
-        ValueError: The tag is not the version of the project, or the changelog has no section of it.
+        ValueError: The tag is not the version of the project, or the changelog has no section for it.
     """
     version = tag[1:] if tag.startswith("v") else tag
     found = re.search(r'^version = "([^"]+)"$', project, re.MULTILINE)

@@ -3,9 +3,11 @@
  *
  * Introduction
  *
- *   A *model* is a GGUF file loaded by llama.cpp, with one thread that decodes for everybody. An *agent* is a system
- *   prompt, sampling settings and a history on top of a model; make as many as you like. A *run* is one user message being
- *   answered: you pull its events, nothing calls you back. Agents that run at the same time are decoded in one batch.
+ *   A model is a GGUF file that llama.cpp has loaded, and one thread that decodes for all its users. An agent is a
+ *   system prompt, sampling settings, tools and a history on top of a model; make as many as you like. A run answers
+ *   one message: you pull its events, and nothing calls you back. Runs of different agents are decoded in one batch.
+ *
+ *   Simple: load a model, create an agent, answer one message.
  *
  *   #include <stdio.h>
  *   #include "luup_agent.h"
@@ -31,32 +33,41 @@
  *       return event.type == LUUP_EVENT_DONE ? 0 : 1;
  *   }
  *
+ *   With context: an agent keeps its history from run to run (luup_agent_get_history()), calls tools
+ *   (luup_agent_register_tool(), LUUP_EVENT_TOOL_CALL), and answers in JSON of a schema (output_schema).
+ *
+ *   Advanced: remote models whose requests you post yourself (luup_model_create_remote()), models that stand in for
+ *   each other (luup_model_create_fallback()), saved agents (luup_agent_save()), event loops
+ *   (luup_run_set_wakeup_fd()).
+ *
  * Errors
  *
- *   Functions that can fail return an `int`: LUUP_SUCCESS (0) or a negative luup_error code; results come through the last
- *   parameters and are untouched on failure. luup_last_error_message() then tells, for the calling thread, what was wrong.
+ *   A function that can fail returns an `int`: LUUP_SUCCESS (0) or a negative luup_error. It writes its results through
+ *   the last parameters, and leaves them untouched on failure. luup_last_error_message() then describes the failure for
+ *   the calling thread.
  *
  * Threads
  *
- *   Every function may be called from any thread. One handle may be used by several threads at once, with two exceptions: its
- *   destroy function must not race with another use of it, and luup_run_next() has one caller at a time for each run.
+ *   Any thread may call any function, and several threads may use one handle at once, with two exceptions: a handle's
+ *   destroy function must not race with another use of it, and a run has one caller of luup_run_next() at a time.
  *
  * Ownership
  *
- *   What a function named `load`, `create` or `start` gives is yours, to be passed to the `destroy` of its noun. Every
- *   `destroy` and `free` accepts NULL. An agent keeps its model's memory alive, a run its agent's: any order of destruction
- *   is safe. `const char *` results belong to the handle they came from unless told otherwise. Strings are UTF-8 and
- *   end with a zero byte; text that is not valid UTF-8 is refused with LUUP_ERROR_INVALID_PARAM.
+ *   You own what a function named `load`, `create`, `fork` or `start` returns, and pass it to the `destroy` function of
+ *   its type. `destroy` and `free` functions accept NULL. An agent keeps its model's memory alive, and a run its
+ *   agent's: destroy them in any order. A `const char *` result belongs to the handle it came from unless its
+ *   description says otherwise. Strings are UTF-8 and end with a zero byte; invalid UTF-8 is
+ *   LUUP_ERROR_INVALID_PARAM.
  *
  * Fork
  *
- *   Threads do not survive fork(). In the child, a model loaded by the parent, its agents and runs answer every call with
- *   LUUP_ERROR_FORKED; destroying them there is safe and does nothing. Load a model of its own in the child.
+ *   Threads do not survive fork(). In the child, every call with a model that the parent loaded, or with an agent or a
+ *   run of it, returns LUUP_ERROR_FORKED; destroying them is safe and does nothing. Load another model in the child.
  *
  * Structures with a `size` field
  *
- *   Fill them with their `*_default_params()` (inputs) or set `size = sizeof(the structure)` (outputs). A later version may
- *   append fields; `size` tells the library which of them the caller knows.
+ *   Fill input structures with their `*_default_params()` function, and set `size = sizeof(the structure)` in output
+ *   structures. Later versions may append fields; `size` says which fields the caller knows.
  */
 #ifndef LUUP_AGENT_H
 #define LUUP_AGENT_H
@@ -80,8 +91,10 @@ extern "C" {
 #endif
 
 typedef struct luup_model luup_model; /* a loaded model and the thread that decodes for it */
-typedef struct luup_agent luup_agent; /* a system prompt, settings and a history */
-typedef struct luup_run   luup_run;   /* one user message being answered */
+typedef struct luup_agent luup_agent; /* a system prompt, settings, tools and a history */
+typedef struct luup_run   luup_run;   /* a message that is being answered */
+
+typedef struct luup_embedder luup_embedder; /* a loaded model that makes vectors of texts, or ranks them */
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * Errors
@@ -89,50 +102,52 @@ typedef struct luup_run   luup_run;   /* one user message being answered */
 
 typedef enum luup_error {
     LUUP_SUCCESS                   = 0,
-    LUUP_ERROR_INVALID_PARAM       = -1,  /* an argument is wrong; the message names it */
+    LUUP_ERROR_INVALID_PARAM       = -1, /* an argument is wrong; the message names it */
     LUUP_ERROR_OUT_OF_MEMORY       = -2,
-    LUUP_ERROR_MODEL_NOT_FOUND     = -3,  /* no such file */
-    LUUP_ERROR_INFERENCE_FAILED    = -4,  /* llama.cpp could not decode */
+    LUUP_ERROR_MODEL_NOT_FOUND     = -3, /* no such file */
+    LUUP_ERROR_INFERENCE_FAILED    = -4, /* llama.cpp could not decode */
     LUUP_ERROR_TOOL_NOT_FOUND      = -5,
     LUUP_ERROR_JSON_PARSE_FAILED   = -6,
     LUUP_ERROR_HTTP_FAILED         = -7,
-    LUUP_ERROR_BACKEND_INIT_FAILED = -8,  /* no usable CPU variant, or the GPU that was asked for is not there */
-    LUUP_ERROR_MODEL_LOAD_FAILED   = -9,  /* the file is not a model that can generate text, or is damaged */
-    LUUP_ERROR_CONTEXT_FULL        = -10, /* the text does not fit the context; the message tells the counts */
+    LUUP_ERROR_BACKEND_INIT_FAILED = -8, /* no CPU variant runs here, or the requested GPU is missing */
+    LUUP_ERROR_MODEL_LOAD_FAILED   = -9, /* the file is damaged, or not a model that can generate text */
+    LUUP_ERROR_CONTEXT_FULL        = -10, /* the prompt does not fit the context; the message has the counts */
     LUUP_ERROR_INVALID_SCHEMA      = -11,
     LUUP_ERROR_CHAT_TEMPLATE       = -12, /* the model's chat template can't be used */
     LUUP_ERROR_CANCELLED           = -13, /* luup_run_cancel() was called */
     LUUP_ERROR_TIMED_OUT           = -14, /* the run's timeout passed */
     LUUP_ERROR_CLOSED              = -15, /* the model was closed */
-    LUUP_ERROR_BUSY                = -16, /* the agent is answering another message */
+    LUUP_ERROR_BUSY                = -16, /* the agent is answering another message, or too many runs wait */
     LUUP_ERROR_UNSUPPORTED         = -17,
     LUUP_ERROR_IO                  = -18,
     LUUP_ERROR_FORKED              = -19, /* the handle belongs to the parent process */
     LUUP_ERROR_INTERNAL            = -20, /* a bug in this library; please report it */
-    LUUP_ERROR_INVALID_OUTPUT      = -21, /* the answer is not what the output schema asks for: cut off, or wrong after all retries */
-    LUUP_ERROR_MAX_TURNS           = -22  /* the model still called tools after max_turns turns */
+    LUUP_ERROR_INVALID_OUTPUT      = -21, /* the output was cut off, or is still invalid after all retries */
+    LUUP_ERROR_MAX_TURNS           = -22 /* the model still called tools after max_turns turns */
 } luup_error;
 
-/* The code of the calling thread's last failed call, LUUP_SUCCESS if none failed yet. Successful calls don't reset it. */
+/* Returns the code of the calling thread's last failed call, LUUP_SUCCESS if none has failed. Successful calls do not
+ * reset it. */
 LUUP_API int luup_last_error_code(void);
 
-/* The message of the calling thread's last failed call, "" if none failed yet. Never NULL; valid until the thread's next failure. */
+/* Returns the message of the calling thread's last failed call, "" if none has failed. Never NULL; valid until the
+ * thread's next failure. */
 LUUP_API const char * luup_last_error_message(void);
 
-/* The name of a code, such as "LUUP_ERROR_BUSY"; "LUUP_ERROR_UNKNOWN" for a number that is not a code. Static memory. */
+/* Returns the name of a code, such as "LUUP_ERROR_BUSY", or "LUUP_ERROR_UNKNOWN". Static memory. */
 LUUP_API const char * luup_error_name(int code);
 
-/* A short English text for a code. Static memory, never NULL. */
+/* Returns a short English text for a code. Static memory, never NULL. */
 LUUP_API const char * luup_error_text(int code);
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * Versions and logs
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* This library's version, such as "0.1.0". Static memory. */
+/* Returns this library's version, such as "0.1.0". Static memory. */
 LUUP_API const char * luup_version(void);
 
-/* The version and commit of the llama.cpp inside, such as "0.5.0-dev (0c1e57098)". Static memory. */
+/* Returns the version and commit of llama.cpp, such as "0.5.0-dev (0c1e57098)". Static memory. */
 LUUP_API const char * luup_llama_version(void);
 
 typedef enum luup_log_level {
@@ -143,12 +158,12 @@ typedef enum luup_log_level {
     LUUP_LOG_NONE  = 5
 } luup_log_level;
 
-/* Keeps log records of `level` and above, for the whole process; LUUP_LOG_WARN at start. */
+/* Keeps log records of `level` and above, for the whole process. The initial level is LUUP_LOG_WARN. */
 LUUP_API void luup_log_set_level(luup_log_level level);
 
-/* Takes the oldest waiting log record: writes up to `capacity` bytes of its text (cut, always zero-terminated) into
- * `text` and its level into `level`. Returns false if none waits. The newest 1,000 records are kept. Nothing is ever
- * written to stderr. */
+/* Takes the oldest log record: writes up to `capacity` bytes of its text (cut to fit, always zero-terminated) into
+ * `text`, and its level into `level`. Returns false if there is no record. The newest 1,000 records are kept. The
+ * library never writes to stderr. */
 LUUP_API bool luup_log_next(luup_log_level * level, char * text, size_t capacity);
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -162,51 +177,53 @@ typedef enum luup_device_type {
     LUUP_DEVICE_ACCELERATOR = 3
 } luup_device_type;
 
-/* All strings live as long as the process. */
+/* The strings live as long as the process. */
 typedef struct luup_device_info {
     size_t           size;
-    const char *     name;         /* "CPU", "CUDA0" */
-    const char *     description;  /* "AMD EPYC …" */
-    const char *     backend;      /* "CPU", "CUDA", "Metal", "Vulkan" */
+    const char *     name; /* "CPU", "CUDA0" */
+    const char *     description; /* "AMD EPYC …" */
+    const char *     backend; /* "CPU", "CUDA", "Metal", "Vulkan" */
     luup_device_type type;
-    uint64_t         memory_free;  /* bytes; 0 = unknown */
+    uint64_t         memory_free; /* bytes; 0 = unknown */
     uint64_t         memory_total; /* bytes; 0 = unknown */
 } luup_device_info;
 
-/* The CPU variant that was chosen when the library first needed one. Strings live as long as the process. */
+/* The CPU variant in use. The strings live as long as the process. */
 typedef struct luup_cpu_variant {
     size_t       size;
-    const char * name;   /* "haswell", "zen4", "sapphirerapids", …; "native" in a build with one variant */
-    const char * path;   /* the file it was loaded from */
-    const char * reason; /* why this one: a line of English */
+    const char * name; /* "haswell", "zen4", "sapphirerapids", …; "native" in a build with one variant */
+    const char * path; /* the file it was loaded from */
+    const char * reason; /* why it was chosen: a line of English */
 } luup_cpu_variant;
 
-/* A file with code for one kind of device: a CPU variant that was chosen, or a GPU backend. Strings live as long as the process. */
+/* A file with code for one kind of device: the CPU variant in use, or a GPU backend. The strings live as long as the
+ * process. */
 typedef struct luup_backend_info {
     size_t       size;
-    const char * name;   /* "CPU", "CUDA", "Metal", "Vulkan"; the file's own name if it was not loaded */
-    const char * path;   /* the file, or the folder of a package whose version is refused */
+    const char * name; /* "CPU", "CUDA", "Metal", "Vulkan"; the file's own name if it was not loaded */
+    const char * path; /* the file, or the folder of a package that was refused for its version */
     const char * reason; /* why it was not loaded: a line of English; "" if it was */
     size_t       n_devices;
 } luup_backend_info;
 
-/* Names a folder of further backends, that of a package for one kind of GPU. `version` is the package's: it must be this
- * library's own, because the two are made of the same llama.cpp; LUUP_ERROR_BACKEND_INIT_FAILED if it is not, and the refusal is
- * told again when a GPU is asked for. LUUP_ERROR_UNSUPPORTED if the backends are loaded already. */
+/* Adds a folder of backends: a package for one kind of GPU. `version` is the package's version, and has to equal this
+ * library's, because both are built from the same llama.cpp. LUUP_ERROR_BACKEND_INIT_FAILED if it differs (a load that
+ * needs a GPU reports this again); LUUP_ERROR_UNSUPPORTED if the backends are loaded already. */
 LUUP_API int luup_backends_add(const char * folder, const char * version);
 
-/* The number of backends that were loaded or refused, 0 if they can't be loaded. */
+/* Returns the number of backends that were loaded or refused, 0 if the backends can't be loaded. */
 LUUP_API size_t luup_backend_count(void);
 
 /* Describes backend `index` (0 … count-1). */
 LUUP_API int luup_backend_get(size_t index, luup_backend_info * info);
 
-/* Loads the CPU variant and the GPU backends that lie beside this library and in the folders added, once; later calls answer at once.
- * Loading a model does it too. The environment variable LUUP_CPU_VARIANT names a variant to use instead of the best.
- * LUUP_ERROR_BACKEND_INIT_FAILED if no variant runs here, or the named one is missing or does not run on this CPU. */
+/* Loads the CPU variant and the GPU backends beside this library and in the folders that were added; later calls return
+ * at once. Loading a model does it too. The environment variable LUUP_CPU_VARIANT names a variant to use instead of the
+ * best one. LUUP_ERROR_BACKEND_INIT_FAILED if no variant runs here, or if the named one is missing or does not run on
+ * this CPU. */
 LUUP_API int luup_backends_load(void);
 
-/* The number of devices, 0 if the backends can't be loaded. */
+/* Returns the number of devices, 0 if the backends can't be loaded. */
 LUUP_API size_t luup_device_count(void);
 
 /* Describes device `index` (0 … count-1). */
@@ -219,471 +236,822 @@ LUUP_API int luup_cpu_variant_get(luup_cpu_variant * variant);
  * Models
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* context_size: the model's own training context, at most 8,192 tokens. */
+/* context_size: the model's training context, times rope_factor, at most 8,192 tokens. */
 #define LUUP_CONTEXT_SIZE_DEFAULT (-2147483647 - 1)
 
-/* Called while a model loads, from the loading thread, with 0.0 … 1.0; returning false stops the load (LUUP_ERROR_CANCELLED). */
+/* Reports the progress of a load, 0.0 … 1.0, in the loading thread. Return false to stop the load
+ * (LUUP_ERROR_CANCELLED). */
 typedef bool (*luup_load_progress)(float progress, void * user_data);
 
 /* How several GPUs share a model. */
 typedef enum luup_split_mode {
-    LUUP_SPLIT_NONE  = 0, /* they don't: `main_gpu` has all of it */
-    LUUP_SPLIT_LAYER = 1, /* each has some of the layers, with their KV cache */
-    LUUP_SPLIT_ROW   = 2  /* as LAYER, and large tensors are divided by rows where the backend can */
+    LUUP_SPLIT_NONE  = 0, /* `main_gpu` has the whole model */
+    LUUP_SPLIT_LAYER = 1, /* each GPU has some of the layers, with their KV cache */
+    LUUP_SPLIT_ROW   = 2 /* like LAYER; large tensors are split by rows where the backend can */
 } luup_split_mode;
 
-typedef struct luup_model_params {
-    size_t             size;
-    int32_t            gpu_layers;    /* layers to put on a GPU; -1 = all if there is a GPU, else none; > 0 needs a GPU */
-    int32_t            context_size;  /* tokens, at least 256; all runs together share it. LUUP_CONTEXT_SIZE_DEFAULT */
-    int32_t            batch_size;    /* tokens decoded in one step at most, 32 … 4096 (512) */
-    int32_t            threads;       /* for decoding; 0 = as many as the machine grants, at most 512 */
-    int32_t            threads_batch; /* for prefill; 0 = as `threads` */
-    int32_t            max_sequences; /* runs decoded at once, and histories kept warm: 1 … 256 (64) */
-    int32_t            max_waiting;   /* runs that wait for their turn; one more is LUUP_ERROR_BUSY. -1 = no bound (-1) */
-    int64_t            cache_ram;     /* bytes for histories that have to leave the context; 0 = they are computed again (1 GiB) */
-    bool               use_mmap;      /* map the file instead of reading it (true) */
-    bool               use_mlock;     /* keep it from being swapped out (false) */
-    const char *       prefix_cache;  /* a folder for what agents begin with, system prompt and tools, so that the next process need not compute it;
-                                       * made if it is not there, at most 4 GiB; trusted as a model's file is. NULL = none */
-    const char *       chat_template; /* a Jinja template instead of the model's own; NULL = the model's */
-    luup_load_progress progress;      /* may be NULL */
-    void *             user_data;     /* for `progress` */
+/* A LoRA adapter of a model: a GGUF file whose weights change the model's where a run names it. */
+typedef struct luup_adapter_file {
+    const char * name; /* any text */
+    const char * path;
+} luup_adapter_file;
 
-    const char * const * devices;     /* names of GPUs, as luup_device_get() tells them; NULL = all, integrated ones if there are no others */
+/* Defaults are in parentheses. */
+typedef struct luup_model_params {
+    size_t  size;
+    int32_t gpu_layers; /* layers on GPUs; -1 = all if there is a GPU, else none; > 0 needs a GPU (-1) */
+    int32_t context_size; /* tokens, at least 256; shared by all runs (LUUP_CONTEXT_SIZE_DEFAULT) */
+    int32_t batch_size; /* most tokens decoded in one step, 32 … 4096 (512) */
+    int32_t threads; /* for decoding, at most 512; 0 = as many as the machine grants (0) */
+    int32_t threads_batch; /* for prefill; 0 = like `threads` (0) */
+    int32_t max_sequences; /* runs decoded at once plus histories kept in the context, 1 … 256 (64) */
+    int32_t max_waiting; /* runs that may wait; another one is LUUP_ERROR_BUSY; -1 = no limit (-1) */
+    int64_t cache_ram; /* bytes for histories that leave the context; 0 = they are computed again (1 GiB) */
+    bool    use_mmap; /* map the file instead of reading it (true) */
+    bool    use_mlock; /* keep the weights from being swapped out (false) */
+    /* A folder that keeps the KV state of what agents begin with, system prompt and tools, for later processes. Created
+     * if missing, at most 4 GiB. Trusted like a model file. NULL = none (NULL) */
+    const char *       prefix_cache;
+    const char *       chat_template; /* a Jinja template; NULL = the model's own (NULL) */
+    luup_load_progress progress; /* may be NULL (NULL) */
+    void *             user_data; /* for `progress` */
+
+    /* Names of GPUs as in luup_device_info; NULL = all GPUs, or the integrated ones if there are no others (NULL) */
+    const char * const * devices;
     size_t               n_devices;
-    luup_split_mode      split_mode;  /* LUUP_SPLIT_LAYER */
-    int32_t              main_gpu;    /* for LUUP_SPLIT_NONE: which of `devices`, from 0 (0) */
-    const float *        tensor_split; /* each GPU's share; only their ratio counts. NULL = by their free memory */
+    luup_split_mode      split_mode; /* (LUUP_SPLIT_LAYER) */
+    int32_t              main_gpu; /* for LUUP_SPLIT_NONE: index in `devices` (0) */
+    const float *        tensor_split; /* relative share of each GPU; NULL = by free memory (NULL) */
     size_t               n_tensor_split; /* as many as GPUs are used */
 
-    const char * const * rpc_servers;    /* "host:port" of llama.cpp's RPC servers, whose devices are used like GPUs, before those of this machine. NULL =
-                                          * none. What goes there is neither encrypted nor authenticated: trusted networks only. A server that
-                                          * is not there is LUUP_ERROR_BACKEND_INIT_FAILED; one that goes away later is
-                                          * LUUP_ERROR_INFERENCE_FAILED for all runs of the model, from then on */
+    /* "host:port" of llama.cpp RPC servers, whose devices are used like GPUs, before those of this machine. The traffic
+     * is neither encrypted nor authenticated: use trusted networks only. An unreachable server is
+     * LUUP_ERROR_BACKEND_INIT_FAILED; once a server is lost, all runs of the model fail with
+     * LUUP_ERROR_INFERENCE_FAILED. NULL = none (NULL) */
+    const char * const * rpc_servers;
     size_t               n_rpc_servers;
+
+    /* How the KV cache keeps keys and values: "f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0" or "iq4_nl";
+     * NULL = "f16". Quantized ones need heads whose size is a multiple of 32; else LUUP_ERROR_INVALID_PARAM (NULL) */
+    const char * cache_type_k;
+    const char * cache_type_v;
+
+    /* How rotary positions are scaled, for contexts longer than those of the training: "yarn" or "linear"; NULL = as
+     * the file says. LUUP_ERROR_INVALID_PARAM for a model without rotary positions (NULL) */
+    const char * rope_scaling;
+    float        rope_factor; /* how much longer, 1 … 1000 (1) */
+    int32_t      rope_original_context; /* tokens of the training's context; 0 = as the file says (0) */
+
+    /* LoRA adapters for luup_sampling_params.adapters. They stay in memory with the model. A file that is not an
+     * adapter of this model is LUUP_ERROR_MODEL_LOAD_FAILED. NULL = none (NULL) */
+    const luup_adapter_file * adapters;
+    size_t                    n_adapters; /* at most 64 */
+
+    /* Milliseconds after which a model that nobody uses frees its weights and its context, 0 = right after the last
+     * run. What needs them loads them again: see luup_model_unload(). -1 = never (-1) */
+    int64_t keep_alive_ms;
 } luup_model_params;
 
-/* Fills `params` with the defaults given above in parentheses. NULL is ignored. */
+/* Fills `params` with the defaults. NULL is ignored. */
 LUUP_API void luup_model_default_params(luup_model_params * params);
 
-/* Strings belong to the model. */
+/* The strings belong to the model. */
 typedef struct luup_model_info {
     size_t       size;
     const char * path;
-    const char * description;           /* "llama ?B Q4_1" */
-    const char * architecture;          /* "llama", "qwen2", "gemma3", … */
-    const char * file_type;             /* "Q4_1", "Q4_K - Medium", "F16", … */
-    const char * backend;               /* where the layers run: "CPU", "CUDA", … */
-    const char * device;                /* that device's description */
+    const char * description; /* "llama ?B Q4_1" */
+    const char * architecture; /* "llama", "qwen2", "gemma3", … */
+    const char * file_type; /* "Q4_1", "Q4_K - Medium", "F16", … */
+    const char * backend; /* where the layers run: "CPU", "CUDA", … */
+    const char * device; /* that device's description */
     const char * cpu_variant;
-    const char * chat_template;         /* the Jinja source in use */
-    uint64_t     parameters;            /* the number of weights */
-    uint64_t     memory_weights;        /* bytes */
-    uint64_t     memory_context;        /* bytes of KV cache */
-    uint64_t     memory_compute;        /* bytes of scratch buffers */
-    int32_t      context_size;          /* tokens */
+    const char * chat_template; /* the Jinja source in use */
+    uint64_t     parameters; /* the number of weights */
+    uint64_t     memory_weights; /* bytes */
+    uint64_t     memory_context; /* bytes of KV cache */
+    uint64_t     memory_compute; /* bytes of scratch buffers */
+    int32_t      context_size; /* tokens */
     int32_t      training_context_size; /* tokens */
     int32_t      vocabulary_size;
     int32_t      embedding_size;
     int32_t      layers;
-    int32_t      gpu_layers;            /* those on a GPU */
+    int32_t      gpu_layers; /* layers on GPUs */
     int32_t      threads;
     int32_t      threads_batch;
     int32_t      batch_size;
     int32_t      max_sequences;
     double       load_seconds;
+    const char * cache_type_k; /* how the KV cache keeps keys: "f16", "q8_0", … */
+    const char * cache_type_v; /* and values */
+    const char * rope_scaling; /* how positions are scaled: "none", "linear", "yarn" or "longrope" */
+    float        rope_factor; /* 1 = not scaled */
+    int32_t      rope_original_context; /* tokens */
 } luup_model_info;
 
-/* What the decoding thread does and has done; a snapshot. */
+/* A snapshot of what the decoding thread does and has done. Counters start when the model is loaded, and go on when it
+ * is loaded again. */
 typedef struct luup_model_stats {
     size_t   size;
-    int32_t  runs_active;      /* being prefilled or decoded */
-    int32_t  runs_waiting;     /* for a sequence or for room in the context */
-    int32_t  sequences_active; /* of runs */
-    int32_t  sequences_parked; /* kept warm for the next turn of an agent */
-    int32_t  context_used;     /* tokens of the context in use; shared prefixes count once */
-    uint64_t tokens_prefilled; /* since the model was loaded */
-    uint64_t tokens_cached;    /* prompt tokens that needed no prefill */
-    uint64_t tokens_decoded;   /* sampled, of all answers */
-    uint64_t batches;          /* calls of llama_decode */
-    uint64_t batch_tokens;     /* decoded in all of them, prompts and drafts included */
-    int32_t  largest_batch;    /* tokens */
-    uint64_t prefixes_loaded;  /* from prefix_cache */
-    uint64_t tokens_drafted;   /* guessed and checked */
-    uint64_t drafts_accepted;  /* of these, the right ones */
-    uint64_t evictions;        /* parked sequences that had to leave the context, to RAM or for good */
-    uint64_t restored;         /* of these, that came back from RAM */
+    int32_t  runs_active; /* being prefilled or decoded */
+    int32_t  runs_waiting; /* for a sequence, or for room in the context */
+    int32_t  sequences_active; /* in use by runs */
+    int32_t  sequences_parked; /* kept in the context for an agent's next turn */
+    int32_t  context_used; /* tokens in the context; shared prefixes count once */
+    uint64_t tokens_prefilled;
+    uint64_t tokens_cached; /* prompt tokens that needed no prefill */
+    uint64_t tokens_decoded; /* sampled, in all answers */
+    uint64_t batches; /* calls of llama_decode */
+    uint64_t batch_tokens; /* decoded in all batches, prompts and drafts included */
+    int32_t  largest_batch; /* tokens */
+    uint64_t prefixes_loaded; /* from prefix_cache */
+    uint64_t tokens_drafted; /* drafted and checked */
+    uint64_t drafts_accepted; /* drafted tokens that were right */
+    uint64_t evictions; /* parked sequences that left the context, for RAM or for good */
+    uint64_t restored; /* evicted sequences that came back from RAM */
     int32_t  sequences_in_ram;
-    uint64_t ram_used;         /* bytes that they take */
-    uint64_t preemptions;      /* runs set back into the queue for room, to be computed again */
+    uint64_t ram_used; /* bytes of these */
+    uint64_t preemptions; /* runs put back into the queue to make room, and computed again later */
 } luup_model_stats;
 
-/* Loads a GGUF file. `params` may be NULL for the defaults. Blocks until it is loaded (most of it is disk time).
- * LUUP_ERROR_MODEL_NOT_FOUND, _MODEL_LOAD_FAILED (not a GGUF file, damaged, no text generation model),
- * _CHAT_TEMPLATE, _BACKEND_INIT_FAILED, _INVALID_PARAM, _OUT_OF_MEMORY, _CANCELLED. */
+/* Loads a GGUF file. `params` may be NULL for the defaults. Blocks; mostly disk time. LUUP_ERROR_MODEL_NOT_FOUND,
+ * LUUP_ERROR_MODEL_LOAD_FAILED (not a GGUF file, damaged, or not a model that generates text),
+ * LUUP_ERROR_CHAT_TEMPLATE, LUUP_ERROR_BACKEND_INIT_FAILED, LUUP_ERROR_INVALID_PARAM, LUUP_ERROR_OUT_OF_MEMORY,
+ * LUUP_ERROR_CANCELLED. */
 LUUP_API int luup_model_load(const char * path, const luup_model_params * params, luup_model ** model);
 
-/* What a model will take, in bytes. */
+/* The memory that a model needs, in bytes. */
 typedef struct luup_memory_estimate {
     size_t   size;
     uint64_t memory_weights;
-    uint64_t memory_context; /* KV cache; recurrent states */
+    uint64_t memory_context; /* KV cache and recurrent states */
     uint64_t memory_compute; /* scratch buffers */
-    uint64_t memory_host;    /* of these three, what lies in the host's memory */
-    uint64_t memory_devices; /* and on GPUs */
-    uint64_t host_available; /* what the machine can still give; 0 = unknown */
-    uint64_t devices_free;   /* of the GPUs that would be used; 0 = none, or unknown */
-    int32_t  context_size;   /* tokens */
+    uint64_t memory_host; /* the part of these three in the host's memory */
+    uint64_t memory_devices; /* the part on GPUs */
+    uint64_t host_available; /* memory that the host can still give; 0 = unknown */
+    uint64_t devices_free; /* free memory of the GPUs that would be used; 0 = none, or unknown */
+    int32_t  context_size; /* tokens */
     int32_t  layers;
-    int32_t  gpu_layers;     /* those on a GPU */
+    int32_t  gpu_layers; /* layers on GPUs */
 } luup_memory_estimate;
 
-/* Tells what luup_model_load() with the same arguments will take, from the file's header alone: no weight is read, and no cache is
- * made. Fills `estimate`, whose `size` field must be set. The errors are luup_model_load()'s. */
+/* Fills `estimate`, whose `size` field must be set, with what luup_model_load() would need with the same arguments.
+ * Reads the file's header only, and allocates no cache. Fails like luup_model_load(). */
 LUUP_API int luup_model_estimate(const char * path, const luup_model_params * params, luup_memory_estimate * estimate);
 
-/* How a model is asked for that an OpenAI-compatible server answers with. This library speaks the protocol; the bytes are yours to move: a run
- * gives a LUUP_EVENT_COMPLETION_REQUEST, see luup_run_push_chunk(). Addresses and keys never come here. */
+/* A model behind an OpenAI-compatible server. This library speaks the protocol; you move the bytes: a run asks for a
+ * request with LUUP_EVENT_COMPLETION_REQUEST, see luup_run_push_chunk(). The library never sees addresses and keys.
+ * Defaults are in parentheses. */
 typedef struct luup_remote_params {
     size_t       size;
-    const char * model;           /* the name that the server knows it by; not NULL */
-    const char * extra_body;      /* JSON object merged into each request's body (RFC 7396: null takes a field away); NULL = nothing */
-    const char * response_format; /* how a typed result is asked for: "json_schema", "json_object" or "none"; NULL = "json_schema" */
+    const char * model; /* the name that the server knows; not NULL */
+    const char * extra_body; /* JSON object merged into each request (RFC 7396: null removes a field) (NULL) */
+    /* How a typed output is requested: "json_schema", "json_object" or "none"; NULL = "json_schema" (NULL) */
+    const char * response_format;
+    /* Which fields of the server's own messages go back to it, beside those that the API defines (reasoning_content,
+     * thought_signature, ...): "all", "none", or "auto": all, and the reasoning of turns with tool calls, as long as
+     * the server does not refuse them; NULL = "auto" (NULL) */
+    const char * message_fields;
+    /* The content of a message that has tool calls and no text: "null", "text" (""), "absent", or "auto": null, or what
+     * else the server does not refuse; NULL = "auto" (NULL) */
+    const char * empty_content;
 } luup_remote_params;
 
-/* Fills `params` with zeros. NULL is ignored. */
+/* Fills `params` with the defaults. NULL is ignored. */
 LUUP_API void luup_remote_default_params(luup_remote_params * params);
 
-/* Makes a remote model, for agents as a local one. What needs its tokens fails with LUUP_ERROR_UNSUPPORTED: luup_model_tokenize() and its like,
- * luup_model_get_stats(), luup_model_warmup(), luup_agent_get_context(), luup_agent_get_prompt(), the `choices` of a run, and the
- * conveniences luup_agent_generate() and luup_agent_generate_stream(), which have nobody to send a request.
- * LUUP_ERROR_INVALID_PARAM, LUUP_ERROR_JSON_PARSE_FAILED. */
+/* Creates a remote model, for agents like a local one. What needs its tokens is LUUP_ERROR_UNSUPPORTED:
+ * luup_model_tokenize(), luup_model_detokenize(), luup_model_get_stats(), luup_model_warmup(),
+ * luup_agent_get_context(), luup_agent_get_prompt() and `choices`; and luup_agent_generate() and
+ * luup_agent_generate_stream(), which can't post requests. LUUP_ERROR_INVALID_PARAM, LUUP_ERROR_JSON_PARSE_FAILED. */
 LUUP_API int luup_model_create_remote(const luup_remote_params * params, luup_model ** model);
 
-/* Makes a model of `n_models` (1 … 64) local and remote ones, whose memory it shares: the first one answers, and when it fails before anything of an answer was told,
- * the next one does, to the end of the run. What needs tokens is LUUP_ERROR_UNSUPPORTED as above. Closing it leaves the models open. */
+/* Creates a model from `n_models` (1 … 64) local and remote ones, whose ownership it shares. The first one answers. If
+ * it fails before anything of an answer was reported, the next one takes over until the end of the run. What needs
+ * tokens is LUUP_ERROR_UNSUPPORTED as above. Closing it leaves its models open. */
 LUUP_API int luup_model_create_fallback(luup_model * const * models, size_t n_models, luup_model ** model);
 
-/* Fills `info`, whose `size` field must be set. Answers after luup_model_close() too. */
+/* Fills `info`, whose `size` field must be set. Works after luup_model_close() too. */
 LUUP_API int luup_model_get_info(const luup_model * model, luup_model_info * info);
 
 /* Fills `stats`, whose `size` field must be set. */
 LUUP_API int luup_model_get_stats(const luup_model * model, luup_model_stats * stats);
 
-/* Decodes a token so that the weights are in memory before the first run. Blocks; waits behind the active runs. */
+/* Decodes one token, so that the weights are in memory before the first run. Blocks, behind the active runs. */
 LUUP_API int luup_model_warmup(luup_model * model);
 
-/* Splits `text` into tokens. Writes at most `capacity` of them and always the full number into `n_tokens`; `tokens` may
- * be NULL if `capacity` is 0. With `parse_special`, the names of control tokens in the text become those tokens: only for text that
- * you wrote yourself. No beginning-of-text token is added. */
-LUUP_API int luup_model_tokenize(const luup_model * model, const char * text, bool parse_special, int32_t * tokens, size_t capacity, size_t * n_tokens);
+/* Frees the weights and the context of a local model now, as `keep_alive_ms` does when nobody uses it. Agents keep
+ * their histories, settings and tools. The next run, and other functions that need the weights, load the same file
+ * again with the same parameters, without reporting progress. A run waits for that in luup_run_next(), luup_run_start()
+ * does not. If the file can't be loaded again, because it is missing or has changed, that run fails with
+ * LUUP_ERROR_MODEL_LOAD_FAILED, the agent keeps its history, and the next run tries again. LUUP_ERROR_BUSY while runs
+ * are under way, those that wait for tool results too. */
+LUUP_API int luup_model_unload(luup_model * model);
 
-/* The text of `tokens`, control tokens by their names, in `text`: free it with luup_string_free(). Bytes that are not
- * UTF-8 become U+FFFD. */
+/* Writes whether the weights of a local model are in memory: false after luup_model_close(). */
+LUUP_API int luup_model_is_loaded(const luup_model * model, bool * loaded);
+
+/* Splits `text` into tokens. Writes at most `capacity` of them, and always the full number into `n_tokens`; `tokens`
+ * may be NULL if `capacity` is 0. With `parse_special`, the names of control tokens become those tokens: use it only
+ * for text that you wrote yourself. Adds no beginning-of-text token. */
+LUUP_API int luup_model_tokenize(const luup_model * model, const char * text, bool parse_special, int32_t * tokens,
+                                 size_t capacity, size_t * n_tokens);
+
+/* Joins `tokens` to a text; control tokens are written by name, and bytes that are not UTF-8 as U+FFFD. Free the text
+ * with luup_string_free(). */
 LUUP_API int luup_model_detokenize(const luup_model * model, const int32_t * tokens, size_t n_tokens, char ** text);
 
-/* Ends every run of the model with LUUP_ERROR_CLOSED, stops its thread and frees its memory. Later calls on it, its
- * agents and runs fail with LUUP_ERROR_CLOSED, except luup_model_get_info() and reading histories. Closing twice is fine. */
+/* Ends every run of the model with LUUP_ERROR_CLOSED, stops its thread and frees its memory. Later calls with it, its
+ * agents and runs fail with LUUP_ERROR_CLOSED, except luup_model_get_info() and reading histories. Does nothing the
+ * second time. */
 LUUP_API int luup_model_close(luup_model * model);
 
-/* Closes the model and gives the handle back. */
+/* Closes the model and destroys the handle. */
 LUUP_API void luup_model_destroy(luup_model * model);
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * Agents
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* seed: a new random one for each run. */
+/* A number that is added to the logit of a token: of the token `token`, or if `text` is not NULL, of the token that has
+ * exactly this text. For example, an answer without "delve", and "\n" as little as possible:
+ *
+ *     const luup_logit_bias biases[] = { { 0, " delve", -100 }, { 198, NULL, -5 } };
+ *     sampling.logit_bias            = biases;
+ *     sampling.n_logit_bias          = 2;
+ */
+typedef struct luup_logit_bias {
+    int32_t      token;
+    const char * text;
+    float        bias; /* -100 … 100 */
+} luup_logit_bias;
+
+/* An adapter of the model, by its name in luup_model_params, and how strongly it changes the weights: 1 is as it was
+ * trained, 0 is not at all. For example:
+ *
+ *     const luup_adapter adapters[] = { { "sql", 1 }, { "brief", 0.5f } };
+ *     sampling.adapters             = adapters;
+ *     sampling.n_adapters           = 2;
+ */
+typedef struct luup_adapter {
+    const char * name;
+    float        scale; /* -100 … 100 */
+} luup_adapter;
+
+/* seed: a new random seed for each run. */
 #define LUUP_SEED_RANDOM 0xFFFFFFFF
 
+/* Defaults are in parentheses. */
 typedef struct luup_sampling_params {
-    size_t               size;
-    float                temperature;    /* 0 = greedy; at most 100 (0.7) */
-    float                top_p;          /* 0 … 1; 1 = off (0.95) */
-    float                min_p;          /* 0 … 1; 0 = off (0.05) */
-    int32_t              top_k;          /* 0 = off (40) */
-    float                repeat_penalty; /* 1 = off; more than 0, at most 10 (1.0) */
-    int32_t              repeat_last_n;  /* tokens that the penalty looks back, 0 … 65536 (64) */
-    uint32_t             seed;           /* LUUP_SEED_RANDOM */
-    int32_t              max_tokens;     /* of one answer; -1 = until the context is full (512) */
-    const char * const * stop;           /* the answer ends before any of these texts; none may be empty; NULL if none */
-    size_t               n_stop;         /* at most 64 */
-    bool                 jump_forward;   /* what a schema or a tool's format dictates is decoded in one batch instead of token by token: the same up to near ties (true) */
-    bool                 prompt_lookup;  /* where the answer repeats a text, what followed there is drafted and checked in one decode; only as long
-                                          * as that is faster. What is sampled is the same up to near ties (true) */
+    size_t   size;
+    float    temperature; /* 0 = greedy; at most 100 (0.7) */
+    float    top_p; /* 0 … 1; 1 = off (0.95) */
+    float    min_p; /* 0 … 1; 0 = off (0.05) */
+    int32_t  top_k; /* 0 = off (40) */
+    float    repeat_penalty; /* more than 0, at most 10; 1 = off (1.0) */
+    int32_t  repeat_last_n; /* tokens that the penalty looks back, 0 … 65536 (64) */
+    uint32_t seed; /* (LUUP_SEED_RANDOM) */
+    int32_t  max_tokens; /* of one answer, its thoughts aside; -1 = until the context is full (512) */
+    const char * const *
+           stop; /* the answer, not its thoughts, ends before any of these texts, none of them empty (NULL) */
+    size_t n_stop; /* at most 64 */
+    /* Decode text that a schema or a tool's format dictates in one batch; same results up to near ties (true) */
+    bool jump_forward;
+    /* Where the answer repeats a text, draft what followed it there and check the draft in one decode, as long as that
+     * is faster; same results up to near ties (true) */
+    bool prompt_lookup;
+    /* How much the model thinks before its answer: "on", "off", "low", "medium" or "high", by the arguments that the
+     * chat template has for it; NULL or "" leaves it to the template (NULL) */
+    const char * reasoning;
+    /* The most tokens of the thoughts of one answer, which max_tokens does not count; at most what the context holds
+     * beside the prompt and the answer. When they are used up, the library writes the end of the thoughts in the
+     * model's own format, and the answer goes on. 0 = no thoughts; -1 = by `reasoning`: 0 for "off", 512 for "low",
+     * 8192 for "high", else 2048 (-1) */
+    int32_t max_reasoning_tokens;
+    /* A JSON object of arguments for the chat template, such as {"enable_thinking": false}; they replace those that
+     * `reasoning` sets. A remote model gets them as chat_template_kwargs, and "low", "medium" and "high" as
+     * reasoning_effort; its server bounds the thoughts (NULL) */
+    const char * template_options;
+    /* -2 … 2: taken from the logit of each token that the answer has already; 0 = off. All tokens of the answer count,
+     * those of its thoughts and of text that a schema dictates too; those of the prompt and of other turns don't (0) */
+    float presence_penalty;
+    float frequency_penalty; /* the same, as often as the answer has the token (0) */
+    /* Added to the logits of tokens, before anything else looks at them. What a grammar or a template dictates comes in
+     * any case. A remote model gets the numbers of tokens only (NULL) */
+    const luup_logit_bias * logit_bias;
+    size_t                  n_logit_bias; /* at most 4096 */
+    /* Adapters to use, each once. One decode takes one set of them, so runs with other sets take turns: 100 ms each. A
+     * remote model has none: LUUP_ERROR_UNSUPPORTED (NULL) */
+    const luup_adapter * adapters;
+    size_t               n_adapters; /* at most 64 */
+    /* Report the log-probability of each token of the answer's text in the TEXT events. It is the model's own, in the
+     * softmax of the whole vocabulary: before penalties, biases, the grammar and the temperature. Text that a schema or
+     * a tool's format dictates is then decoded token by token, as with `jump_forward` off (false) */
+    bool    logprobs;
+    int32_t top_logprobs; /* with those of this many of the likeliest tokens, 0 … 20; implies `logprobs` (0) */
 } luup_sampling_params;
 
-/* Fills `params` with the defaults given above in parentheses. NULL is ignored. */
+/* Fills `params` with the defaults. NULL is ignored. */
 LUUP_API void luup_sampling_default_params(luup_sampling_params * params);
 
+/* Defaults are in parentheses. */
 typedef struct luup_agent_params {
     size_t                       size;
-    const char *                 system_prompt;  /* NULL or "" = none */
-    const luup_sampling_params * sampling;       /* NULL = the defaults; copied */
-    bool                         enable_history; /* false: every run starts afresh, and several may go on at once (true) */
+    const char *                 system_prompt; /* NULL or "" = none (NULL) */
+    const luup_sampling_params * sampling; /* copied; NULL = the defaults (NULL) */
+    bool enable_history; /* false: runs do not see each other, and several may be active at once (true) */
 } luup_agent_params;
 
-/* Fills `params` with the defaults given above in parentheses. NULL is ignored. */
+/* Fills `params` with the defaults. NULL is ignored. */
 LUUP_API void luup_agent_default_params(luup_agent_params * params);
 
 /* How the context of an agent's next run would be filled, in tokens. */
 typedef struct luup_context_usage {
     size_t  size;
-    int32_t total;   /* the model's context */
-    int32_t system;  /* the system prompt with the template's text around it */
+    int32_t total; /* the model's context */
+    int32_t system; /* the system prompt, with the template's text around it */
     int32_t history; /* the messages */
-    int32_t free;    /* what is left for the next message and its answer */
-    int32_t tools;   /* the agent's tools, as the template or this library describes them */
+    int32_t free; /* left for the next message and its answer */
+    int32_t tools; /* the agent's tools, as the template or this library describes them */
 } luup_context_usage;
 
-/* Makes an agent. `params` may be NULL; its strings are copied. The agent shares ownership of the model. */
+/* Creates an agent. `params` may be NULL; its strings are copied. The agent shares the ownership of the model. */
 LUUP_API int luup_agent_create(luup_model * model, const luup_agent_params * params, luup_agent ** agent);
 
-/* Makes an agent with the settings, the tools and the history of another, which go different ways from here. The history's part of the
- * context is shared: the fork's first run prefills its own message only. What a run of `agent` that goes on now adds is not in it.
- * `model`: the one that the fork answers with; NULL = the same. */
+/* Creates an agent with the settings, tools and history of another; from here on they are independent. The two share
+ * the history's KV state: the fork's first run prefills its own message only. Messages of a run of `agent` that is
+ * still active are not copied. `model` answers for the fork; NULL = the same model. */
 LUUP_API int luup_agent_fork(const luup_agent * agent, luup_model * model, luup_agent ** fork);
 
-/* Writes the agent's system prompt, history and, where it is warm, its part of the context to a file; with `extra` (may be NULL), a text of your
- * own. The size is that of the KV cache of its tokens. An existing file is replaced at once or stays as it is. LUUP_ERROR_IO, LUUP_ERROR_BUSY. */
+/* Writes the agent's system prompt, history and KV state, if that is still in the context or in RAM, to a file, with a
+ * text of your own, `extra` (may be NULL). The file is about as large as the KV cache of these tokens. An existing file
+ * is replaced atomically. LUUP_ERROR_IO, LUUP_ERROR_BUSY. */
 LUUP_API int luup_agent_save(const luup_agent * agent, const char * path, const char * extra);
 
-/* Makes an agent of a file that luup_agent_save() wrote, with history enabled. `sampling` may be NULL for the defaults; `extra`, if not NULL,
- * gets what was saved with it: free it with luup_string_free(). Its part of the context comes back without a prefill if the model's file,
- * its template and this library's build are the same, and cache_ram has room; else, or if that part of the file is damaged, the log says why
- * in a warning and the next run computes it again. LUUP_ERROR_IO: the file can't be read, is none, or its history is damaged. The file is trusted as
- * a model's is: load none that a stranger made. */
-LUUP_API int luup_agent_load(luup_model * model, const char * path, const luup_sampling_params * sampling, luup_agent ** agent, char ** extra);
+/* Creates an agent, with history enabled, from a file that luup_agent_save() wrote. `sampling` may be NULL for the
+ * defaults. `extra`, if not NULL, receives the saved text; free it with luup_string_free(). The KV state is used if the
+ * model's file, its template and this library's build are the same and cache_ram has room. Otherwise, or if that part
+ * of the file is damaged, a warning in the log says why, and the next run prefills the conversation. LUUP_ERROR_IO: the
+ * file can't be read, is not a saved agent, or its history is damaged. The file is trusted like a model file: do not
+ * load one from a stranger. */
+LUUP_API int luup_agent_load(luup_model * model, const char * path, const luup_sampling_params * sampling,
+                             luup_agent ** agent, char ** extra);
 
-/* Gives the handle back. Its runs go on until they end or are destroyed themselves. */
+/* Destroys the handle. The agent's runs go on until they end or are destroyed. */
 LUUP_API void luup_agent_destroy(luup_agent * agent);
 
-/* Appends a message to the history. `role`: "user" or "assistant". LUUP_ERROR_BUSY while a run is going on. */
+/* Appends a message to the history. `role`: "user" or "assistant". LUUP_ERROR_BUSY while a run is active. */
 LUUP_API int luup_agent_add_message(luup_agent * agent, const char * role, const char * content);
 
-/* Empties the history; the system prompt stays. LUUP_ERROR_BUSY while a run is going on. */
+/* Empties the history; the system prompt stays. LUUP_ERROR_BUSY while a run is active. */
 LUUP_API int luup_agent_clear_history(luup_agent * agent);
 
-/* A tool's function for luup_agent_generate() and luup_agent_generate_stream(), called in their thread. It answers the call with
- * luup_run_submit_tool_result() before it returns; if it does not, the model is told that the tool gave nothing. */
+/* The function of a tool, for luup_agent_generate() and luup_agent_generate_stream(), called in their thread. It
+ * answers with luup_run_submit_tool_result() before it returns; if it does not, the model reads that the tool gave no
+ * result. */
 typedef void (*luup_tool_callback)(luup_run * run, const char * call_id, const char * arguments, void * user_data);
 
+/* Defaults are in parentheses. */
 typedef struct luup_tool_params {
     size_t             size;
-    const char *       name;        /* 1 … 64 letters, digits, "_" or "-" */
-    const char *       description; /* for the model; may be NULL */
-    const char *       parameters;  /* JSON Schema of an object; NULL = no parameters */
-    luup_tool_callback callback;    /* may be NULL: the calls come as events only */
-    void *             user_data;   /* for `callback` */
+    const char *       name; /* 1 … 64 letters, digits, "_" or "-" */
+    const char *       description; /* for the model (NULL) */
+    const char *       parameters; /* JSON Schema of an object; NULL = no parameters (NULL) */
+    luup_tool_callback callback; /* NULL: the calls come as events only (NULL) */
+    void *             user_data; /* for `callback` */
 } luup_tool_params;
 
-/* Fills `params` with zeros. NULL is ignored. */
+/* Fills `params` with the defaults. NULL is ignored. */
 LUUP_API void luup_tool_default_params(luup_tool_params * params);
 
-/* Gives the agent's later runs a tool; strings are copied. LUUP_ERROR_INVALID_PARAM (the name is wrong or taken),
+/* Adds a tool for the agent's later runs; strings are copied. LUUP_ERROR_INVALID_PARAM (the name is invalid or taken),
  * LUUP_ERROR_INVALID_SCHEMA (the message has the JSON pointer of what can be neither enforced nor checked). */
 LUUP_API int luup_agent_register_tool(luup_agent * agent, const luup_tool_params * params);
 
-/* Takes a tool away from the agent's later runs. LUUP_ERROR_TOOL_NOT_FOUND. */
+/* Removes a tool for the agent's later runs. LUUP_ERROR_TOOL_NOT_FOUND. */
 LUUP_API int luup_agent_unregister_tool(luup_agent * agent, const char * name);
 
-/* Gives the agent's later runs the built-in tools todo_add, todo_list, todo_complete and todo_delete. They run inside the library: their calls
- * come as TOOL_RESULT events and wait for nobody. `path`: a JSON file, made when it is first needed and shared with other agents and processes;
- * it is written whole or not at all. NULL: the list is in memory and ends with the agent and its forks. LUUP_ERROR_INVALID_PARAM (a tool of that
- * name is there already), LUUP_ERROR_IO (the file can't be used, or is damaged: it is left as it is). */
+/* Adds the built-in tools todo_add, todo_list, todo_complete and todo_delete for the agent's later runs. The library
+ * runs them, and reports each call with a TOOL_RESULT event. `path` is a JSON file, created when it is needed, which
+ * other agents and processes may share; it is written whole or not at all. NULL keeps the list in memory, for this
+ * agent and its forks. LUUP_ERROR_INVALID_PARAM (there already is a tool of that name), LUUP_ERROR_IO (the file can't
+ * be used, or is damaged; a damaged file is not changed). */
 LUUP_API int luup_agent_enable_builtin_todo(luup_agent * agent, const char * path);
 
 /* The same for notes: note_create, note_read, note_update, note_delete, note_search and note_list. */
 LUUP_API int luup_agent_enable_builtin_notes(luup_agent * agent, const char * path);
 
-/* When the prompt of a run would take more than `threshold` of the context, or leave no room for max_tokens, the oldest messages of the history
- * give way to a summary of them; tool calls and their results stay together. */
+/* When the prompt of a run takes more than `threshold` of the context, or leaves no room for max_tokens, a summary
+ * replaces the oldest messages of the history; tool calls stay together with their results. Defaults are in
+ * parentheses. */
 typedef struct luup_summarization_params {
     size_t size;
-    float  threshold; /* of the context; more than 0, at most 1 (0.75) */
-    float  keep;      /* of the history's messages, the newest: they stay as they are if that makes enough room; 0 … less than 1 (0.4) */
-    bool   by_host;   /* the run asks for the summary with LUUP_EVENT_SUMMARY_REQUEST; else the model writes it (false) */
-    bool   tool;      /* offer the model a tool "summarization" with the actions status, trigger, enable and disable (false) */
+    float  threshold; /* part of the context; more than 0, at most 1 (0.75) */
+    float  keep; /* part of the messages, the newest, kept if that makes enough room; 0 … less than 1 (0.4) */
+    bool   by_host; /* ask for the summary with LUUP_EVENT_SUMMARY_REQUEST; else the model writes it (false) */
+    bool   tool; /* offer the tool "summarization": actions status, trigger, enable, disable (false) */
 } luup_summarization_params;
 
-/* Fills `params` with the defaults given above in parentheses. NULL is ignored. */
+/* Fills `params` with the defaults. NULL is ignored. */
 LUUP_API void luup_summarization_default_params(luup_summarization_params * params);
 
-/* Turns summarization on, or changes how it is done; a new agent has it off. `params` may be NULL for the defaults. A run that summarizes tells so with
- * LUUP_EVENT_SUMMARIZED; the history changes when it ends with DONE. LUUP_ERROR_INVALID_PARAM. */
+/* Turns summarization on, or changes its settings; it is off for a new agent. `params` may be NULL for the defaults. A
+ * run that summarizes reports it with LUUP_EVENT_SUMMARIZED; the history changes when the run ends with DONE.
+ * LUUP_ERROR_INVALID_PARAM. */
 LUUP_API int luup_agent_enable_builtin_summarization(luup_agent * agent, const luup_summarization_params * params);
 
-/* Calls a built-in tool as the model would, with a JSON object: its result as JSON, in full, free it with luup_string_free(). "summarization"
- * can be called always. LUUP_ERROR_TOOL_NOT_FOUND (it was not enabled), LUUP_ERROR_INVALID_PARAM (the arguments, or no such id), LUUP_ERROR_IO. */
+/* Calls a built-in tool with a JSON object, as the model would. `result` receives the complete result as JSON; free it
+ * with luup_string_free(). "summarization" can always be called. LUUP_ERROR_TOOL_NOT_FOUND (it was not enabled),
+ * LUUP_ERROR_INVALID_PARAM (invalid arguments, or no such id), LUUP_ERROR_IO. */
 LUUP_API int luup_agent_call_builtin(luup_agent * agent, const char * name, const char * arguments, char ** result);
 
-/* Checks a JSON Schema as `parameters` and `output_schema` are: LUUP_SUCCESS, LUUP_ERROR_JSON_PARSE_FAILED or LUUP_ERROR_INVALID_SCHEMA. */
+/* Checks a JSON Schema for `parameters` or `output_schema`: LUUP_SUCCESS, LUUP_ERROR_JSON_PARSE_FAILED or
+ * LUUP_ERROR_INVALID_SCHEMA. */
 LUUP_API int luup_schema_check(const char * schema);
 
-/* The history as a JSON array of OpenAI chat messages, the system prompt left out: free it with luup_string_free(). */
+/* Checks a regular expression for `output_pattern`: LUUP_SUCCESS or LUUP_ERROR_INVALID_SCHEMA. */
+LUUP_API int luup_pattern_check(const char * pattern);
+
+/* Checks a grammar for `output_grammar`: LUUP_SUCCESS or LUUP_ERROR_INVALID_SCHEMA, whose message names the line and
+ * the rule. Only the grammar of a local `model` may name tokens, as <[id]> or <text>; NULL = no model. */
+LUUP_API int luup_grammar_check(const luup_model * model, const char * grammar);
+
+/* Writes the history, without the system prompt, as a JSON array of OpenAI chat messages. Free it with
+ * luup_string_free(). */
 LUUP_API int luup_agent_get_history(const luup_agent * agent, char ** json);
 
-/* Replaces the history with a JSON array as luup_agent_get_history() gives it; unchanged on failure
- * (LUUP_ERROR_JSON_PARSE_FAILED, LUUP_ERROR_INVALID_PARAM, LUUP_ERROR_BUSY). */
+/* Replaces the history with a JSON array in the form of luup_agent_get_history(). Any order of messages is allowed, and
+ * system messages behind the first message: where the chat template refuses an order, the prompt has the same texts in
+ * one that it takes. The history stays as it was on
+ * failure: LUUP_ERROR_JSON_PARSE_FAILED, LUUP_ERROR_INVALID_PARAM, LUUP_ERROR_BUSY. */
 LUUP_API int luup_agent_set_history(luup_agent * agent, const char * json);
 
 /* Fills `usage`, whose `size` field must be set, with exact counts. */
 LUUP_API int luup_agent_get_context(const luup_agent * agent, luup_context_usage * usage);
 
-/* The tokens that a run of `message` would prefill: system prompt, history, message and the start of the answer, as the
- * template lays them out. `message` NULL: the history alone. Buffers as in luup_model_tokenize(). */
-LUUP_API int luup_agent_get_prompt(const luup_agent * agent, const char * message, int32_t * tokens, size_t capacity, size_t * n_tokens);
+/* Writes the tokens of a run's prompt: system prompt, history, `message` and the start of the answer, as the template
+ * lays them out. `message` NULL: the history alone. Buffers as in luup_model_tokenize(). */
+LUUP_API int luup_agent_get_prompt(const luup_agent * agent, const char * message, int32_t * tokens, size_t capacity,
+                                   size_t * n_tokens);
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * Runs
  * ------------------------------------------------------------------------------------------------------------------ */
 
+/* Defaults are in parentheses. */
 typedef struct luup_run_params {
     size_t                       size;
-    const luup_sampling_params * sampling;       /* NULL = the agent's */
-    int64_t                      timeout_ms;     /* for the whole run, waiting and tools included; -1 = none */
-    const char *                 tools;          /* JSON array of OpenAI tool definitions, instead of the agent's; {"type": "builtin"} in it = the
-                                                    agent's built-in tools; NULL = the agent's */
-    const char *                 tool_choice;    /* "auto", "required", "none" or a tool's name, for the first turn; NULL = "auto". Of a server whose model
-                                                    makes no call where one has to come the tool and its arguments are asked for as typed results */
-    bool                         parallel_calls; /* the model may call several tools in one turn (true) */
-    int32_t                      priority;       /* runs of a higher one go first where not all can at once; -1000 … 1000 (0) */
-    int32_t                      max_turns;      /* answers of the model at most, those that call tools included; 1 … 1000 (16) */
-    const char *                 output_schema;  /* JSON Schema that the answer is held to; NULL = free text */
-    bool                         review_output;  /* ask for luup_run_review_output() before a run with a schema ends (false) */
-    int32_t                      output_retries; /* reviews that may reject, 0 … 100 (1) */
-    bool                         confidence;     /* tell in LUUP_EVENT_DONE how sure the model was of enums and booleans (false) */
-    const char * const *         choices;        /* score these answers instead of generating one; NULL = generate */
-    size_t                       n_choices;      /* at most 1,024 */
+    const luup_sampling_params * sampling; /* NULL = the agent's (NULL) */
+    int64_t                      timeout_ms; /* for the whole run, waiting and tools included; -1 = none (-1) */
+    /* JSON array of OpenAI tool definitions; {"type": "builtin"} stands for the agent's built-in tools. NULL = the
+     * agent's tools (NULL) */
+    const char * tools;
+    /* "auto", "required", "none" or a tool's name; applies to the first turn. NULL = "auto". If the model of a server
+     * does not make a required call, the tool and its arguments are requested as typed outputs (NULL) */
+    const char *         tool_choice;
+    bool                 parallel_calls; /* the model may call several tools in one turn (true) */
+    int32_t              priority; /* -1000 … 1000; higher runs go first if not all fit at once (0) */
+    int32_t              max_turns; /* answers of the model, those with tool calls included; 1 … 1000 (16) */
+    const char *         output_schema; /* JSON Schema that the answer has to match; NULL = free text (NULL) */
+    bool                 review_output; /* wait for luup_run_review_output() before a run with a schema ends (false) */
+    int32_t              output_retries; /* outputs that may be rejected, 0 … 100 (1) */
+    bool                 confidence; /* report the probability of enums and booleans in the DONE event (false) */
+    const char * const * choices; /* score these answers instead of generating one (NULL) */
+    size_t               n_choices; /* at most 1,024 */
+    bool keep_on_error; /* the messages of a run that fails or is cancelled enter the history too (false) */
+    /* In place of output_schema, one of the next three may say that the answer is a plain text of a certain form. A
+     * local model can write nothing else. The answer of a server is checked, and requested again as one that does not
+     * match output_schema is; white space around it is accepted, and OUTPUT events and the history lack it. For example
+     *
+     *     luup_run_params params;
+     *     luup_run_default_params(&params);
+     *     params.output_choices = "[\"positive\", \"negative\"]";
+     *     char * label = NULL;
+     *     luup_agent_generate(agent, "How does this sound: I love it!", &params, &label);
+     *
+     * output_pattern: a regular expression that the whole answer matches, with the syntax of `pattern` in a JSON
+     * Schema. output_grammar: a grammar in llama.cpp's notation (GBNF) with a rule `root`. output_choices: a JSON array
+     * of 1 … 1,024 texts, one of which is the answer; with `confidence`, its probability among them is reported for the
+     * JSON pointer "". */
+    const char * output_pattern; /* (NULL) */
+    const char * output_grammar; /* (NULL) */
+    const char * output_choices; /* (NULL) */
 } luup_run_params;
 
-/* Fills `params` with the defaults: the agent's sampling and tools, no timeout, and what stands above in parentheses. NULL is ignored. */
+/* Fills `params` with the defaults. NULL is ignored. */
 LUUP_API void luup_run_default_params(luup_run_params * params);
 
+/* The fields of luup_event that each type fills are given after its colon. */
 typedef enum luup_event_type {
-    LUUP_EVENT_NONE               = 0, /* nothing yet: the time is up, or the run has ended and all was told */
-    LUUP_EVENT_TEXT               = 1, /* text: all that is ready, whole characters only; what comes within 5 ms of the last text is ready after these */
-    LUUP_EVENT_REASONING          = 2, /* text: what the model thinks before it answers */
-    LUUP_EVENT_PROGRESS           = 3, /* progress_done of progress_total prompt tokens are prefilled */
-    LUUP_EVENT_TOOL_CALL          = 4, /* the run waits for luup_run_submit_tool_result(): call_id, tool_name, text = arguments, calls_left */
-    LUUP_EVENT_OUTPUT             = 5, /* the run waits for luup_run_review_output(): text = the whole answer, valid against the schema */
-    LUUP_EVENT_RETRY              = 6, /* the text so far was rejected and a new answer begins: text tells why */
-    LUUP_EVENT_COMPLETION_REQUEST = 7, /* a remote model: text = the JSON body to be posted, see luup_run_push_chunk(); model_index */
-    LUUP_EVENT_TOOL_RESULT        = 8, /* a built-in tool has answered: call_id, tool_name, arguments, is_error, text = what the model is told */
-    LUUP_EVENT_SUMMARY_REQUEST    = 9, /* the run waits for luup_run_submit_summary(): text = JSON array of the messages that give way */
-    LUUP_EVENT_SUMMARIZED         = 10, /* a summary, text, took the place of the progress_done oldest of progress_total messages */
-    LUUP_EVENT_DONE               = 16, /* the last one of a run that answered: finish_reason, usage, timings */
-    LUUP_EVENT_ERROR              = 17  /* the last one of a run that failed: error, and text tells why; usage and timings too */
+    LUUP_EVENT_NONE = 0, /* nothing yet: the time is up, or the run has ended and all events were taken */
+    /* Text of the answer, all that is ready, in whole characters: text. Text that comes within 5 ms of the last TEXT
+     * event is ready after these 5 ms. */
+    LUUP_EVENT_TEXT      = 1,
+    LUUP_EVENT_REASONING = 2, /* reasoning before the answer: text */
+    LUUP_EVENT_PROGRESS  = 3, /* prompt tokens that are prefilled: progress_done, progress_total */
+    /* The run waits for luup_run_submit_tool_result(): call_id, tool_name, text = arguments, calls_left, turns */
+    LUUP_EVENT_TOOL_CALL = 4,
+    /* The run waits for luup_run_review_output(): text = the whole output, valid against the schema */
+    LUUP_EVENT_OUTPUT = 5,
+    LUUP_EVENT_RETRY  = 6, /* the text so far was rejected, and a new answer begins: text = why */
+    /* The run of a remote model waits for luup_run_push_chunk(): text = the JSON body to post, model_index */
+    LUUP_EVENT_COMPLETION_REQUEST = 7,
+    /* The library has answered a call itself, of a built-in tool or one that can't be made: call_id, tool_name,
+     * arguments, is_error, refused, turns, text = the result that the model reads */
+    LUUP_EVENT_TOOL_RESULT = 8,
+    /* The run waits for luup_run_submit_summary(): text = JSON array of the messages to summarize */
+    LUUP_EVENT_SUMMARY_REQUEST = 9,
+    /* A summary, text, has replaced the progress_done oldest of progress_total messages */
+    LUUP_EVENT_SUMMARIZED = 10,
+    LUUP_EVENT_DONE       = 16, /* the run has answered; the last event: finish_reason, usage, timings, confidence */
+    LUUP_EVENT_ERROR      = 17 /* the run has failed; the last event: error, text = the message, usage, timings */
 } luup_event_type;
 
 typedef enum luup_finish_reason {
     LUUP_FINISH_NONE       = 0,
-    LUUP_FINISH_STOP       = 1, /* the model ended its answer, or a stop text came up */
+    LUUP_FINISH_STOP       = 1, /* the model ended its answer, or wrote a stop text */
     LUUP_FINISH_LENGTH     = 2, /* max_tokens were decoded, or with max_tokens -1 the context is full */
-    LUUP_FINISH_TOOL_CALLS = 3 /* luup_run_suspend(): calls wait in the history for their results */
+    LUUP_FINISH_TOOL_CALLS = 3 /* luup_run_suspend(): calls in the history wait for their results */
 } luup_finish_reason;
 
+/* Strings are never NULL; they are valid until the run's next luup_run_next() or its destruction. Fields that do not
+ * belong to the type are zero or "". */
 typedef struct luup_event {
     luup_event_type    type;
-    const char *       text;            /* never NULL; valid until the run's next luup_run_next() or its destruction */
-    size_t             text_length;     /* bytes */
-    int32_t            error;           /* a luup_error; LUUP_SUCCESS unless type is LUUP_EVENT_ERROR */
+    const char *       text;
+    size_t             text_length; /* bytes */
+    int32_t            error; /* a luup_error; LUUP_SUCCESS unless type is LUUP_EVENT_ERROR */
     luup_finish_reason finish_reason;
-    int32_t            progress_done;   /* tokens */
-    int32_t            progress_total;  /* tokens */
-    int32_t            prompt_tokens;   /* of the whole prompt */
-    int32_t            cached_tokens;   /* of the prompt, those that needed no prefill */
-    int32_t            answer_tokens;   /* decoded, reasoning and the final control token included */
-    double             queue_seconds;   /* waited for a sequence */
+    int32_t            progress_done; /* tokens */
+    int32_t            progress_total; /* tokens */
+    int32_t            prompt_tokens; /* of the prompts of all turns */
+    int32_t            cached_tokens; /* prompt tokens that needed no prefill */
+    int32_t            answer_tokens; /* decoded, thoughts and the final control token included */
+    double             queue_seconds; /* waiting for a sequence */
     double             prefill_seconds; /* from then to the first token */
-    double             decode_seconds;  /* from the first token to the last */
+    double             decode_seconds; /* from the first token to the last */
     double             first_token_seconds; /* from luup_run_start() to the first token; 0 if there was none */
-    double             total_seconds;   /* from luup_run_start() to the end, tools included */
-    const char *       call_id;         /* of a TOOL_CALL or TOOL_RESULT; else "" */
-    const char *       tool_name;       /* likewise */
-    int32_t            calls_left;      /* of a TOOL_CALL: how many more calls of the same turn come right after it */
-    int32_t            turns;           /* of DONE and ERROR: answers of the model, those that called tools included */
-    const char *       confidence;      /* of DONE: JSON object, pointer into the answer to probability; "" if not asked for, or not known */
-    int32_t            model_index;     /* of a COMPLETION_REQUEST: which of a fallback's models is asked; else 0 */
-    const char *       arguments;       /* of a TOOL_RESULT; else "" */
-    bool               is_error;        /* of a TOOL_RESULT: text tells why the call failed */
-    int32_t            recomputed_tokens; /* of the prompt, those that the agent's last turns had computed already, and that were not kept */
+    double             total_seconds; /* from luup_run_start() to the end, tools included */
+    const char *       call_id; /* of TOOL_CALL and TOOL_RESULT */
+    const char *       tool_name; /* of TOOL_CALL and TOOL_RESULT */
+    int32_t            calls_left; /* of TOOL_CALL: calls of the same turn in the events right after this one */
+    int32_t            turns; /* of TOOL_CALL, TOOL_RESULT, DONE and ERROR: answers of the model so far */
+    const char * confidence; /* of DONE: JSON object of JSON pointer to probability; "" if not requested or unknown */
+    int32_t      model_index; /* of COMPLETION_REQUEST: the index of the fallback's model; else 0 */
+    const char * arguments; /* of TOOL_RESULT */
+    bool         is_error; /* of TOOL_RESULT: the call failed, and text says why */
+    int32_t recomputed_tokens; /* prompt tokens that an earlier turn of the agent had computed, but that were dropped */
+    bool    refused; /* of TOOL_RESULT: there is no such tool, or its schema refuses the arguments */
+    int32_t reasoning_tokens; /* those of answer_tokens that were thoughts */
+    /* Of TEXT, and of DONE for what no text came with: JSON array of the tokens of the text, in the form of OpenAI's
+     * logprobs.content, such as [{"token": "Paris", "id": 7042, "logprob": -0.02, "bytes": [80, 97, 114, 105, 115],
+     * "top_logprobs": [{"token": "Paris", ...}]}]. Tokens of a server have an "id" only if it sends one. "" without
+     * tokens */
+    const char * logprobs;
 } luup_event;
 
-/* Begins to answer `message` (NULL: answers the history as it stands, which must end with a user message, with tool results, or with
- * tool calls that wait for theirs). Never waits for the model. On success the run's events come from luup_run_next(); on failure there is no run:
- * LUUP_ERROR_INVALID_PARAM (empty message, bad sampling value), _CONTEXT_FULL (with counts), _BUSY, _CLOSED, _CHAT_TEMPLATE.
- * The message and its answer enter the history together when the run ends with LUUP_EVENT_DONE; a run that fails or is
- * cancelled leaves the history as it was. */
+/* Starts to answer `message`; never waits for the model. `message` NULL continues a history that ends with a user
+ * message, tool results, or tool calls that wait for theirs. Pull the events with luup_run_next(). On failure there is
+ * no run: LUUP_ERROR_INVALID_PARAM, LUUP_ERROR_CONTEXT_FULL, LUUP_ERROR_BUSY, LUUP_ERROR_CLOSED,
+ * LUUP_ERROR_CHAT_TEMPLATE, LUUP_ERROR_TIMED_OUT. The message and its answer enter the history together when the run
+ * ends with DONE; a run that fails or is cancelled does not change the history, unless `keep_on_error` is set. */
 LUUP_API int luup_run_start(luup_agent * agent, const char * message, const luup_run_params * params, luup_run ** run);
 
-/* Waits up to `timeout_ms` (0 = not at all, -1 = as long as it takes) for the next event. Exactly one DONE or ERROR
- * event ends a run; after it only NONE comes, at once. Returns LUUP_SUCCESS whenever `event` was filled. For an ERROR event
- * luup_last_error_message() is set too. */
+/* Waits up to `timeout_ms` (0 = do not wait, -1 = no limit) for the next event, and fills `event`. Exactly one DONE or
+ * ERROR event ends a run; afterwards only NONE comes, at once. Returns LUUP_SUCCESS whenever it fills `event`; for an
+ * ERROR event it also sets luup_last_error_message(). */
 LUUP_API int luup_run_next(luup_run * run, int32_t timeout_ms, luup_event * event);
 
-/* Waits up to `timeout_ms` (0 = not at all, -1 = as long as it takes) until the run has ended, or waits for tool results or the review of
- * its output, and tells in `ended` whether it has ended. Its events wait for luup_run_next() meanwhile: who wants only the whole answer is not woken for every token of it. */
+/* Waits up to `timeout_ms` (0 = do not wait, -1 = no limit) until the run has ended or waits for the host: tool
+ * results, a review, a summary, a request to post, or the event of a refused call to be taken. `ended` receives whether
+ * it has ended. The events stay for luup_run_next(); a caller that wants the whole answer is not woken for each token.
+ */
 LUUP_API int luup_run_wait(luup_run * run, int32_t timeout_ms, bool * ended);
 
-/* From now on a byte is written to `fd` (a non-blocking socket or pipe; a SOCKET on Windows) whenever the run gets events after
- * having had none; at once if some wait. -1 turns it off. `fd` stays yours and must stay open until then. */
+/* Writes a byte to `fd` (a non-blocking socket or pipe; a SOCKET on Windows) whenever an event arrives and none was
+ * waiting; at once if events wait now. -1 turns it off; until then `fd` has to stay open. You own `fd`. */
 LUUP_API int luup_run_set_wakeup_fd(luup_run * run, intptr_t fd);
 
-/* Answers the TOOL_CALL event `call_id`: `content` is what the tool gave, or with `is_error` why it failed, as text for the model. The
- * calls of a turn may be answered in any order and from any thread; the run goes on when all are.
- * LUUP_ERROR_INVALID_PARAM if no such call waits for an answer. Nothing happens if the run has ended. */
+/* Answers the TOOL_CALL event `call_id`: `content` is the tool's result, or with `is_error` the reason why it failed,
+ * as text for the model. Answer the calls of a turn in any order and from any thread; the run continues after the last.
+ * LUUP_ERROR_INVALID_PARAM if `call_id` is not a pending call. Does nothing if the run has ended. */
 LUUP_API int luup_run_submit_tool_result(luup_run * run, const char * call_id, const char * content, bool is_error);
 
-/* Answers the OUTPUT event: `problem` NULL accepts the answer and the run ends with DONE; else the model is told the problem and answers
- * anew, as often as output_retries allows; then the run ends with LUUP_ERROR_INVALID_OUTPUT. LUUP_ERROR_INVALID_PARAM if no
- * answer waits. Nothing happens if the run has ended. */
+/* Answers the TOOL_CALL event `call_id` with the error `content`, and ends the run with LUUP_ERROR_CANCELLED.
+ * LUUP_ERROR_INVALID_PARAM if `call_id` is not a pending call. Does nothing if the run has ended. */
+LUUP_API int luup_run_fail_tool_call(luup_run * run, const char * call_id, const char * content);
+
+/* Answers the OUTPUT event. `problem` NULL accepts the output, and the run ends with DONE. Otherwise the model reads
+ * the problem and answers again, up to output_retries times; then the run ends with LUUP_ERROR_INVALID_OUTPUT.
+ * LUUP_ERROR_INVALID_PARAM if no output waits for a review. Does nothing if the run has ended. */
 LUUP_API int luup_run_review_output(luup_run * run, const char * problem);
 
-/* Answers a COMPLETION_REQUEST event, piece by piece: `json` is the data of one server-sent event of the response to the body, posted to the
- * server's /chat/completions ("[DONE]" included), or a whole chat completion of a server that does not stream. `more` (may be NULL) gets whether further
- * ones are wanted: no once the answer is complete, is wrong, or the run has ended. What is wrong in a chunk fails the run
- * (LUUP_ERROR_JSON_PARSE_FAILED, LUUP_ERROR_HTTP_FAILED). From any thread. LUUP_ERROR_INVALID_PARAM if the run waits for no completion. */
+/* Answers a COMPLETION_REQUEST event, piece by piece. Post the event's body to the server's /chat/completions; `json`
+ * is the data of one server-sent event of the response ("[DONE]" included), or the whole response if the server does
+ * not stream. `more` (may be NULL) receives false once the answer is complete, a chunk was wrong, or the run has ended.
+ * A wrong chunk fails the run with LUUP_ERROR_JSON_PARSE_FAILED or LUUP_ERROR_HTTP_FAILED; one without a part of an
+ * answer, such as a ping, is ignored. LUUP_ERROR_INVALID_PARAM if
+ * the run does not wait for a completion. */
 LUUP_API int luup_run_push_chunk(luup_run * run, const char * json, bool * more);
 
-/* The response to a COMPLETION_REQUEST is over. `status` LUUP_SUCCESS: its end was reached; without a finish_reason in it the run fails, with what was told
- * until then. Else an error code, and `message` (may be NULL) tells why: the run fails with it unless the answer was complete already.
- * LUUP_ERROR_UNSUPPORTED before any chunk says that the server does not take `response_format`: another request comes, now and later without it. */
+/* Ends the response to a COMPLETION_REQUEST. `status` LUUP_SUCCESS: the response was read to its end; if it had no
+ * finish_reason, the run fails after the text so far. An error code: the request failed, and `message` (may be NULL)
+ * says why; the run fails with this error unless the answer was complete. LUUP_ERROR_UNSUPPORTED before the first
+ * chunk: the server refuses the request, and `message` has its words. If they are about `response_format`, about fields
+ * of messages or about an empty content, the run asks again in another form, and so do later runs of the model. */
 LUUP_API int luup_run_end_completion(luup_run * run, int status, const char * message);
 
-/* Answers the SUMMARY_REQUEST event: `summary` takes the place of the messages; NULL lets the model write it.
- * LUUP_ERROR_INVALID_PARAM if it is empty, or none is waited for. Nothing happens if the run has ended. */
+/* Answers the SUMMARY_REQUEST event. `summary` replaces the messages; NULL lets the model write the summary.
+ * LUUP_ERROR_INVALID_PARAM if it is empty or the run does not wait for a summary. Does nothing if the run has ended. */
 LUUP_API int luup_run_submit_summary(luup_run * run, const char * summary);
 
-/* Ends a run that waits for tool results with DONE and LUUP_FINISH_TOOL_CALLS. Its messages, with the calls and the results so far, enter the
- * history, which may be stored and loaded elsewhere; luup_run_start() with message NULL then gives the unanswered calls again.
- * LUUP_ERROR_INVALID_PARAM if the run does not wait for tool results. */
+/* Ends a run that waits for tool results with DONE and LUUP_FINISH_TOOL_CALLS. Its messages, with the calls and the
+ * results so far, enter the history, which may be stored and loaded elsewhere; luup_run_start() with message NULL hands
+ * out the unanswered calls again. LUUP_ERROR_INVALID_PARAM if the run does not wait for tool results. */
 LUUP_API int luup_run_suspend(luup_run * run);
 
-/* The messages that the run has added to the conversation so far, as luup_agent_get_history() gives them: free it with luup_string_free(). */
+/* Writes the messages that the run has added to the conversation so far, in the form of luup_agent_get_history(). Of a
+ * run that has failed they are complete: calls without a result have an error as their result, and an answer that broke
+ * off is the last message. Free them with luup_string_free(). */
 LUUP_API int luup_run_get_messages(const luup_run * run, char ** json);
 
-/* Ends the run soon with LUUP_ERROR_CANCELLED, in the middle of a prefill too. NULL, or a run that has ended: nothing happens. */
+/* Ends the thoughts of the answer that is under way, from any thread: the library writes the end of the thoughts in the
+ * model's own format, and the answer goes on. Does nothing if the model does not think, or the run has ended.
+ * LUUP_ERROR_UNSUPPORTED for a remote model. */
+LUUP_API int luup_run_stop_thinking(luup_run * run);
+
+/* Ends the run soon with LUUP_ERROR_CANCELLED, even in the middle of a prefill. Does nothing for NULL or a run that has
+ * ended. */
 LUUP_API void luup_run_cancel(luup_run * run);
 
-/* Cancels the run if it goes on and gives the handle back; never waits for the model. */
+/* Cancels the run if it is active, and destroys the handle; never waits for the model. */
 LUUP_API void luup_run_destroy(luup_run * run);
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * Conveniences for C programs, on top of runs
+ * Convenience functions for C programs, on top of runs
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* Called in the thread of luup_agent_generate_stream() with each new piece of the answer; returning false cancels the run. */
+/* Receives each new piece of the answer, in the thread of luup_agent_generate_stream(). Return false to cancel the run.
+ */
 typedef bool (*luup_text_callback)(const char * text, size_t length, void * user_data);
 
-/* Answers `message` and gives the whole text in `text`: free it with luup_string_free(). Blocks. */
-LUUP_API int luup_agent_generate(luup_agent * agent, const char * message, const luup_run_params * params, char ** text);
+/* Answers `message` and writes the whole text to `text`; free it with luup_string_free(). Blocks. */
+LUUP_API int luup_agent_generate(luup_agent * agent, const char * message, const luup_run_params * params,
+                                 char ** text);
 
-/* Answers `message`, handing out the text as it comes. Blocks. LUUP_ERROR_CANCELLED if the callback returned false. */
-LUUP_API int luup_agent_generate_stream(luup_agent * agent, const char * message, const luup_run_params * params, luup_text_callback callback, void * user_data);
+/* Answers `message` and passes the text to `callback` as it comes. Blocks. LUUP_ERROR_CANCELLED if the callback
+ * returned false. */
+LUUP_API int luup_agent_generate_stream(luup_agent * agent, const char * message, const luup_run_params * params,
+                                        luup_text_callback callback, void * user_data);
 
-/* Frees a string that this library gave with the words "free it with luup_string_free()". */
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Vectors of texts
+ *
+ *   An embedder is a model that makes one vector of each text: the closer the meanings of two texts, the larger the
+ *   cosine of their vectors, which is the sum of the products of their numbers if they are normalized. Three vectors:
+ *
+ *   #include <stdio.h>
+ *   #include "luup_agent.h"
+ *
+ *   int main(int argc, char ** argv) {
+ *       const char *       texts[] = { "A cat sleeps.", "A kitten naps.", "Rates rise again." };
+ *       luup_embedder *    embedder = NULL;
+ *       luup_embedder_info info;
+ *       float              vectors[3 * 4096];
+ *       int                code = LUUP_ERROR_INVALID_PARAM;
+ *       info.size = sizeof(info);
+ *       if (argc > 1 && luup_embedder_load(argv[1], NULL, &embedder) == LUUP_SUCCESS &&
+ *           luup_embedder_get_info(embedder, &info) == LUUP_SUCCESS) {
+ *           code = luup_embedder_embed(embedder, texts, 3, NULL, vectors, sizeof(vectors) / sizeof(float), NULL);
+ *       }
+ *       if (code == LUUP_SUCCESS) {
+ *           for (int other = 1; other < 3; other++) {
+ *               float cosine = 0;
+ *               for (int i = 0; i < info.dimensions; i++) cosine += vectors[i] * vectors[other * info.dimensions + i];
+ *               printf("%s %.2f\n", texts[other], cosine);
+ *           }
+ *       } else {
+ *           fprintf(stderr, "%s\n", luup_last_error_message());
+ *       }
+ *       luup_embedder_destroy(embedder);
+ *       return code == LUUP_SUCCESS ? 0 : 1;
+ *   }
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* How a model makes one vector of those of a text's tokens. */
+typedef enum luup_pooling {
+    LUUP_POOLING_DEFAULT = -1, /* as the file says; an error if it does not */
+    LUUP_POOLING_MEAN    = 1, /* their mean */
+    LUUP_POOLING_CLS     = 2, /* the one of the first token */
+    LUUP_POOLING_LAST    = 3, /* the one of the last token */
+    LUUP_POOLING_RANK    = 4 /* a score in place of a vector: the model reranks; can't be chosen */
+} luup_pooling;
+
+/* Defaults are in parentheses. */
+typedef struct luup_embedder_params {
+    size_t  size;
+    int32_t gpu_layers; /* as in luup_model_params (-1) */
+    /* Tokens of the longest text, 8 … 65536, at most those that the model was trained with; memory grows with it.
+     * LUUP_CONTEXT_SIZE_DEFAULT: what the model was trained with, at most 2,048 (LUUP_CONTEXT_SIZE_DEFAULT) */
+    int32_t              context_size;
+    int32_t              batch_size; /* tokens of short texts that are computed together, 32 … 16384 (512) */
+    int32_t              threads; /* at most 512; 0 = as many as the machine grants (0) */
+    luup_pooling         pooling; /* (LUUP_POOLING_DEFAULT) */
+    bool                 use_mmap; /* map the file instead of reading it (true) */
+    bool                 use_mlock; /* keep the weights from being swapped out (false) */
+    luup_load_progress   progress; /* may be NULL (NULL) */
+    void *               user_data; /* for `progress` */
+    const char * const * devices; /* as in luup_model_params (NULL) */
+    size_t               n_devices;
+} luup_embedder_params;
+
+/* Fills `params` with the defaults. NULL is ignored. */
+LUUP_API void luup_embedder_default_params(luup_embedder_params * params);
+
+/* The strings belong to the embedder. */
+typedef struct luup_embedder_info {
+    size_t       size;
+    const char * path;
+    const char * description; /* "bert 22M F16" */
+    const char * architecture; /* "bert", "nomic-bert", "qwen3", … */
+    const char * file_type; /* "F16", "Q8_0", … */
+    const char * backend; /* where the layers run: "CPU", "CUDA", … */
+    const char * device; /* that device's description */
+    const char * cpu_variant;
+    uint64_t     parameters; /* the number of weights */
+    uint64_t     memory_weights; /* bytes */
+    uint64_t     memory_context; /* bytes of KV cache; 0 for most */
+    uint64_t     memory_compute; /* bytes of scratch buffers */
+    luup_pooling pooling;
+    int32_t      dimensions; /* numbers of a vector */
+    int32_t      context_size; /* tokens of the longest text */
+    int32_t      training_context_size; /* tokens */
+    int32_t      vocabulary_size;
+    int32_t      layers;
+    int32_t      gpu_layers; /* layers on GPUs */
+    int32_t      threads;
+    int32_t      batch_size;
+    double       load_seconds;
+} luup_embedder_info;
+
+/* Reports how many texts of a call are done, in the thread of the call and about every 100 ms. Return false to end it
+ * (LUUP_ERROR_CANCELLED). It may close the embedder, but not use it in other ways (LUUP_ERROR_BUSY). */
+typedef bool (*luup_embed_progress)(size_t done, size_t total, void * user_data);
+
+/* Defaults are in parentheses. */
+typedef struct luup_embed_params {
+    size_t              size;
+    bool                normalize; /* scale each vector to the length 1; one of zeros stays (true) */
+    bool                truncate; /* leave out the last tokens of texts that are too long (false) */
+    luup_embed_progress progress; /* may be NULL (NULL) */
+    void *              user_data; /* for `progress` */
+} luup_embed_params;
+
+/* Fills `params` with the defaults. NULL is ignored. */
+LUUP_API void luup_embed_default_params(luup_embed_params * params);
+
+/* Loads a GGUF file. `params` may be NULL for the defaults. LUUP_ERROR_MODEL_LOAD_FAILED also for a model that makes no
+ * vectors: it has no pooling and `params` has none, or an architecture that can't. Otherwise as luup_model_load(). */
+LUUP_API int luup_embedder_load(const char * path, const luup_embedder_params * params, luup_embedder ** embedder);
+
+/* Fills `info`, whose `size` field must be set. Works after luup_embedder_close() too. */
+LUUP_API int luup_embedder_get_info(const luup_embedder * embedder, luup_embedder_info * info);
+
+/* Writes the number of tokens of a text, with those that begin and end it, into `n_tokens`. */
+LUUP_API int luup_embedder_count_tokens(luup_embedder * embedder, const char * text, size_t * n_tokens);
+
+/* Makes a vector of each of the `n_texts` texts: `vectors`, of which you own the memory, receives `dimensions` numbers
+ * for each, one text after the other, and `capacity` says for how many numbers it has room. `n_tokens` (may be NULL)
+ * receives the tokens that were read of each text. `params` may be NULL for the defaults. On failure the contents of
+ * `vectors` are undefined.
+ *
+ * Computes in the calling thread, and short texts together. Calls of several threads take turns, batch by batch and in
+ * the order in which they came. No text is special: names of control tokens in it stay text.
+ *
+ * LUUP_ERROR_CONTEXT_FULL: a text has more tokens than context_size, and `truncate` is not set; nothing was computed.
+ * LUUP_ERROR_UNSUPPORTED: the model ranks texts. LUUP_ERROR_INFERENCE_FAILED: also if a result is not a number.
+ * LUUP_ERROR_CANCELLED, LUUP_ERROR_CLOSED, LUUP_ERROR_INVALID_PARAM, LUUP_ERROR_OUT_OF_MEMORY. */
+LUUP_API int luup_embedder_embed(luup_embedder * embedder, const char * const * texts, size_t n_texts,
+                                 const luup_embed_params * params, float * vectors, size_t capacity,
+                                 int32_t * n_tokens);
+
+/* Scores how well each of the `n_documents` documents answers a query; larger is better. `scores` receives a number for
+ * each document. A model that ranks (LUUP_POOLING_RANK) reads the query and a document together, in the template of its
+ * file or as a pair, and its scores have no bounds. Other models compare their vectors: the scores are cosines.
+ * `n_tokens` (may be NULL) receives 1 + n_documents numbers: the tokens of the query, 0 if they are read with each
+ * document, and those of each document. `truncate` leaves out the ends of documents; `normalize` has no effect.
+ * Otherwise as luup_embedder_embed(). */
+LUUP_API int luup_embedder_rerank(luup_embedder * embedder, const char * query, const char * const * documents,
+                                  size_t n_documents, const luup_embed_params * params, float * scores,
+                                  int32_t * n_tokens);
+
+/* Ends every call of the embedder with LUUP_ERROR_CLOSED and frees its memory. Later calls fail with LUUP_ERROR_CLOSED.
+ * Does nothing the second time. */
+LUUP_API int luup_embedder_close(luup_embedder * embedder);
+
+/* Closes the embedder and destroys the handle. */
+LUUP_API void luup_embedder_destroy(luup_embedder * embedder);
+
+/* Frees a string that this library has returned for luup_string_free(). NULL is ignored. */
 LUUP_API void luup_string_free(char * text);
 
 #ifdef __cplusplus

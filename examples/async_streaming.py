@@ -1,6 +1,6 @@
-"""Three agents that answer at once in one thread; the model decodes them together, in one batch.
+"""Three agents that answer concurrently in one thread; the model decodes them together, in one batch.
 
-python examples/async_streaming.py [MODEL]    MODEL: path of a GGUF file, or a name such as "smollm2" (the default)
+python examples/async_streaming.py [MODEL]    MODEL: a path, "smollm2" (the default), "hf:owner/repo:Q4_K_M", …
 """
 
 import asyncio
@@ -32,7 +32,7 @@ async def main() -> int:
             await asyncio.gather(*(answer(model, name, question) for name, question in QUESTIONS.items()))
 
             agent = Agent(model, "You are a helpful assistant.", temperature=0, max_tokens=32)
-            print(await agent.generate_async("What is the capital of Germany?"))  # the same object, awaited
+            print(await agent.generate_async("What is the capital of Germany?"))  # awaited for the whole answer
     except LuupError as error:
         print(error, file=sys.stderr)
         return 1

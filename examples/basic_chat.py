@@ -1,6 +1,6 @@
-"""A conversation of two turns: a whole answer, then one that is printed as it comes.
+"""A conversation of two turns: a whole answer, then a streamed one.
 
-python examples/basic_chat.py [MODEL]    MODEL: path of a GGUF file, or a name such as "smollm2" (the default)
+python examples/basic_chat.py [MODEL]    MODEL: a path, "smollm2" (the default), "hf:owner/repo:Q4_K_M", …
 """
 
 import sys

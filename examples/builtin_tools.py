@@ -1,6 +1,6 @@
-"""A to-do list and notes that the model and the program share, kept in files; and a conversation that is summarized.
+"""A to-do list and notes that the model and the program share, kept in files; and a summarized conversation.
 
-python examples/builtin_tools.py [MODEL]    MODEL: path of a GGUF file, or a name such as "smollm2" (the default)
+python examples/builtin_tools.py [MODEL]    MODEL: a path, "smollm2" (the default), "hf:owner/repo:Q4_K_M", …
 """
 
 import sys
@@ -21,7 +21,7 @@ def main() -> int:
             agent.todos.add("Buy milk")  # by the program
             for event in agent.stream_events("What is on my list?", tool_choice="todo_list"):  # by the model
                 if event.type == "tool_result":
-                    print(f"{event.name} gave: {event.content}")
+                    print(f"{event.name} returned: {event.content}")
                     break
             agent.todos.complete(1)
             agent.notes.create("The key is under the mat.", tags=["home"])
@@ -34,7 +34,7 @@ def main() -> int:
 
             agent.add_message("user", "My cat is called Tom.")
             agent.add_message("assistant", "That is a nice name.")
-            agent.summarization.trigger()  # else when three quarters of the context are full
+            agent.summarization.trigger()  # by default only when three quarters of the context are full
             response = agent.run("Thank you!")
             print(f"summarized: {response.summary is not None}")
     except LuupError as error:

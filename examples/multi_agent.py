@@ -1,6 +1,6 @@
-"""Agents as tools of another agent; all share one model, and what they do at once is decoded in one batch.
+"""Agents as tools of another agent; all share one model, which decodes concurrent answers in one batch.
 
-python examples/multi_agent.py [MODEL]    MODEL: path of a GGUF file, or a name such as "smollm2" (the default)
+python examples/multi_agent.py [MODEL]    MODEL: a path, "smollm2" (the default), "hf:owner/repo:Q4_K_M", …
 """
 
 import asyncio
@@ -17,7 +17,7 @@ async def work(model: Model) -> None:
 
     @lead.tool
     async def ask_geographer(country: Literal["France", "Japan", "Egypt"]) -> str:
-        """Asks an expert for the capital of a country."""
+        """Ask an expert for the capital of a country."""
         return await geographer.fork().generate_async(f"What is the capital of {country}?")
 
     async for event in lead.stream_events_async("What is the capital of France?", tool_choice="ask_geographer"):

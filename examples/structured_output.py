@@ -1,6 +1,6 @@
-"""Answers that are Python objects: a pydantic model, a list, a label; valid whatever the model.
+"""Answers that are Python objects: a pydantic model, a list, a label. They are valid with any model.
 
-python examples/structured_output.py [MODEL]    MODEL: path of a GGUF file, or a name such as "smollm2" (the default)
+python examples/structured_output.py [MODEL]    MODEL: a path, "smollm2" (the default), "hf:owner/repo:Q4_K_M", …
 """
 
 import sys
@@ -32,12 +32,12 @@ def main() -> int:
             agent = Agent(model, "You are a helpful assistant.", temperature=0, max_tokens=128)
 
             for event in agent.stream_events("Describe the film Alien of 1979.", output_type=Movie):
-                if event.type == "partial":  # as the fields are complete
+                if event.type == "partial":  # when a field is complete
                     print(event.output.model_dump(mode="json", exclude_unset=True))
                 elif event.type == "done":
                     movie = event.response.output
                     print(f"{movie.title!r} is a {movie.genre.name} film of {movie.year}")
-                    print(f"sure of the genre: {event.response.confidence['genre']:.0%}")
+                    print(f"confidence in the genre: {event.response.confidence['genre']:.0%}")
 
             colors = agent.generate("Name colors.", output_type=Annotated[List[str], Field(min_length=2, max_length=4)])
             print(f"{len(colors)} colors: {', '.join(colors)}")

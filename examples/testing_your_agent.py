@@ -1,4 +1,4 @@
-"""Tests of an agent without a model: the answers are prepared, and everything else is real.
+"""Tests of an agent without a model: the answers are scripted, and everything else is real.
 
 pytest examples/testing_your_agent.py    or    python examples/testing_your_agent.py
 """
@@ -10,12 +10,12 @@ from luup_agent.testing import FunctionModel, Request, ScriptedModel, tool_call
 
 
 def make_support_agent(model: Model) -> Agent:
-    """What is to be tested."""
+    """Make the agent to test."""
     agent = Agent(model, "You help the customers of a shop.")
 
     @agent.tool
     def order_status(number: int) -> str:
-        """Tells where an order is."""
+        """Return the status of an order."""
         return f"Order {number} was sent yesterday."
 
     return agent
@@ -33,7 +33,7 @@ def test_an_order_is_looked_up() -> None:
 def test_wrong_arguments_go_back_to_the_model() -> None:
     model = ScriptedModel([tool_call("order_status", number="seven"), tool_call("order_status", number=7), "Sent."])
     assert make_support_agent(model).generate("Where is my order seven?") == "Sent."
-    assert "number" in model.requests[1].messages[-1].content  # what was wrong
+    assert "number" in model.requests[1].messages[-1].content  # the error names the argument
 
 
 def test_the_conversation_is_remembered() -> None:

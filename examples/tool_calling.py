@@ -1,6 +1,6 @@
-"""A model that calls Python functions: one that it must call, and one that waits for a person's approval.
+"""A model that calls Python functions: one that it must call, and one that needs a person's approval.
 
-python examples/tool_calling.py [MODEL]    MODEL: path of a GGUF file, or a name such as "smollm2" (the default)
+python examples/tool_calling.py [MODEL]    MODEL: a path, "smollm2" (the default), "hf:owner/repo:Q4_K_M", …
 """
 
 import sys
@@ -24,16 +24,16 @@ def main() -> int:
 
             @agent.tool
             def weather(ctx: RunContext[str], city: City) -> str:
-                """Tells the weather.
+                """Get the weather in a city.
 
                 Args:
-                    city: Where.
+                    city: The city.
                 """
                 return f"It is sunny in {city}, {ctx.deps}."
 
             @agent.tool(requires_approval=True, timeout=5)
             async def book_flight(city: City) -> str:
-                """Books a flight to a city."""
+                """Book a flight to a city."""
                 return f"The flight to {city} is booked."
 
             for question, tool in (("How is the weather in Oslo?", weather), ("Book a flight to Rome.", book_flight)):
@@ -41,8 +41,8 @@ def main() -> int:
                     if event.type == "tool_call":
                         print(f"{event.call.name} is called with {event.call.arguments}")
                     elif event.type == "tool_result":
-                        print(f"{event.name} gave: {event.content}")
-                        break  # a small model needs no more to show it; without this line it goes on to answer
+                        print(f"{event.name} returned: {event.content}")
+                        break  # enough for this example; without this line the model goes on to answer
     except LuupError as error:
         print(error, file=sys.stderr)
         return 1

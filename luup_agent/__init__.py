@@ -1,5 +1,8 @@
 """AI agents on a local language model, in your own process.
 
+All public names can be imported from here. Submodules with more: `catalog` (models by name), `testing` (scripted and
+recorded models), `pytest_plugin` (fixtures), `errors` (the tree of exceptions).
+
 Example:
     >>> from luup_agent import Agent, Model
     >>> with Model.from_local("model.gguf") as model:
@@ -43,10 +46,13 @@ from luup_agent.errors import (
 )
 
 if TYPE_CHECKING:
+    from luup_agent._agent.classify import Classification
+    from luup_agent._run.async_run import AsyncEventStream, AsyncTextStream
+    from luup_agent._run.sync_run import Stream
+    from luup_agent._tools.context import ModelRetry, RunContext
     from luup_agent.agent import Agent
-    from luup_agent.async_run import AsyncEventStream, AsyncTextStream
     from luup_agent.builtin_tools import Note, Notes, Summarization, SummarizationStatus, Todo, Todos
-    from luup_agent.classify import Classification
+    from luup_agent.embeddings import Embedder
     from luup_agent.hardware import BackendInfo, CpuVariant, DeviceInfo, backends, cpu_variant, devices, llama_version
     from luup_agent.messages import (
         AgentResponse,
@@ -61,22 +67,26 @@ if TYPE_CHECKING:
         SummaryEvent,
         TextEvent,
         Timings,
+        TokenLogprob,
         ToolCall,
         ToolCallEvent,
         ToolResult,
         ToolResultEvent,
+        TopLogprob,
         Usage,
     )
     from luup_agent.model import Model
     from luup_agent.model_info import MemoryEstimate, ModelInfo, ModelStats
-    from luup_agent.sampling import RunOptions
-    from luup_agent.tool_context import ModelRetry, RunContext
+    from luup_agent.outputs import Choice, Grammar, JSONSchema, Output, Regex
+    from luup_agent.settings import AgentOptions, LoadOptions, RopeScaling, RunOptions
     from luup_agent.tools import Tool, tool
+    from luup_agent.vectors import EmbedderInfo, Ranked, Vectors
 
     __version__: str
 
 __all__ = [
     "Agent",
+    "AgentOptions",
     "AgentResponse",
     "ApprovalRequiredError",
     "AsyncEventStream",
@@ -85,6 +95,7 @@ __all__ = [
     "BackendInitError",
     "BusyError",
     "ChatTemplateError",
+    "Choice",
     "Classification",
     "ClosedError",
     "ContextFullError",
@@ -92,8 +103,11 @@ __all__ = [
     "CpuVariant",
     "DeviceInfo",
     "DoneEvent",
+    "Embedder",
+    "EmbedderInfo",
     "Event",
     "ForkedError",
+    "Grammar",
     "HTTPError",
     "InferenceError",
     "InternalError",
@@ -101,6 +115,8 @@ __all__ = [
     "InvalidParamError",
     "InvalidSchemaError",
     "JSONParseError",
+    "JSONSchema",
+    "LoadOptions",
     "LuupError",
     "MaxTurnsError",
     "MemoryEstimate",
@@ -114,15 +130,20 @@ __all__ = [
     "Note",
     "Notes",
     "OutOfMemoryError",
+    "Output",
     "PartialEvent",
     "ProgressEvent",
+    "Ranked",
     "ReasoningEvent",
+    "Regex",
     "RetryEvent",
+    "RopeScaling",
     "RunCancelledError",
     "RunContext",
     "RunOptions",
     "RunTimeoutError",
     "StorageError",
+    "Stream",
     "Summarization",
     "SummarizationStatus",
     "SummaryEvent",
@@ -130,6 +151,7 @@ __all__ = [
     "Timings",
     "Todo",
     "Todos",
+    "TokenLogprob",
     "Tool",
     "ToolCall",
     "ToolCallEvent",
@@ -137,8 +159,10 @@ __all__ = [
     "ToolResult",
     "ToolResultEvent",
     "ToolRetryError",
+    "TopLogprob",
     "UnsupportedError",
     "Usage",
+    "Vectors",
     "__version__",
     "backends",
     "check_error",
@@ -148,13 +172,16 @@ __all__ = [
     "tool",
 ]
 
-# Modules that are imported when one of their names is first asked for: pydantic's models take time to make, and who
-# needs an exception, or the help of the command line, does not wait for them.
+# Imported on first use: building pydantic's models takes time, which a program that needs only an exception, or the
+# help of the command line, should not pay.
 _LATER: Dict[str, Tuple[str, ...]] = {
     "agent": ("Agent",),
-    "async_run": ("AsyncEventStream", "AsyncTextStream"),
+    "_run.async_run": ("AsyncEventStream", "AsyncTextStream"),
+    "_run.sync_run": ("Stream",),
     "builtin_tools": ("Note", "Notes", "Summarization", "SummarizationStatus", "Todo", "Todos"),
-    "classify": ("Classification",),
+    "_agent.classify": ("Classification",),
+    "embeddings": ("Embedder",),
+    "vectors": ("EmbedderInfo", "Ranked", "Vectors"),
     "hardware": ("BackendInfo", "CpuVariant", "DeviceInfo", "backends", "cpu_variant", "devices", "llama_version"),
     "messages": (
         "AgentResponse",
@@ -165,34 +192,38 @@ _LATER: Dict[str, Tuple[str, ...]] = {
         "PartialEvent",
         "ProgressEvent",
         "ReasoningEvent",
+        "Regex",
         "RetryEvent",
         "SummaryEvent",
         "TextEvent",
         "Timings",
+        "TokenLogprob",
         "ToolCall",
         "ToolCallEvent",
         "ToolResult",
         "ToolResultEvent",
+        "TopLogprob",
         "Usage",
     ),
     "model": ("Model",),
     "model_info": ("MemoryEstimate", "ModelInfo", "ModelStats"),
-    "sampling": ("RunOptions",),
-    "tool_context": ("ModelRetry", "RunContext"),
+    "outputs": ("Choice", "Grammar", "JSONSchema", "Output", "Regex"),
+    "settings": ("AgentOptions", "LoadOptions", "RopeScaling", "RunOptions"),
+    "_tools.context": ("ModelRetry", "RunContext"),
     "tools": ("Tool", "tool"),
 }
 _MODULES = {name: module for module, names in _LATER.items() for name in names}
 
 
 def _adopt(value: Any) -> Any:
-    """Lets a public class or function say where users import it from; tracebacks show it."""
+    """Set `__module__` of a public class or function to this package, as tracebacks should show it."""
     if getattr(value, "__module__", "").startswith("luup_agent."):
         setattr(value, "__module__", __name__)  # noqa: B010
     return value
 
 
 def __getattr__(name: str) -> Any:
-    """Gives a public name from the module that has it."""
+    """Import a public name from its module."""
     if name == "__version__":
         from importlib import metadata
 
@@ -206,7 +237,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> List[str]:
-    """The public names, and what is in this module."""
+    """Return the public names, and those of this module."""
     return sorted({*globals(), *__all__})
 
 

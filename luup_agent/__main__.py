@@ -1,4 +1,4 @@
-"""``python -m luup_agent`` is the command ``luup-agent``."""
+"""Run the command ``luup-agent`` as ``python -m luup_agent``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""The package's one logger. The C library's records come to it through `_native.drain_logs()`."""
+"""The package's loggers.
+
+`logger` has no handler of its own, so that a program that configures no logging sees warnings, such as a tool's
+failure, on stderr: Python's `logging.lastResort` writes them. `core_logger` is for the C library's records, which
+`_native.drain_logs()` passes it: what went wrong is in the exception already, so they are seen only where logging is
+configured.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +12,15 @@ import logging
 import sys
 
 logger = logging.getLogger("luup_agent")
-logger.addHandler(logging.NullHandler())
+core_logger = logging.getLogger("luup_agent.core")
+core_logger.addHandler(logging.NullHandler())
 
 
 class StderrHandler(logging.Handler):
-    """Writes to what `sys.stderr` is at that moment, so that redirecting it works."""
+    """Writes to the current `sys.stderr`, so that redirecting it works."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes one record; errors go the way that `logging` defines for them."""
+        """Write one record; pass errors to `logging.Handler.handleError`."""
         try:
             if sys.stderr is not None:  # None in a program without a console
                 sys.stderr.write(self.format(record) + "\n")
@@ -22,10 +29,10 @@ class StderrHandler(logging.Handler):
 
 
 def log_to_stderr() -> None:
-    """Sends the package's records of level INFO and above to stderr; calling it twice changes nothing."""
+    """Send the package's records of level INFO and above to stderr. A second call changes nothing."""
     if not any(isinstance(handler, StderrHandler) for handler in logger.handlers):
         handler = StderrHandler()
-        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        handler.setFormatter(logging.Formatter("luup_agent: %(message)s"))
         logger.addHandler(handler)
     if logger.getEffectiveLevel() > logging.INFO:
         logger.setLevel(logging.INFO)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
+    Callable,
     Dict,
-    Generator,
+    Iterable,
+    List,
     Mapping,
+    NoReturn,
     Optional,
     Sequence,
     Type,
@@ -18,42 +20,44 @@ from typing import (
     overload,
 )
 
-from typing_extensions import Unpack
+from typing_extensions import ParamSpec, SupportsIndex, Unpack
 
 from luup_agent import _native
-from luup_agent import run as _run
+from luup_agent._agent.answering import Answering
+from luup_agent._agent.copying import Copying
+from luup_agent._agent.labelling import Labelling
+from luup_agent._agent.parts import Parts, check_model
+from luup_agent._run.typed_output import check_for_model, output_spec
+from luup_agent._tools.results import MAX_RESULT_CHARS
 from luup_agent.builtin_tools import BuiltinTools
-from luup_agent.classify import Classifier
-from luup_agent.conversation import Conversation
-from luup_agent.copies import Copies
-from luup_agent.errors import InvalidParamError, ToolNotFoundError
-from luup_agent.messages import AgentResponse, Event
+from luup_agent.errors import UnsupportedError
+from luup_agent.messages import ContextUsage, Message, ToolCall
 from luup_agent.model import Model
-from luup_agent.output import output_spec
-from luup_agent.sampling import RunOptions, Settings
-from luup_agent.toolbox import read_tools
-from luup_agent.tools import AnyTool, ToolLike
+from luup_agent.outputs import OutputT, OutputType
+from luup_agent.settings import Adapter, AgentOptions, KeepHistory, LogitBias, Reasoning, Settings
+from luup_agent.tools import AnyTool, OnError, Tool, ToolLike, as_tool
 
 if TYPE_CHECKING:
-    from luup_agent.async_run import AsyncEventStream, AsyncTextStream
-    from luup_agent.sampling import Approve
-    from luup_agent.tool_calls import Decision
+    from luup_agent.settings import Approve
 
-T = TypeVar("T")
-_Agent = TypeVar("_Agent", bound="Agent")
+P = ParamSpec("P")
+R = TypeVar("R")
+_Agent = TypeVar("_Agent", bound="Agent[Any]")
 
 
-class Agent(Classifier, Copies, BuiltinTools, Conversation):
-    """Answers messages with a model, calls tools meanwhile, and remembers the conversation.
+class Agent(Answering[OutputT], Labelling, Copying, BuiltinTools):
+    """Answers messages with a model, calls tools, and remembers the conversation.
 
     An agent answers one message at a time (`BusyError` otherwise); with ``enable_history=False`` any number. Make as
     many agents as you like: those that run at the same time are decoded together. Safe to use from any thread.
 
-    Every answering method takes the agent's settings again, as keywords (`RunOptions`), for that one call, and
+    Every answering method accepts the agent's settings as keywords (`RunOptions`), for that one call, and
     `output_type`: a pydantic model, a dataclass, a TypedDict, an enum, a ``Literal``, ``int``, a list, a union or a
-    sequence of these, or whatever else pydantic makes a JSON schema of. The answer is held to that schema while it is
-    decoded; what validators want beyond it is told to the model, which answers again, `retries` times. A run that
-    fails, is cancelled or left half-way leaves the history as it was.
+    sequence of these, or any other type that pydantic makes a JSON schema of; a JSON schema itself, as a dict or a
+    `JSONSchema`; or the form of a plain text: `Choice`, `Regex` or `Grammar`. Decoding is constrained to it. If the
+    answer fails in a validator, the model gets the error and answers again, `retries` times. A run that fails, is
+    cancelled or is not read to its end leaves the history unchanged, unless `keep_history` is "on_error"; the error
+    reports what the run did (`LuupError.messages`, `LuupError.tool_calls`, `LuupError.usage`).
 
     Attributes:
         enable_history: Whether the agent remembers.
@@ -69,6 +73,33 @@ class Agent(Classifier, Copies, BuiltinTools, Conversation):
         The capital of Italy is Rome.
     """
 
+    @overload
+    def __init__(
+        self: Agent[str],
+        model: Model,
+        system_prompt: Optional[str] = None,
+        *,
+        output_type: None = None,
+        **options: Unpack[AgentOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        model: Model,
+        system_prompt: Optional[str] = None,
+        *,
+        output_type: OutputType[OutputT],
+        **options: Unpack[AgentOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Agent[Any],
+        model: Model,
+        system_prompt: Optional[str] = None,
+        *,
+        output_type: Any,
+        **options: Unpack[AgentOptions],
+    ) -> None: ...
     def __init__(
         self,
         model: Model,
@@ -83,6 +114,14 @@ class Agent(Classifier, Copies, BuiltinTools, Conversation):
         seed: Optional[int] = None,
         stop: Union[str, Sequence[str], None] = None,
         max_tokens: Optional[int] = 512,
+        reasoning: Optional[Reasoning] = None,
+        template_options: Optional[Mapping[str, Any]] = None,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        logit_bias: Optional[LogitBias] = None,
+        adapter: Optional[Adapter] = None,
+        logprobs: bool = False,
+        top_logprobs: int = 0,
         jump_forward: bool = True,
         prompt_lookup: bool = True,
         timeout: Optional[float] = None,
@@ -94,492 +133,292 @@ class Agent(Classifier, Copies, BuiltinTools, Conversation):
         retries: int = 1,
         deps: Any = None,
         approve: Optional[Approve] = None,
+        keep_history: KeepHistory = "on_success",
+        output_type: Any = None,
         enable_history: bool = True,
         enable_tool_calling: bool = True,
         enable_builtin_tools: bool = True,
     ) -> None:
-        """Makes an agent.
+        """Make an agent.
 
         Args:
             model: The model to answer with.
-            system_prompt: What the model is told before the conversation; None or "" for nothing.
-            temperature: 0 takes the likeliest token always; higher is more varied, at most 100.
+            system_prompt: Instructions for the model before the conversation; None or "" for none.
+            temperature: 0 always takes the likeliest token; higher is more varied, at most 100.
             top_p: Keep the likeliest tokens that make up this probability, 0 to 1; 1 is off.
-            top_k: Keep that many of the likeliest tokens; 0 is off.
+            top_k: Keep this many of the likeliest tokens; 0 is off.
             min_p: Keep tokens at least this probable relative to the likeliest, 0 to 1; 0 is off.
             repeat_penalty: Makes tokens that came before less likely; 1 is off, at most 10.
             repeat_last_n: How many tokens the penalty looks back, 0 to 65,536.
             seed: 0 to 4,294,967,294 for the same answer to the same conversation; None for a new one each run.
-            stop: The answer ends before any of these texts.
-            max_tokens: Of one answer; None = until the context is full.
-            jump_forward: Decode what a typed result or a tool call must say anyway, such as the names of fields, in one
-                batch. False decodes it token by token: slower, and the same values up to near ties.
-            prompt_lookup: Where the answer repeats a text of the conversation, guess that it goes on as that did, and
-                check several tokens at once; only as long as that is faster. The answers are the same, up to near
-                ties.
-            timeout: Seconds for one run, waiting and tools included; None for no limit.
-            priority: Where not all runs of a model can go on at once, those of a higher priority do; -1,000 to 1,000.
+            stop: The answer ends before any of these texts; thoughts may have them.
+            max_tokens: The most tokens of one answer, its thoughts aside; None = until the context is full.
+            reasoning: How much the model thinks before its answer: True, False, "low", "medium" or "high", by the
+                arguments that the chat template has for it, or at most this many tokens. None leaves it to the
+                template. In any case the thoughts of one answer end: after 512 tokens with "low", 8,192 with "high",
+                else 2,048, and earlier where the context holds no more. Then the library writes the end of the thoughts
+                in the model's own format, and the answer goes on. A model without such a switch gets an end
+                at once with False. The server of a remote model gets what it knows (``reasoning_effort``,
+                ``enable_thinking``) and bounds the thoughts itself.
+            template_options: Arguments for the chat template, JSON values such as ``{"enable_thinking": False}``; they
+                replace those that `reasoning` sets. A remote model gets them as ``chat_template_kwargs``.
+            presence_penalty: Taken once from the logit of each token that the answer has already, -2 to 2; its thoughts
+                count, the prompt doesn't. 0 is off.
+            frequency_penalty: The same, as often as the answer has the token.
+            logit_bias: Added to the logits of tokens, -100 to 100, by their numbers or texts: ``{" delve": -100}``. A
+                text must be one token. A remote model takes numbers only.
+            adapter: The LoRA adapter to answer with, by its name in the `adapters` of `Model.from_local`; or several,
+                with how strongly each changes the weights: ``{"sql": 1.0, "brief": 0.5}``. None for the model alone.
+            logprobs: Report how probable each token of the answer was, see `AgentResponse.logprobs`.
+            top_logprobs: With that many of the likeliest tokens, 0 to 20; more than 0 implies `logprobs`.
+            jump_forward: Decode the tokens that a schema or a tool call dictates, such as the names of fields, in one
+                batch. False decodes them one by one: slower, with the same values up to near ties.
+            prompt_lookup: Where the answer repeats a text of the conversation, draft the next tokens from that text and
+                check several at once, as long as that is faster. The answers are the same up to near ties.
+            timeout: Seconds for one run, with waiting and tools; None for no limit.
+            priority: If not all runs of a model can go on at once, those of a higher priority do; -1,000 to 1,000.
             tools: Functions that the model may call, and `Tool` objects.
-            tool_choice: Whether the first answer of a run calls tools: "auto" as the model likes, "required" at least
-                one, "none" none at all, or the name of a tool: that one.
+            tool_choice: Whether the first answer of a run calls tools: "auto" lets the model decide, "required" wants
+                at least one call, "none" forbids calls, the name of a tool wants a call of that tool.
             parallel_tool_calls: Whether one answer may call several tools, which then run side by side.
-            max_turns: Answers of the model in one run, those that call tools included, 1 to 1,000.
-            retries: How often a run may ask for a better typed result, and for a better call of each tool that has no
-                `retries` of its own, 0 to 100.
-            deps: For the tools: `RunContext.deps`.
-            approve: Asked before a call of a tool with `requires_approval`: gets the `ToolCall`, and answers True,
-                False or the reason of a denial; in asynchronous runs it may be asynchronous. Without it such calls
-                end the run and wait for `resume`.
-            enable_history: False lets every run start afresh, and several go on at once.
+            max_turns: The most answers of the model in one run, those that call tools included, 1 to 1,000.
+            retries: How often a run may ask for a better typed result, and in how many turns for a better call of each
+                tool that has no `retries` of its own, 0 to 100.
+            deps: Passed to the tools as `RunContext.deps`.
+            approve: Called before a tool with `requires_approval` runs: gets the `ToolCall`, and returns True, False or
+                the reason of a denial; in asynchronous runs it may be asynchronous. Without it such calls end the run
+                and wait for `resume`.
+            keep_history: Which runs enter the history: with "on_success" those that answer, with "on_error" also those
+                that fail, are cancelled or are not read to their end, with the calls and the results so far. The
+                messages are those of `LuupError.messages`.
+            output_type: The type of the agent's answers, or their form; a run may have another. None for text.
+            enable_history: False starts every run afresh, and allows several at once.
             enable_tool_calling: False offers no tools to the model.
-            enable_builtin_tools: Allows the built-in tools. The model is offered only those that are switched on, by
-                `enable_builtin_todo` and its siblings: small models are confused by tools that nobody asked for, and
-                each takes room in the prompt. An agent that remembers summarizes conversations which fill the
-                context, see `enable_builtin_summarization`. False: none of this.
+            enable_builtin_tools: Allow the built-in tools. The model is offered only those that are switched on, by
+                `enable_builtin_todo` and its siblings: needless tools confuse small models, and each takes room in
+                the prompt. An agent that remembers summarizes conversations that fill the context, see
+                `enable_builtin_summarization`. False switches all of this off.
 
         Raises:
             InvalidParamError: An argument is wrong; the message names it.
-            InvalidSchemaError: A tool's parameter has no JSON schema, or one that can't be enforced.
+            InvalidSchemaError: A tool's parameter or `output_type` has no JSON schema, or one that can't be enforced.
             ClosedError: The model was closed.
             ForkedError: The model belongs to the parent process.
         """
-        if not isinstance(model, Model):
-            raise InvalidParamError(f"model must be a luup_agent.Model, not {type(model).__name__}")
-        self._settings = Settings(
-            temperature=temperature,
-            top_p=top_p,
-            top_k=top_k,
-            min_p=min_p,
-            repeat_penalty=repeat_penalty,
-            repeat_last_n=repeat_last_n,
-            seed=seed,
-            stop=tuple(stop) if isinstance(stop, list) else stop,
-            max_tokens=max_tokens,
-            jump_forward=jump_forward,
-            prompt_lookup=prompt_lookup,
-            timeout=timeout,
-            priority=priority,
-            tool_choice=tool_choice,
-            parallel_tool_calls=parallel_tool_calls,
-            max_turns=max_turns,
-            retries=retries,
-            deps=deps,
-            approve=approve,
-        )
-        self._model = model
-        self._system_prompt = system_prompt or None
-        self.enable_history = enable_history
-        self.enable_tool_calling = _native.encode_bool("enable_tool_calling", enable_tool_calling)
-        self.enable_builtin_tools = _native.encode_bool("enable_builtin_tools", enable_builtin_tools)
-        self._agent: Optional[_native.NativeAgent] = _native.NativeAgent(
-            model._native_model, system_prompt, self._settings, enable_history
-        )
-        self._tools: Dict[str, AnyTool] = {}
-        self._tools_lock = threading.Lock()
-        if enable_builtin_tools and enable_history:
-            self.enable_builtin_summarization()
-        for tool in read_tools(tools):
-            self.add_tool(tool)
+        output = output_spec(output_type)
+        if isinstance(template_options, Mapping):
+            template_options = dict(template_options)
+        if isinstance(logit_bias, Mapping):
+            logit_bias = dict(logit_bias)
+        if isinstance(adapter, Mapping):
+            adapter = dict(adapter)
+        arguments = {**locals(), "tools": (), "stop": tuple(stop) if isinstance(stop, list) else stop}
+        settings = Settings._make(map(arguments.__getitem__, Settings._fields))
+        native = _native.NativeAgent(check_model(model)._native_model, system_prompt, settings, enable_history)
+        _native.encode_bool("enable_tool_calling", enable_tool_calling)
+        _native.encode_bool("enable_builtin_tools", enable_builtin_tools)
+        check_for_model(output, model._native_model)
+        parts = Parts(model, native, system_prompt or None, settings, output)
+        self._set_up(parts, tools, enable_history, enable_tool_calling, enable_builtin_tools)
 
-    def _new_run(
-        self,
-        caller: str,
-        message: Optional[str],
-        options: Mapping[str, Any],
-        output_type: Any = None,
-        decisions: Optional[Mapping[str, Decision]] = None,
-    ) -> _run.Run:
-        settings = self._settings.override(caller, options)
-        extra = read_tools(settings.tools)
-        task = _run.Task(message, settings, output_spec(output_type), decisions or {}, summarize=self._summarize)
-        return _run.Run(self._native_agent, task, self, lambda: self._tools_for_run(extra))
+    # -- conversation --------------------------------------------------------------------------------------------------
 
-    # -- answers -------------------------------------------------------------------------------------------------------
-
-    @overload
-    def generate(self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]) -> str: ...
-    @overload
-    def generate(self, message: Optional[str], *, output_type: Type[T], **options: Unpack[RunOptions]) -> T: ...
-    @overload
-    def generate(self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]) -> Any: ...
-    def generate(self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]) -> Any:
-        """Answers a message.
+    def add_message(self, role: str, content: str) -> None:
+        """Append a message to the history.
 
         Args:
-            message: What the user says. None answers the history as it stands, which must end with a user's message
-                or with the results of tools.
-            output_type: The type of the answer; None for text.
-            **options: Settings for this call, see `RunOptions`.
-
-        Returns:
-            The answer: a str, or a validated value of `output_type`.
+            role: "user" or "assistant".
+            content: The text.
 
         Raises:
-            InvalidParamError: The message is empty, or an option is wrong.
-            InvalidSchemaError: `output_type` has no JSON schema, or one that can't be enforced.
-            InvalidOutputError: The answer was cut off by `max_tokens`, or is still wrong after all `retries`.
-            ContextFullError: The conversation with this message does not fit into the context.
-            BusyError: The agent is answering another message.
-            RunTimeoutError: `timeout` passed; `partial_text` has the answer so far.
-            MaxTurnsError: The model still called tools after `max_turns` turns.
-            ToolRetryError: A tool asked for a better call more often than its `retries` allow.
-            ApprovalRequiredError: Calls wait for an approval.
+            InvalidParamError: The role is another one, or the text is empty or not a str.
+            BusyError: The agent is answering a message.
+
+        Example:
+            >>> agent.add_message("user", "My name is Ada.")
+            >>> agent.add_message("assistant", "Nice to meet you, Ada.")
+        """
+        self._parts.handle.native.add_message(role, content)
+
+    def clear_history(self) -> None:
+        """Empty the history; the system prompt stays.
+
+        Raises:
+            BusyError: The agent is answering a message.
+
+        Example:
+            >>> agent.clear_history()
+        """
+        self._parts.handle.native.clear_history()
+
+    def get_history(self) -> List[Dict[str, Any]]:
+        """Return the conversation as OpenAI chat messages, the system prompt first if there is one.
+
+        JSON can hold all of it: with `set_history` another process continues, pending calls included.
+
+        Example:
+            >>> agent.get_history()[-1]
+            {'role': 'assistant', 'content': 'Hello!'}
+        """
+        return self._parts.history.get()
+
+    def set_history(self, messages: Iterable[Union[Message, Mapping[str, Any]]]) -> None:
+        """Replace the history; on failure it stays as it was.
+
+        Args:
+            messages: `Message` objects or OpenAI chat messages, as `get_history` returns them. If the first is a system
+                message, it must be the agent's own; later ones may be any. Where the chat template refuses an order,
+                such as two messages of the user in a row, the prompt has the same texts in one that it takes.
+
+        Raises:
+            InvalidParamError: It is not a list of messages; the error names the first that is wrong.
+            BusyError: The agent is answering a message.
+
+        Example:
+            >>> other = Agent(model, agent.system_prompt)
+            >>> other.set_history(agent.get_history())
+        """
+        self._parts.history.set(messages)
+
+    @property
+    def messages(self) -> List[Message]:
+        """The conversation as `Message` objects, the system prompt first if there is one."""
+        return self._parts.history.messages()
+
+    @property
+    def pending(self) -> List[ToolCall]:
+        """The calls at the end of the history that wait for an approval; see `resume`."""
+        return self._parts.history.pending()
+
+    @property
+    def context(self) -> ContextUsage:
+        """How the context of the next run would be filled, in exact tokens.
+
+        Raises:
             ClosedError: The model or the agent was closed.
-            InferenceError: llama.cpp could not decode.
-            ForkedError: The model belongs to the parent process.
-
-        Example:
-            >>> agent.generate("What is the capital of France?", max_tokens=16)
-            'The capital of France is Paris.'
-            >>> from typing import Literal
-            >>> agent.generate("Is the sky blue?", output_type=Literal["yes", "no"]) in ("yes", "no")
-            True
         """
-        run = self._new_run("generate", message, options, output_type)
-        try:
-            _run.complete(run)
-            return run.value()
-        finally:
-            run.close()
+        return ContextUsage(**self._parts.handle.native.context())
 
-    def generate_stream(
-        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
-    ) -> Generator[str, None, None]:
-        """Answers a message piece by piece.
+    @property
+    def output_type(self) -> Any:
+        """The type or the form of the answers, unless a run has another; None for text."""
+        output = self._parts.output
+        return None if output is None else output.type
 
-        The run begins with this call. Closing or dropping the iterator cancels it. Tools are called in between.
+    @property
+    def system_prompt(self) -> Optional[str]:
+        """The instructions for the model before the conversation; None if there are none."""
+        return self._parts.system_prompt
 
-        Args:
-            message: As for `generate`.
-            output_type: The type that the answer is held to; the pieces are those of its JSON text.
-            **options: Settings for this call, see `RunOptions`.
+    def _prompt_tokens(self, message: Optional[str]) -> List[int]:
+        """Return the tokens of the prompt of a run; for tests and benchmarks."""
+        return self._parts.handle.native.prompt_tokens(message)
+
+    # -- tools ---------------------------------------------------------------------------------------------------------
+
+    @overload
+    def tool(self, function: Callable[P, R]) -> Tool[P, R]: ...
+    @overload
+    def tool(
+        self,
+        *,
+        name: Optional[str] = None,
+        description: Optional[str] = None,
+        parameters: Optional[Mapping[str, Any]] = None,
+        timeout: Optional[float] = None,
+        retries: Optional[int] = None,
+        requires_approval: bool = False,
+        on_error: OnError = "model",
+        max_result_chars: int = MAX_RESULT_CHARS,
+    ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+    def tool(self, function: Optional[Callable[..., Any]] = None, **options: Any) -> Any:
+        """Add a tool; a decorator, bare or with the keywords of `Tool`.
 
         Returns:
-            An iterator of the pieces: all the text that is ready each time, never half a character.
+            The `Tool`, which is called like the function. Given to another agent it keeps its options, such as
+            `requires_approval`. A `Tool` that is decorated bare is returned as it is.
 
         Raises:
-            LuupError: As `generate`; the failures of a run under way come out of the iteration.
+            InvalidParamError: The function can't be a tool, or the agent has one of that name; names the parameter.
+            InvalidSchemaError: A parameter's type has no JSON schema, or one that can't be enforced.
 
         Example:
-            >>> for piece in agent.generate_stream("What is the capital of France?"):
-            ...     print(piece, end="", flush=True)
-            The capital of France is Paris.
+            >>> @agent.tool
+            ... def add(a: int, b: int) -> int:
+            ...     '''Adds two numbers.'''
+            ...     return a + b
+            >>> @agent.tool(timeout=5, requires_approval=True)
+            ... def delete(path: str) -> None:
+            ...     '''Deletes a file.'''
+            >>> sorted(agent.tools)
+            ['add', 'delete']
         """
-        run = self._new_run("generate_stream", message, options, output_type)
-        run.start()
-        return _run.stream_text(run)
 
-    @overload
-    def generate_async(
-        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
-    ) -> AsyncTextStream[str]: ...
-    @overload
-    def generate_async(
-        self, message: Optional[str], *, output_type: Type[T], **options: Unpack[RunOptions]
-    ) -> AsyncTextStream[T]: ...
-    @overload
-    def generate_async(
-        self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]
-    ) -> AsyncTextStream[Any]: ...
-    def generate_async(
-        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
-    ) -> AsyncTextStream[Any]:
-        """Answers a message under asyncio.
+        def declare(function: Callable[..., Any]) -> AnyTool:
+            made = Tool(function, **options) if options else as_tool(function)
+            self.add_tool(made)
+            return made
 
-        The run begins when the result is first awaited or iterated. Cancelling the task, closing or dropping the result
-        cancels it, and the asynchronous tools that it runs.
+        return declare if function is None else declare(function)
+
+    def add_tool(self, tool: ToolLike) -> None:
+        """Add a tool, for the runs that begin from now on.
 
         Args:
-            message: As for `generate`.
-            output_type: As for `generate`.
-            **options: Settings for this call, see `RunOptions`.
-
-        Returns:
-            What can be awaited for the whole answer, or iterated for the pieces of its text.
+            tool: A `Tool`, or a function to make one of.
 
         Raises:
-            LuupError: As `generate`, out of the ``await`` or the iteration.
+            InvalidParamError: It can't be a tool, or the agent has one of that name; names the parameter.
+            InvalidSchemaError: A parameter's type has no JSON schema, or one that can't be enforced.
 
         Example:
-            >>> text = await agent.generate_async("What is the capital of France?")
-            >>> async for piece in agent.generate_async("Tell me a story."):
-            ...     print(piece, end="", flush=True)
-        """
-        from luup_agent.async_run import AsyncTextStream
-
-        return AsyncTextStream(self._new_run("generate_async", message, options, output_type))
-
-    @overload
-    def run(
-        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
-    ) -> AgentResponse[str]: ...
-    @overload
-    def run(
-        self, message: Optional[str], *, output_type: Type[T], **options: Unpack[RunOptions]
-    ) -> AgentResponse[T]: ...
-    @overload
-    def run(self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]) -> AgentResponse[Any]: ...
-    def run(
-        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
-    ) -> AgentResponse[Any]:
-        """Answers a message, and tells how it went.
-
-        Args:
-            message: As for `generate`.
-            output_type: As for `generate`.
-            **options: Settings for this call, see `RunOptions`.
-
-        Returns:
-            The answer with its messages, tool calls, token counts and timings. Calls that wait for an approval are in
-            its `pending`.
-
-        Raises:
-            LuupError: As `generate`, but no `ApprovalRequiredError`.
-
-        Example:
-            >>> agent.run("What is the capital of France?").usage.completion_tokens
-            8
-        """
-        return self._respond(self._new_run("run", message, options, output_type))
-
-    def _respond(self, run: _run.Run) -> AgentResponse[Any]:
-        try:
-            _run.complete(run)
-            return run.response()
-        finally:
-            run.close()
-
-    @overload
-    async def run_async(
-        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
-    ) -> AgentResponse[str]: ...
-    @overload
-    async def run_async(
-        self, message: Optional[str], *, output_type: Type[T], **options: Unpack[RunOptions]
-    ) -> AgentResponse[T]: ...
-    @overload
-    async def run_async(
-        self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]
-    ) -> AgentResponse[Any]: ...
-    async def run_async(
-        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
-    ) -> AgentResponse[Any]:
-        """Does what `run` does, under asyncio.
-
-        Args:
-            message: As for `generate`.
-            output_type: As for `generate`.
-            **options: Settings for this call, see `RunOptions`.
-
-        Returns:
-            The answer with its messages, tool calls, token counts and timings.
-
-        Raises:
-            LuupError: As `run`.
-
-        Example:
-            >>> response = await agent.run_async("What is the capital of France?")
-        """
-        from luup_agent import async_run
-
-        return await async_run.respond(self._new_run("run_async", message, options, output_type))
-
-    @overload
-    def stream_events(
-        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
-    ) -> Generator[Event[str], None, None]: ...
-    @overload
-    def stream_events(
-        self, message: Optional[str], *, output_type: Type[T], **options: Unpack[RunOptions]
-    ) -> Generator[Event[T], None, None]: ...
-    @overload
-    def stream_events(
-        self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]
-    ) -> Generator[Event[Any], None, None]: ...
-    def stream_events(
-        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
-    ) -> Generator[Event[Any], None, None]:
-        """Answers a message and tells all that happens.
-
-        The run begins with this call. Closing or dropping the iterator cancels it. With an `output_type`, a
-        `PartialEvent` comes whenever more of the result is complete.
-
-        Args:
-            message: As for `generate`.
-            output_type: As for `generate`.
-            **options: Settings for this call, see `RunOptions`.
-
-        Returns:
-            An iterator of events, told apart by their `type`; the last one is a `DoneEvent`.
-
-        Raises:
-            LuupError: As `run`; the failures of a run under way come out of the iteration.
-
-        Example:
-            >>> for event in agent.stream_events("What is the capital of France?"):
-            ...     if event.type == "text":
-            ...         print(event.text, end="")
-            ...     elif event.type == "done":
-            ...         print(f" ({event.response.usage.completion_tokens} tokens)")
-            The capital of France is Paris. (8 tokens)
-        """
-        run = self._new_run("stream_events", message, options, output_type)
-        run.want_events()
-        run.start()
-        return _run.stream_events(run)
-
-    @overload
-    def stream_events_async(
-        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
-    ) -> AsyncEventStream[str]: ...
-    @overload
-    def stream_events_async(
-        self, message: Optional[str], *, output_type: Type[T], **options: Unpack[RunOptions]
-    ) -> AsyncEventStream[T]: ...
-    @overload
-    def stream_events_async(
-        self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]
-    ) -> AsyncEventStream[Any]: ...
-    def stream_events_async(
-        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
-    ) -> AsyncEventStream[Any]:
-        """Does what `stream_events` does, under asyncio.
-
-        The run begins with the first event that is asked for. Cancelling the task, closing or dropping the iterator
-        cancels it, and the asynchronous tools that it runs.
-
-        Args:
-            message: As for `generate`.
-            output_type: As for `generate`.
-            **options: Settings for this call, see `RunOptions`.
-
-        Returns:
-            An asynchronous iterator of events.
-
-        Raises:
-            LuupError: As `run`, out of the iteration.
-
-        Example:
-            >>> async for event in agent.stream_events_async("Hi"):
-            ...     print(event.type)
-        """
-        from luup_agent.async_run import AsyncEventStream
-
-        return AsyncEventStream(self._new_run("stream_events_async", message, options, output_type))
-
-    # -- calls that wait -----------------------------------------------------------------------------------------------
-
-    @overload
-    def resume(
-        self, approvals: Mapping[str, Decision], *, output_type: None = None, **options: Unpack[RunOptions]
-    ) -> AgentResponse[str]: ...
-    @overload
-    def resume(
-        self, approvals: Mapping[str, Decision], *, output_type: Type[T], **options: Unpack[RunOptions]
-    ) -> AgentResponse[T]: ...
-    @overload
-    def resume(
-        self, approvals: Mapping[str, Decision], *, output_type: Any, **options: Unpack[RunOptions]
-    ) -> AgentResponse[Any]: ...
-    def resume(
-        self, approvals: Mapping[str, Decision], *, output_type: Any = None, **options: Unpack[RunOptions]
-    ) -> AgentResponse[Any]:
-        """Goes on with a conversation whose last calls wait for an approval, see `pending`.
-
-        The history may come from another process (`get_history`, `set_history`).
-
-        Args:
-            approvals: For each waiting call, by its id: True runs the tool, False or a reason as a str denies it, and a
-                `ToolResult` answers it without running the tool. A call that is not in it goes to `approve`, or waits
-                again.
-            output_type: As for `generate`.
-            **options: Settings for this call, see `RunOptions`.
-
-        Returns:
-            As `run`.
-
-        Raises:
-            InvalidParamError: No call waits under one of the ids, or a value is none of the above.
-            ToolNotFoundError: A waiting call is for a tool that this run does not have.
-            LuupError: As `run`.
-
-        Example:
-            >>> agent.resume({"call_1": True})
+            >>> def total(*numbers: int) -> int:
+            ...     '''Adds numbers.'''
+            ...     return sum(numbers)
+            >>> agent.add_tool(total)
             Traceback (most recent call last):
-            luup_agent.InvalidParamError: no call 'call_1' waits for an approval
+            luup_agent.InvalidParamError: tool 'total', parameter 'numbers': ...
         """
-        self._check_approvals(approvals, options)
-        return self._respond(self._new_run("resume", None, options, output_type, approvals))
+        self._parts.toolbox.add(tool)
 
-    @overload
-    async def resume_async(
-        self, approvals: Mapping[str, Decision], *, output_type: None = None, **options: Unpack[RunOptions]
-    ) -> AgentResponse[str]: ...
-    @overload
-    async def resume_async(
-        self, approvals: Mapping[str, Decision], *, output_type: Type[T], **options: Unpack[RunOptions]
-    ) -> AgentResponse[T]: ...
-    @overload
-    async def resume_async(
-        self, approvals: Mapping[str, Decision], *, output_type: Any, **options: Unpack[RunOptions]
-    ) -> AgentResponse[Any]: ...
-    async def resume_async(
-        self, approvals: Mapping[str, Decision], *, output_type: Any = None, **options: Unpack[RunOptions]
-    ) -> AgentResponse[Any]:
-        """Does what `resume` does, under asyncio.
-
-        Args:
-            approvals: As for `resume`.
-            output_type: As for `generate`.
-            **options: Settings for this call, see `RunOptions`.
-
-        Returns:
-            As `run`.
+    def remove_tool(self, name: str) -> None:
+        """Remove a tool, for the runs that begin from now on.
 
         Raises:
-            LuupError: As `resume`.
+            ToolNotFoundError: The agent has no tool of that name.
 
         Example:
-            >>> response = await agent.resume_async({call.id: True for call in agent.pending})
+            >>> agent.add_tool(Tool(print, name="say", parameters={"type": "object"}))
+            >>> agent.remove_tool("say")
+            >>> list(agent.tools)
+            []
         """
-        from luup_agent import async_run
+        self._parts.toolbox.remove(name)
 
-        self._check_approvals(approvals, options)
-        return await async_run.respond(self._new_run("resume_async", None, options, output_type, approvals))
-
-    def _check_approvals(self, approvals: Mapping[str, Decision], options: Mapping[str, Any]) -> None:
-        if not isinstance(approvals, Mapping):
-            raise InvalidParamError(f"approvals must be a dict, not {type(approvals).__name__}")
-        waiting = {call.id: call.name for call in self.pending}
-        for call_id in approvals:
-            if call_id not in waiting:
-                raise InvalidParamError(f"no call {call_id!r} waits for an approval")
-        if not waiting:
-            raise InvalidParamError("no call waits for an approval")
-        missing = set(waiting.values()) - set(self.tools) - self._builtin_names
-        missing -= {tool.name for tool in read_tools(options.get("tools", ()))} if missing else set()
-        if missing:
-            raise ToolNotFoundError(f"calls wait for tools that this run does not have: {', '.join(sorted(missing))}")
+    @property
+    def tools(self) -> Mapping[str, AnyTool]:
+        """The agent's tools by name; a copy."""
+        return self._parts.toolbox.tools()
 
     # -- end -----------------------------------------------------------------------------------------------------------
 
     @property
     def model(self) -> Model:
         """The model that the agent answers with."""
-        return self._model
+        return self._parts.model
 
     def close(self) -> None:
-        """Gives the agent's memory back; a run under way may be read to its end. Closing twice is fine.
+        """Release the agent's memory; a run under way can be read to its end. Closing twice is fine.
 
-        Not necessary: an agent that is not referred to any more is given back as well.
+        Not necessary: an agent is released when it is garbage collected.
 
         Example:
             >>> agent.close()
         """
-        self._agent = None
+        self._parts.handle.close()
 
     def __enter__(self: _Agent) -> _Agent:
-        """Gives the agent itself."""
+        """Return the agent itself."""
         return self
 
     def __exit__(
@@ -588,9 +427,20 @@ class Agent(Classifier, Copies, BuiltinTools, Conversation):
         exc: Optional[BaseException],
         traceback: Optional[TracebackType],
     ) -> None:
-        """Closes the agent."""
+        """Close the agent."""
         self.close()
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuse to be copied or pickled: the conversation and its part of the context are in the C library.
+
+        Raises:
+            UnsupportedError: Always; names what to do instead.
+        """
+        raise UnsupportedError(
+            "an Agent can't be copied or pickled: use agent.fork() for a second agent that continues from here, "
+            "agent.save() for another process"
+        )
+
     def __repr__(self) -> str:
-        """Such as ``<Agent on <Model …>>``."""
-        return "<Agent on {!r}{}>".format(self._model, ", closed" if self._agent is None else "")
+        """Return, for example, ``<Agent on <Model …>>``."""
+        return "<Agent on {!r}{}>".format(self._parts.model, ", closed" if self._parts.handle.closed else "")

@@ -1,44 +1,44 @@
 """The built-in tools: a to-do list, notes, and the summarization of long conversations.
 
-They live in the core, which calls them when the model does. What is here switches them on, and gives the program typed
-access to the same lists and files.
+They run in the core when the model calls them. This module switches them on, and gives the program typed access to the
+same lists and files.
 """
 
 from __future__ import annotations
 
 import os
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Type, TypeVar, Union
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from luup_agent import _native
-from luup_agent.agent_base import AgentBase
-from luup_agent.errors import InvalidParamError, ToolNotFoundError
+from luup_agent.errors import InvalidParamError, StorageError, ToolNotFoundError
 
 if TYPE_CHECKING:
-    from luup_agent.messages import Message
-
-    Summarize = Callable[[List[Message]], str]
+    from luup_agent._agent.builtins import Builtins
+    from luup_agent._agent.parts import Parts
+    from luup_agent._run.run import Summarize
 
 _INT64_MAX = 2**63 - 1
-_TODO = frozenset({"todo_add", "todo_list", "todo_complete", "todo_delete"})
-_NOTES = frozenset({"note_create", "note_read", "note_update", "note_delete", "note_search", "note_list"})
 
 
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True)
 
 
+_AnyEntry = TypeVar("_AnyEntry", bound=_Entry)
+
+
 class Todo(_Entry):
     """A task of a to-do list.
 
     Attributes:
-        id: Its number; that of a deleted task never comes back.
-        text: What is to be done.
-        done: Whether it is.
+        id: Its number. The number of a deleted task is not used again.
+        text: What to do.
+        done: Whether it is completed.
         created_at: When it was added, in UTC.
-        completed_at: When it was completed; None while it is not.
+        completed_at: When it was completed; None before.
     """
 
     id: int
@@ -52,7 +52,7 @@ class Note(_Entry):
     """A note.
 
     Attributes:
-        id: Its number; that of a deleted note never comes back.
+        id: Its number. The number of a deleted note is not used again.
         content: The text.
         tags: Words to find it by.
         created_at: When it was created, in UTC.
@@ -67,14 +67,14 @@ class Note(_Entry):
 
 
 class SummarizationStatus(_Entry):
-    """How the summarization of an agent is set.
+    """The status of an agent's summarization.
 
     Attributes:
         enabled: Whether a conversation that fills the context is summarized.
-        threshold: The part of the context that a prompt may take until then.
+        threshold: The part of the context that a prompt may take before that.
         keep: The part of the history's messages, the newest, that stay as they are.
         due: Whether the next run summarizes in any case.
-        summaries: How many runs of the agent have done it.
+        summaries: How many runs of the agent have summarized.
     """
 
     enabled: bool
@@ -85,26 +85,26 @@ class SummarizationStatus(_Entry):
 
 
 class _Facade:
-    """A built-in tool as the program sees it."""
+    """Calls built-in tools for the program."""
 
-    def __init__(self, agent: _native.NativeAgent) -> None:
-        self._agent = agent
+    def __init__(self, native_agent: _native.NativeAgent) -> None:
+        self._native_agent = native_agent
 
     def _call(self, name: str, **arguments: Any) -> Any:
-        return self._agent.call_builtin(name, arguments)
+        return self._native_agent.call_builtin(name, arguments)
 
 
 class Todos(_Facade):
     """The to-do list of an agent; see `Agent.todos`."""
 
     def add(self, text: str) -> Todo:
-        """Adds a task.
+        """Add a task.
 
         Args:
-            text: What is to be done; at most 4,000 bytes of UTF-8.
+            text: What to do; at most 4,000 bytes of UTF-8.
 
         Raises:
-            InvalidParamError: The text is empty, too long, or not text.
+            InvalidParamError: The text is empty, too long, or not a str.
             StorageError: The file can't be read or written, or is damaged.
 
         Example:
@@ -112,47 +112,47 @@ class Todos(_Facade):
             >>> agent.todos.add("Buy milk").id
             1
         """
-        return Todo.model_validate(self._call("todo_add", text=_text("text", text)))
+        return _entry(Todo, self._call("todo_add", text=_text("text", text)))
 
     def list(self) -> List[Todo]:
-        """All tasks, the oldest first.
+        """Return all tasks, the oldest first.
 
         Raises:
             StorageError: The file can't be read, or is damaged.
         """
-        return [Todo.model_validate(item) for item in self._call("todo_list")]
+        return [_entry(Todo, item) for item in self._call("todo_list")]
 
     def complete(self, id: int) -> Todo:  # noqa: A002  # as the field is called
-        """Marks a task as done.
+        """Mark a task as done.
 
         Raises:
             InvalidParamError: There is no such task.
             StorageError: The file can't be read or written, or is damaged.
         """
-        return Todo.model_validate(self._call("todo_complete", id=_id(id)))
+        return _entry(Todo, self._call("todo_complete", id=_id(id)))
 
     def delete(self, id: int) -> Todo:  # noqa: A002
-        """Takes a task away, and gives it.
+        """Delete a task, and return it.
 
         Raises:
             InvalidParamError: There is no such task.
             StorageError: The file can't be read or written, or is damaged.
         """
-        return Todo.model_validate(self._call("todo_delete", id=_id(id)))
+        return _entry(Todo, self._call("todo_delete", id=_id(id)))
 
 
 class Notes(_Facade):
     """The notes of an agent; see `Agent.notes`."""
 
     def create(self, content: str, tags: Sequence[str] = ()) -> Note:
-        """Writes a note.
+        """Write a note.
 
         Args:
             content: The text; at most 16,000 bytes of UTF-8.
             tags: Words to find it by; at most 32, of at most 100 bytes each.
 
         Raises:
-            InvalidParamError: A text is empty, too long, or not text.
+            InvalidParamError: A text is empty, too long, or not a str.
             StorageError: The file can't be read or written, or is damaged.
 
         Example:
@@ -160,22 +160,22 @@ class Notes(_Facade):
             >>> agent.notes.create("The key is under the mat.", tags=["home"]).tags
             ('home',)
         """
-        return Note.model_validate(self._call("note_create", content=_text("content", content), tags=_tags(tags)))
+        return _entry(Note, self._call("note_create", content=_text("content", content), tags=_tags(tags)))
 
     def read(self, id: int) -> Note:  # noqa: A002  # as the field is called
-        """The note of that id.
+        """Return the note with an id.
 
         Raises:
-            InvalidParamError: There is none.
+            InvalidParamError: There is no such note.
             StorageError: The file can't be read, or is damaged.
         """
-        return Note.model_validate(self._call("note_read", id=_id(id)))
+        return _entry(Note, self._call("note_read", id=_id(id)))
 
     def update(self, id: int, content: Optional[str] = None, tags: Optional[Sequence[str]] = None) -> Note:  # noqa: A002
-        """Changes a note.
+        """Change a note.
 
         Args:
-            id: Of the note.
+            id: The note's number.
             content: The new text; None keeps the old one.
             tags: The new tags; None keeps the old ones.
 
@@ -186,24 +186,24 @@ class Notes(_Facade):
         changes: Dict[str, Any] = {} if content is None else {"content": _text("content", content)}
         if tags is not None:
             changes["tags"] = _tags(tags)
-        return Note.model_validate(self._call("note_update", id=_id(id), **changes))
+        return _entry(Note, self._call("note_update", id=_id(id), **changes))
 
     def delete(self, id: int) -> Note:  # noqa: A002
-        """Takes a note away, and gives it.
+        """Delete a note, and return it.
 
         Raises:
             InvalidParamError: There is no such note.
             StorageError: The file can't be read or written, or is damaged.
         """
-        return Note.model_validate(self._call("note_delete", id=_id(id)))
+        return _entry(Note, self._call("note_delete", id=_id(id)))
 
     def search(self, query: str) -> List[Note]:
-        """The notes that have all words of `query` in their text or their tags.
+        """Return the notes that have all words of `query` in their text or their tags.
 
-        Neither case nor the accents of Latin, Greek and Cyrillic letters count.
+        Case and the accents of Latin, Greek and Cyrillic letters are ignored.
 
         Raises:
-            InvalidParamError: There is no word in it.
+            InvalidParamError: `query` has no word.
             StorageError: The file can't be read, or is damaged.
 
         Example:
@@ -212,65 +212,63 @@ class Notes(_Facade):
             >>> agent.notes.search("CREME recipe") == [note]
             True
         """
-        return [Note.model_validate(item) for item in self._call("note_search", query=_text("query", query))]
+        return [_entry(Note, item) for item in self._call("note_search", query=_text("query", query))]
 
     def list(self) -> List[Note]:
-        """All notes, the oldest first.
+        """Return all notes, the oldest first.
 
         Raises:
             StorageError: The file can't be read, or is damaged.
         """
-        return [Note.model_validate(item) for item in self._call("note_list")]
+        return [_entry(Note, item) for item in self._call("note_list")]
 
 
 class Summarization(_Facade):
     """The summarization of an agent; see `Agent.summarization`."""
 
     def status(self) -> SummarizationStatus:
-        """How it is set."""
+        """Return the status."""
         return self._act("status")
 
     def trigger(self) -> SummarizationStatus:
-        """Lets the next run summarize before it answers, however full the context is.
+        """Have the next run summarize before it answers, however full the context is.
 
         It stays due until there is something to summarize.
         """
         return self._act("trigger")
 
     def enable(self) -> SummarizationStatus:
-        """Turns it on, set as before."""
+        """Turn it on, with its previous settings."""
         return self._act("enable")
 
     def disable(self) -> SummarizationStatus:
-        """Turns it off; a conversation that does not fit is a `ContextFullError` then."""
+        """Turn it off; then a conversation that does not fit raises `ContextFullError`."""
         return self._act("disable")
 
     def _act(self, action: str) -> SummarizationStatus:
         return SummarizationStatus.model_validate(self._call("summarization", action=action))
 
 
-class BuiltinTools(AgentBase):
-    """The part of `Agent` that has the built-in tools."""
+class BuiltinTools:
+    """The methods of `Agent` for its built-in tools. The state is all in `Agent`."""
 
     enable_builtin_tools: bool
-    _has_todos: bool = False
-    _has_notes: bool = False
-    _summarize: Optional[Summarize] = None
+    _parts: Parts
 
     def enable_builtin_todo(self, path: Union[str, os.PathLike[str], None] = None) -> None:
-        """Gives the model a to-do list: the tools todo_add, todo_list, todo_complete and todo_delete.
+        """Give the model a to-do list: the tools todo_add, todo_list, todo_complete and todo_delete.
 
-        They run inside the library; their calls are events like those of other tools. The program has the same list in
-        `todos`.
+        They run inside the library; their calls are events like those of other tools. `todos` gives the program access
+        to the same list.
 
         Args:
             path: A JSON file, made when the first task is added. Other agents and processes may share it: each change
-                is written whole or not at all, and none is lost. Beside it lies a file with ``.lock`` at its end. None
+                is written whole or not at all, and none is lost. A file with ``.lock`` at its end lies beside it. None
                 keeps the list in memory, with the agent and its forks.
 
         Raises:
             InvalidParamError: `enable_builtin_tools` is False, or there is a tool of that name already.
-            StorageError: The file is damaged (it is left as it is), is none, or its folder can't be used.
+            StorageError: The file is damaged (it stays as it is) or not a file, or its folder can't be used.
 
         Example:
             >>> agent.enable_builtin_todo("todo.json")
@@ -278,31 +276,27 @@ class BuiltinTools(AgentBase):
             >>> call.name, len(agent.todos.list()) > 0
             ('todo_add', True)
         """
-        self._check_builtins()
-        self._native_agent.enable_todo(path)
-        self._has_todos = True
+        self._builtins.enable_todo(path)
 
     def enable_builtin_notes(self, path: Union[str, os.PathLike[str], None] = None) -> None:
-        """Gives the model notes: note_create, note_read, note_update, note_delete, note_search and note_list.
+        """Give the model notes: note_create, note_read, note_update, note_delete, note_search and note_list.
 
-        They run inside the library; their calls are events like those of other tools. The program has the same notes
-        in `notes`.
+        They run inside the library; their calls are events like those of other tools. `notes` gives the program access
+        to the same notes.
 
         Args:
             path: A JSON file, as for `enable_builtin_todo`.
 
         Raises:
             InvalidParamError: `enable_builtin_tools` is False, or there is a tool of that name already.
-            StorageError: The file is damaged (it is left as it is), is none, or its folder can't be used.
+            StorageError: The file is damaged (it stays as it is) or not a file, or its folder can't be used.
 
         Example:
             >>> agent.enable_builtin_notes("notes.json")
             >>> agent.notes.create("Ada likes tea.", tags=["people"]).id
             1
         """
-        self._check_builtins()
-        self._native_agent.enable_notes(path)
-        self._has_notes = True
+        self._builtins.enable_notes(path)
 
     def enable_builtin_summarization(
         self,
@@ -312,22 +306,22 @@ class BuiltinTools(AgentBase):
         *,
         tool: bool = False,
     ) -> None:
-        """Sets how a conversation that fills the context is summarized.
+        """Set how a conversation that fills the context is summarized.
 
-        Agents that remember do it from the start, as the defaults here say: before a run whose prompt would take more
-        than `threshold` of the context (or leave no room for `max_tokens`), the oldest messages of the history give
-        way to a summary of them, which the model writes itself, at low temperature. System prompt and tools stay, calls
-        stay with their results. A `SummaryEvent`, `AgentResponse.summary` and the log tell of it. A run that fails
-        leaves the history as it was. ``agent.summarization.disable()`` turns it off, and so does
-        ``Agent(…, enable_builtin_tools=False)``: an overflow is a `ContextFullError` then.
+        Agents that remember do it from the start, with the defaults here: before a run whose prompt would take more
+        than `threshold` of the context (or leave no room for `max_tokens`), a summary replaces the oldest messages of
+        the history. The model writes it itself, at low temperature. System prompt and tools stay, calls stay with their
+        results. A `SummaryEvent`, `AgentResponse.summary` and the log report it. A run that fails leaves the history as
+        it was. ``agent.summarization.disable()`` turns it off, and so does ``Agent(…, enable_builtin_tools=False)``:
+        then a conversation that does not fit raises `ContextFullError`.
 
         Args:
             threshold: A part of the context, more than 0 and at most 1.
-            keep: The part of the history's messages, the newest, that stay as they are, from 0 to less than 1. Fewer do
-                if there would not be room enough.
-            summarize: Writes the summary instead: gets the messages that give way, and returns a str.
-            tool: Whether the model may see to it itself: offers it the tool "summarization" with the actions status,
-                trigger, enable and disable.
+            keep: The part of the history's messages, the newest, that stay as they are, from 0 to less than 1. Fewer
+                stay if there would not be enough room.
+            summarize: Writes the summary instead of the model: gets the messages to replace, and returns a str.
+            tool: Whether the model may control it: offers the tool "summarization" with the actions status, trigger,
+                enable and disable.
 
         Raises:
             InvalidParamError: `enable_builtin_tools` is False, or an argument is wrong.
@@ -337,53 +331,63 @@ class BuiltinTools(AgentBase):
             >>> agent.summarization.status().threshold
             0.5
         """
-        self._check_builtins()
-        if summarize is not None and not callable(summarize):
-            raise InvalidParamError(f"summarize must be callable, not {type(summarize).__name__}")
-        self._native_agent.enable_summarization(threshold, keep, summarize is not None, tool)
-        self._summarize = summarize
+        self._builtins.enable_summarization(threshold, keep, summarize, tool)
 
     @property
     def todos(self) -> Todos:
-        """The to-do list that the model has.
+        """The to-do list of the model.
 
         Raises:
             ToolNotFoundError: `enable_builtin_todo` was not called.
         """
-        if not self._has_todos:
+        if not self._parts.builtins.has_todos:
             raise ToolNotFoundError("the agent has no to-do list: call enable_builtin_todo first")
-        return Todos(self._native_agent)
+        return Todos(self._parts.handle.native)
 
     @property
     def notes(self) -> Notes:
-        """The notes that the model has.
+        """The notes of the model.
 
         Raises:
             ToolNotFoundError: `enable_builtin_notes` was not called.
         """
-        if not self._has_notes:
+        if not self._parts.builtins.has_notes:
             raise ToolNotFoundError("the agent has no notes: call enable_builtin_notes first")
-        return Notes(self._native_agent)
+        return Notes(self._parts.handle.native)
 
     @property
     def summarization(self) -> Summarization:
-        """Tells how the summarization is set, asks for one, turns it on and off.
+        """The summarization of long conversations: its status, a trigger, a switch.
 
         Raises:
             InvalidParamError: `enable_builtin_tools` is False.
         """
-        self._check_builtins()
-        return Summarization(self._native_agent)
+        self._builtins  # noqa: B018  # raises if they are not allowed
+        return Summarization(self._parts.handle.native)
 
     @property
-    def _builtin_names(self) -> FrozenSet[str]:
-        """The built-in tools that the model is offered."""
-        none: FrozenSet[str] = frozenset()
-        return (_TODO if self._has_todos else none) | (_NOTES if self._has_notes else none)
-
-    def _check_builtins(self) -> None:
+    def _builtins(self) -> Builtins:
         if not self.enable_builtin_tools:
             raise InvalidParamError("the agent was made with enable_builtin_tools=False")
+        return self._parts.builtins
+
+
+def _entry(kind: Type[_AnyEntry], values: Dict[str, Any]) -> _AnyEntry:
+    """Return an entry of a file.
+
+    Raises:
+        StorageError: A value can't be read, such as a date that does not exist.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        file = "the file of the to-do list" if kind is Todo else "the file of the notes"
+        raise StorageError(
+            f"{file} is damaged: {place} of entry {values.get('id')} is {str(problem['input'])[:100]!r}: "
+            + problem["msg"]
+        ) from None
 
 
 def _text(name: str, value: str) -> str:

@@ -1,4 +1,4 @@
-"""Examines the installation, without a model: what ``luup-agent doctor`` tells."""
+"""Check the installation, without a model, for ``luup-agent doctor``."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ MINIMUM_PYDANTIC = (2,)
 
 @dataclass
 class Report:
-    """What was found.
+    """The result of `examine`.
 
     Attributes:
-        facts: Plain values by name, as JSON can hold them; sizes in bytes.
-        problems: One sentence for each thing that is wrong, which says what to do.
+        facts: JSON values by name; sizes are in bytes.
+        problems: A sentence for each problem, which says what to do.
     """
 
     facts: Dict[str, Any] = field(default_factory=dict)
     problems: List[str] = field(default_factory=list)
 
     def to_json(self) -> str:
-        """The report as one JSON object: the facts, ``ok`` and ``problems``.
+        """Return the report as one JSON object: the facts, ``ok`` and ``problems``.
 
         Example:
             >>> json.loads(examine().to_json())["ok"]
@@ -46,7 +46,7 @@ class Report:
         return json.dumps({**self.facts, "ok": not self.problems, "problems": self.problems}, indent=2)
 
     def to_text(self) -> str:
-        """The report for a reader, one fact a line.
+        """Return the report as text, with one fact a line.
 
         Example:
             >>> print(examine().to_text().splitlines()[0])
@@ -56,11 +56,11 @@ class Report:
         lines = [
             ("luup-agent", f"{facts['luup_agent']} (llama.cpp {facts['llama_cpp']})"),
             ("Python", f"{facts['python']} at {facts['executable']}"),
-            ("packages", f"cffi {facts['cffi']}, pydantic {facts['pydantic']}, pip {'yes' if facts['pip'] else 'no'}"),
+            ("packages", f"cffi {facts['cffi']}, pydantic {facts['pydantic']}, {'' if facts['pip'] else 'no '}pip"),
             ("system", facts["system"]),
             ("library", facts["library"]),
-            ("functions", f"{facts['functions_exported']} exported of {facts['functions_declared']} declared"),
-            ("processors", f"{facts['processors_usable']:g} usable of {facts['processors']}"),
+            ("functions", f"{facts['functions_exported']} of {facts['functions_declared']} found in the library"),
+            ("processors", f"{facts['processors_usable']:g} of {facts['processors']} usable by this process"),
         ]
         variant = facts["cpu_variant"]
         if variant:
@@ -72,15 +72,15 @@ class Report:
         lines += [("model", f"{model['name']}: {model['path'] or 'not downloaded'}") for model in facts["models"]]
         lines += [("model cache", facts["model_cache"])]
         text = [f"{name:<14} {value}" for name, value in lines]
-        text += [f"{'PROBLEM':<14} {problem}" for problem in self.problems] or [f"{'all is well':<14}".rstrip()]
+        text += [f"{'PROBLEM':<14} {problem}" for problem in self.problems] or ["No problems found."]
         return "\n".join(text)
 
 
 def examine() -> Report:
-    """Examines this installation and machine.
+    """Check this installation and machine.
 
     Returns:
-        The report. What fails becomes one of its problems; nothing is raised.
+        The report. Failures become its problems; nothing is raised.
 
     Example:
         >>> examine().problems
@@ -100,9 +100,8 @@ def examine() -> Report:
         library=str(_luup_cffi.__file__),
         processors=os.cpu_count() or 1,
         processors_usable=_usable_processors(),
-        model_cache=str(catalog.cache_folder()),
-        models=[_describe(model) for model in catalog.available()],
     )
+    _add_models(report)
     _check_versions(report)
     _check_functions(report)
     facts["cpu_variant"], facts["backends"], facts["devices"] = None, [], []
@@ -113,20 +112,30 @@ def examine() -> Report:
         _native.drain_logs()
     except LuupError as error:
         variable = os.environ.get("LUUP_CPU_VARIANT")
-        hint = f"unset LUUP_CPU_VARIANT (it is {variable!r})" if variable else "reinstall luup-agent for this machine"
+        hint = f"unset LUUP_CPU_VARIANT, now {variable!r}" if variable else "reinstall luup-agent for this machine"
         problems.append(f"no model can be loaded: {error}; {hint}")
     else:
         problems += [f"{b['path']} was not loaded: {b['reason']}" for b in facts["backends"] if b["reason"]]
         if not facts["devices"]:
-            problems.append("the library found no device to compute on; reinstall luup-agent for this machine")
+            problems.append("the library found no device, not even the CPU; reinstall luup-agent for this machine")
     return report
+
+
+def _add_models(report: Report) -> None:
+    """Add the models of the catalog, and the cache."""
+    report.facts.update(model_cache=None, models=[])
+    try:
+        report.facts["model_cache"] = str(catalog.cache_folder())
+        report.facts["models"] = [_describe(model) for model in catalog.available()]
+    except LuupError as error:
+        report.problems.append(str(error))
 
 
 def _check_versions(report: Report) -> None:
     library = _native.version()
     if library != __version__:
         report.problems.append(
-            f"the library is of version {library}, the Python files are of {__version__}; reinstall luup-agent"
+            f"the library has version {library}, but the Python files have {__version__}; reinstall luup-agent"
         )
     for name, version, minimum in (
         ("cffi", cffi.__version__, MINIMUM_CFFI),
@@ -138,7 +147,7 @@ def _check_versions(report: Report) -> None:
 
 
 def _numbers(version: str) -> Tuple[int, ...]:
-    """The leading numbers of a version: (2, 1) for "2.1rc1"."""
+    """Return the leading numbers of a version: (2, 1) for "2.1rc1"."""
     numbers: List[int] = []
     for part in version.split("."):
         digits = part[: len(part) - len(part.lstrip("0123456789"))]
@@ -149,7 +158,7 @@ def _numbers(version: str) -> Tuple[int, ...]:
 
 
 def _check_functions(report: Report) -> None:
-    """Compares what the library exports with what the compiled module knows."""
+    """Check that the library exports all functions that the compiled module declares."""
     names = _native.function_names()
     missing = names
     try:
@@ -164,14 +173,14 @@ def _check_functions(report: Report) -> None:
 
 
 def _usable_processors() -> float:
-    """The processors that this process may use: affinity and the cgroup's share count."""
+    """Return the number of processors that affinity and the cgroup let this process use."""
     usable = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     share = _cgroup_share(Path("/sys/fs/cgroup/cpu.max"))
     return usable if share is None else min(usable, share)
 
 
 def _cgroup_share(path: Path) -> Optional[float]:
-    """The processors that a cgroup's `cpu.max` grants, None for no limit."""
+    """Return the number of processors that a cgroup's `cpu.max` allows; None for no limit."""
     try:
         quota, period = path.read_text(encoding="ascii").split()
         return int(quota) / int(period)

@@ -1,48 +1,48 @@
 """The exceptions of luup_agent.
 
-Every failure is a `LuupError`, one class for each code of the C library, and at the same time the builtin exception
-that it is, so `except ValueError`, `except FileNotFoundError` or `except TimeoutError` work as anywhere else. The two
-without a number are raised by Python alone::
+Every exception is a `LuupError`, with one class for each error code of the C library. Where a builtin exception fits,
+the class inherits from it too, so that `except ValueError`, `except FileNotFoundError` and `except TimeoutError` work.
+Only Python raises the two classes without a code::
 
     LuupError
-    ├── your call is wrong
-    │   ├── InvalidParamError    (ValueError)         -1   an argument is wrong; the message names it
-    │   ├── ToolNotFoundError    (LookupError)        -5
-    │   ├── JSONParseError       (ValueError)         -6
-    │   ├── InvalidSchemaError   (ValueError)        -11
+    ├── the call is wrong
+    │   ├── InvalidParamError    (ValueError)         -1   an argument is invalid; the message names it
+    │   ├── ToolNotFoundError    (LookupError)        -5   there is no tool with this name
+    │   ├── JSONParseError       (ValueError)         -6   a text is not valid JSON
+    │   ├── InvalidSchemaError   (ValueError)        -11   a JSON schema is invalid, or not supported
     │   ├── BusyError                                -16   the agent is answering another message
-    │   ├── ClosedError                              -15   the model or the agent was closed
-    │   └── ForkedError                              -19   the model was loaded by the parent process
-    ├── the model can't be had
-    │   ├── ModelNotFoundError   (FileNotFoundError)  -3   no such file
-    │   ├── ModelLoadError                            -9   not a model that generates text, or damaged
+    │   ├── ClosedError                              -15   the model or the agent is closed
+    │   └── ForkedError                              -19   the model belongs to the parent process
+    ├── the model can't be used
+    │   ├── ModelNotFoundError   (FileNotFoundError)  -3   the file does not exist
+    │   ├── ModelLoadError                            -9   the file is damaged, or its model can't generate text
     │   ├── ChatTemplateError    (ValueError)        -12   the model's chat template can't be used
-    │   ├── BackendInitError                          -8   no CPU variant runs here, or no such GPU
-    │   └── UnsupportedError                         -17
-    └── the run failed                                     `partial_text` holds what was answered until then
-        ├── ContextFullError                         -10   the text does not fit; the message tells the counts
-        ├── RunCancelledError                        -13
-        ├── RunTimeoutError      (TimeoutError)      -14
-        ├── InvalidOutputError   (ValueError)        -21   the answer is not what `output_type` asks for
+    │   ├── BackendInitError                          -8   no CPU variant runs here, or the GPU is missing
+    │   └── UnsupportedError                         -17   this model, machine or build can't do it
+    └── the run failed               `messages`, `tool_calls`, `usage` and `partial_text` have what it did
+        ├── ContextFullError                         -10   the text does not fit; the message has the token counts
+        ├── RunCancelledError                        -13   the run or the load was cancelled
+        ├── RunTimeoutError      (TimeoutError)      -14   a timeout passed
+        ├── InvalidOutputError   (ValueError)        -21   the answer does not match `output_type`
         ├── MaxTurnsError                            -22   the model still called tools after `max_turns` turns
         ├── ToolRetryError                                 a tool failed more often than its `retries` allow
-        ├── ApprovalRequiredError                          calls wait for an approval; `pending` has them
-        ├── InferenceError                            -4
-        ├── HTTPError                                 -7
-        ├── OutOfMemoryError     (MemoryError)        -2
-        ├── StorageError         (OSError)           -18
+        ├── ApprovalRequiredError                          calls wait for approval; `pending` lists them
+        ├── InferenceError                            -4   llama.cpp could not decode
+        ├── HTTPError                                 -7   a request to a server failed
+        ├── OutOfMemoryError     (MemoryError)        -2   the memory can't be allocated
+        ├── StorageError         (OSError)           -18   a file can't be read or written
         └── InternalError                            -20   a bug in luup_agent; please report it
 
-The groups are a reading aid, not classes.
+The three groups are not classes.
 """
 
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Dict, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Dict, Optional, Sequence, Tuple, Type
 
 if TYPE_CHECKING:
-    from luup_agent.messages import ToolCall
+    from luup_agent.messages import Message, ToolCall, Usage
 
 __all__ = [
     "ApprovalRequiredError",
@@ -75,14 +75,23 @@ __all__ = [
 
 
 class LuupError(Exception):
-    """The base of all exceptions of this package.
+    """The base class of all exceptions of this package.
 
-    Raised itself only for a code that this version does not know.
+    Raised itself only for an error code that this version does not know.
 
     Attributes:
-        code: The number of the C library's `luup_error`, such as -16; 0 for what Python alone raises.
-        code_name: Its name, such as ``"LUUP_ERROR_BUSY"``; "" for what Python alone raises.
-        partial_text: For a run that failed on its way, the text that was answered until then; else ``""``.
+        code: The number of the C library's `luup_error`, such as -16; 0 for exceptions that only Python raises.
+        code_name: Its name, such as ``"LUUP_ERROR_BUSY"``; "" for exceptions that only Python raises.
+        partial_text: The text that a failed run had answered so far; else ``""``.
+        messages: The messages that a failed run added to the conversation, as a history needs them to go on: a call
+            without a result has an error as its result, and an answer that broke off is the last message. They enter
+            the agent's history only with ``keep_history="on_error"``.
+        tool_calls: All tool calls of a failed run with their results, in the model's order. `ToolCall.result` is None
+            for a call that the run's end interrupted: it may have had its effect or not.
+        usage: The token counts of a failed run; None for other errors, and if another thread closed the run.
+
+    An exception of another class that ends a run, such as one that a tool with ``on_error="raise"`` raised, gets the
+    attributes `messages`, `tool_calls` and `usage` too, unless it has attributes of these names.
 
     Example:
         >>> try:
@@ -95,24 +104,27 @@ class LuupError(Exception):
     code: int = 0
     code_name: str = "LUUP_ERROR_UNKNOWN"
     partial_text: str = ""
+    messages: Sequence[Message] = ()
+    tool_calls: Sequence[ToolCall] = ()
+    usage: Optional[Usage] = None
 
 
 class InvalidParamError(LuupError, ValueError):
-    """An argument is wrong; the message names it."""
+    """An argument is invalid; the message names it."""
 
     code = -1
     code_name = "LUUP_ERROR_INVALID_PARAM"
 
 
 class OutOfMemoryError(LuupError, MemoryError):
-    """The memory for a model, a context or a text can't be had."""
+    """The memory for a model, a context or a text can't be allocated."""
 
     code = -2
     code_name = "LUUP_ERROR_OUT_OF_MEMORY"
 
 
 class ModelNotFoundError(LuupError, FileNotFoundError):
-    """There is no such model file. `errno` is `errno.ENOENT`."""
+    """The model file does not exist. `errno` is `errno.ENOENT`."""
 
     code = -3
     code_name = "LUUP_ERROR_MODEL_NOT_FOUND"
@@ -130,25 +142,25 @@ class InferenceError(LuupError):
 
 
 class ToolNotFoundError(LuupError, LookupError):
-    """There is no tool of that name."""
+    """There is no tool with this name."""
 
     code = -5
     code_name = "LUUP_ERROR_TOOL_NOT_FOUND"
 
 
 class JSONParseError(LuupError, ValueError):
-    """A text that should be JSON is not."""
+    """A text is not valid JSON."""
 
     code = -6
     code_name = "LUUP_ERROR_JSON_PARSE_FAILED"
 
 
 class HTTPError(LuupError):
-    """A request to a server failed, or its answer is none.
+    """A request to a server failed, or its answer can't be used.
 
     Attributes:
-        status: What the server answered, such as 429; None if it did not, or something else was wrong.
-        retry_after: The seconds after which it wants to be asked again; None if it did not say.
+        status: The status of the response, such as 429; None if there was none.
+        retry_after: The seconds to wait before the next request that the server asks for; None if it does not.
     """
 
     code = -7
@@ -158,35 +170,35 @@ class HTTPError(LuupError):
 
 
 class BackendInitError(LuupError):
-    """No CPU variant runs on this machine, or the GPU that was asked for is not there."""
+    """No CPU variant runs on this machine, or the requested GPU is missing."""
 
     code = -8
     code_name = "LUUP_ERROR_BACKEND_INIT_FAILED"
 
 
 class ModelLoadError(LuupError):
-    """The file is not a model that can generate text, or it is damaged."""
+    """The file is damaged, or its model can't generate text."""
 
     code = -9
     code_name = "LUUP_ERROR_MODEL_LOAD_FAILED"
 
 
 class ContextFullError(LuupError):
-    """The text does not fit into the context; the message tells the counts in tokens."""
+    """The text does not fit into the context; the message has the token counts."""
 
     code = -10
     code_name = "LUUP_ERROR_CONTEXT_FULL"
 
 
 class InvalidSchemaError(LuupError, ValueError):
-    """A JSON Schema is wrong, or has a part that can be neither enforced nor checked."""
+    """A JSON schema is invalid, or has a part that can be neither enforced nor checked."""
 
     code = -11
     code_name = "LUUP_ERROR_INVALID_SCHEMA"
 
 
 class ChatTemplateError(LuupError, ValueError):
-    """The model's chat template can't be used."""
+    """The model's chat template is wrong, refuses the messages, or computes, nests or allocates beyond its limits."""
 
     code = -12
     code_name = "LUUP_ERROR_CHAT_TEMPLATE"
@@ -200,14 +212,14 @@ class RunCancelledError(LuupError):
 
 
 class RunTimeoutError(LuupError, TimeoutError):
-    """The run's `timeout`, or one of a remote model, passed before the answer was complete."""
+    """The run's `timeout`, or a timeout of a remote model, passed before the answer was complete."""
 
     code = -14
     code_name = "LUUP_ERROR_TIMED_OUT"
 
 
 class ClosedError(LuupError):
-    """The model or the agent was closed."""
+    """The model or the agent is closed."""
 
     code = -15
     code_name = "LUUP_ERROR_CLOSED"
@@ -221,21 +233,21 @@ class BusyError(LuupError):
 
 
 class UnsupportedError(LuupError):
-    """This model, machine or build can't do what was asked for."""
+    """This model, machine or build can't do what the call asks for."""
 
     code = -17
     code_name = "LUUP_ERROR_UNSUPPORTED"
 
 
 class StorageError(LuupError, OSError):
-    """Reading or writing a file failed."""
+    """A file can't be read or written."""
 
     code = -18
     code_name = "LUUP_ERROR_IO"
 
 
 class ForkedError(LuupError):
-    """The model was loaded by the parent of this process. Load it in this process after the fork."""
+    """The model was loaded by the parent process. Load it in this process, after the fork."""
 
     code = -19
     code_name = "LUUP_ERROR_FORKED"
@@ -249,9 +261,9 @@ class InternalError(LuupError):
 
 
 class InvalidOutputError(LuupError, ValueError):
-    """The answer is not what `output_type` asks for: it was cut off, or still wrong after all `retries`.
+    """The answer does not match `output_type`: it was cut off, or still invalid after all `retries`.
 
-    `partial_text` has the answer; `__cause__` is what the last check found, if there was one.
+    `partial_text` has the answer; `__cause__` is the last validation error, if there was one.
     """
 
     code = -21
@@ -266,9 +278,10 @@ class MaxTurnsError(LuupError):
 
 
 class ToolRetryError(LuupError):
-    """A tool asked for a better call, or its arguments were invalid, more often than its `retries` allow.
+    """A tool raised `ModelRetry`, or its arguments were invalid, in more turns than its `retries` allow.
 
-    `__cause__` is the last `ModelRetry` or `pydantic.ValidationError`.
+    Calls of a tool that does not exist count likewise. `__cause__` is the last `ModelRetry` or
+    `pydantic.ValidationError`; None if the arguments did not fit the tool's schema.
 
     Attributes:
         call: The last call.
@@ -279,13 +292,13 @@ class ToolRetryError(LuupError):
 
 
 class ApprovalRequiredError(LuupError):
-    """The model called tools that need an approval, and there was no `approve` to ask.
+    """The model called tools that need approval, and there was no `approve` function to ask.
 
-    The history has the calls: `Agent.resume` goes on with them. `Agent.run` does not raise this; its response has
-    them in `pending`.
+    The calls stay pending in the history; `Agent.resume` continues them. `Agent.run` does not raise this error: its
+    response has the calls in `pending`.
 
     Attributes:
-        pending: The calls that wait.
+        pending: The calls that wait for approval.
     """
 
     code_name = ""
@@ -296,7 +309,7 @@ _CLASS_OF_CODE: Dict[int, Type[LuupError]] = {cls.code: cls for cls in LuupError
 
 
 def make_error(code: int, message: str, partial_text: str = "") -> LuupError:
-    """Gives, without raising it, the exception for `code`."""
+    """Return the exception for `code`, without raising it."""
     error = _CLASS_OF_CODE.get(code, LuupError)(message)
     if type(error) is LuupError:
         error.code = code
@@ -306,11 +319,11 @@ def make_error(code: int, message: str, partial_text: str = "") -> LuupError:
 
 
 def check_error(code: int, message: Optional[str] = None) -> None:
-    """Raises the exception for a code of the C library; does nothing for ``LUUP_SUCCESS`` (0).
+    """Raise the exception for an error code of the C library; do nothing for ``LUUP_SUCCESS`` (0).
 
     Args:
-        code: What a function of ``luup_agent.h`` returned.
-        message: The exception's text. By default the message that the library left for this thread.
+        code: The result of a function of ``luup_agent.h``.
+        message: The exception's text. By default the library's last message in this thread.
 
     Raises:
         LuupError: The subclass for `code`; `LuupError` itself for a code that this version does not know.

@@ -1,4 +1,4 @@
-"""What a model can run on."""
+"""Devices, backends and CPU variants: the hardware that a model can run on."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class DeviceInfo(BaseModel):
     """A device that a model can run on.
 
     Attributes:
-        name: Such as "CPU" or "CUDA0".
-        description: The device's own name.
-        backend: "CPU", "CUDA", "Metal", "Vulkan".
-        type: "gpu" has memory of its own, "igpu" shares the host's.
-        memory_free: Bytes; 0 = unknown.
-        memory_total: Bytes; 0 = unknown.
+        name: The name to select it by, such as "CPU" or "CUDA0".
+        description: The vendor's name of the device.
+        backend: "CPU", "CUDA", "Metal" or "Vulkan".
+        type: A "gpu" has memory of its own, an "igpu" shares the host's.
+        memory_free: Free memory in bytes; 0 if unknown.
+        memory_total: All its memory in bytes; 0 if unknown.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,9 +36,9 @@ class CpuVariant(BaseModel):
     """The build of the CPU code that was chosen for this machine.
 
     Attributes:
-        name: Such as "haswell", "zen4", "sapphirerapids"; "native" in a build with one variant.
-        path: The file it was loaded from.
-        reason: Why this one, in English.
+        name: The variant, such as "haswell", "zen4" or "sapphirerapids"; "native" in a build with one variant.
+        path: The file that it was loaded from.
+        reason: Why this variant was chosen, in English.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,13 +49,13 @@ class CpuVariant(BaseModel):
 
 
 class BackendInfo(BaseModel):
-    """A library with code for one kind of device, that was loaded, or refused.
+    """A library with the code for one kind of device, loaded or refused.
 
     Attributes:
-        name: "CPU", "CUDA", "Metal", "Vulkan"; the file's own name if it was not loaded.
-        path: The file; the package's name if its version is refused.
+        name: "CPU", "CUDA", "Metal" or "Vulkan"; the file name if it was not loaded.
+        path: The file; the package's name if its version was refused.
         reason: Why it was not loaded, in English; "" if it was.
-        n_devices: How many devices it found.
+        n_devices: The number of devices that it found.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,10 +67,10 @@ class BackendInfo(BaseModel):
 
 
 def backends() -> List[BackendInfo]:
-    """Lists the backends: the CPU variant in use, and those of GPUs, of this package and of its plugins.
+    """Return the backends of this package and of its plugins: the CPU variant in use, and those for GPUs.
 
     Raises:
-        BackendInitError: No CPU variant runs here, or the one that ``LUUP_CPU_VARIANT`` names does not.
+        BackendInitError: No CPU variant runs on this machine, or not the one that ``LUUP_CPU_VARIANT`` names.
 
     Example:
         >>> [backend.name for backend in luup_agent.backends()]
@@ -80,10 +80,10 @@ def backends() -> List[BackendInfo]:
 
 
 def devices() -> List[DeviceInfo]:
-    """Lists the devices that a model can run on.
+    """Return the devices that a model can run on.
 
     Raises:
-        BackendInitError: No CPU variant runs here, or the one that ``LUUP_CPU_VARIANT`` names does not.
+        BackendInitError: No CPU variant runs on this machine, or not the one that ``LUUP_CPU_VARIANT`` names.
 
     Example:
         >>> [device.name for device in luup_agent.devices()]
@@ -93,18 +93,19 @@ def devices() -> List[DeviceInfo]:
 
 
 def cpu_variant() -> CpuVariant:
-    """Describes the CPU variant in use. The environment variable ``LUUP_CPU_VARIANT`` names another one.
+    """Return the CPU variant in use. The environment variable ``LUUP_CPU_VARIANT`` selects another one.
 
     Raises:
-        BackendInitError: No CPU variant runs here, or the one that ``LUUP_CPU_VARIANT`` names does not.
+        BackendInitError: No CPU variant runs on this machine, or not the one that ``LUUP_CPU_VARIANT`` names.
 
     Example:
-        >>> luup_agent.cpu_variant().name
-        'zen4'
+        >>> variant = luup_agent.cpu_variant()  # such as CpuVariant(name='zen4', path='…', reason='…')
+        >>> variant.name in variant.path
+        True
     """
     return CpuVariant(**_native.cpu_variant())
 
 
 def llama_version() -> str:
-    """The version and commit of the llama.cpp inside, such as ``"0.5.0-dev (0c1e57098)"``."""
+    """Return the version and commit of the built-in llama.cpp, such as ``"0.5.0-dev (0c1e57098)"``."""
     return _native.llama_version()

@@ -1,14 +1,15 @@
-"""What goes in and comes out: messages, events, responses and measures, as frozen pydantic models."""
+"""Messages, events, responses, token counts and timings, as frozen pydantic models."""
 
 from __future__ import annotations
 
-import json
+import math
 from typing import Any, Dict, Generic, List, Mapping, Optional, Tuple, Union
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 from typing_extensions import Literal, TypeVar
 
+from luup_agent._json import write_json
 from luup_agent.errors import InvalidParamError
 
 T = TypeVar("T", default=str)
@@ -18,10 +19,10 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # imports are quick then
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # defer_build makes the import faster
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        """Lets a parametrised class, which has no name to be found by, be pickled."""
+        """Pickle an instance of a parametrised class, which pickle can't find by its name."""
         generic = type(self).__pydantic_generic_metadata__
         return _restore, (generic["origin"] or type(self), generic["args"], self.__getstate__())
 
@@ -34,13 +35,13 @@ def _restore(origin: Any, args: Tuple[Any, ...], state: Dict[Any, Any]) -> Any:
 
 
 class ToolResult(_Frozen):
-    """What a tool gave, as text for the model.
+    """The result of a tool, as text for the model.
 
-    As a value for `Agent.resume`, it answers a call without running the tool.
+    Passed to `Agent.resume`, it answers a pending call without running the tool.
 
     Attributes:
         content: The text.
-        is_error: Whether it tells why the tool failed.
+        is_error: Whether the tool failed, and the text is the reason.
 
     Example:
         >>> ToolResult("It is sunny.")
@@ -59,11 +60,12 @@ class ToolCall(_Frozen):
     """A tool called by the model.
 
     Attributes:
-        id: Tells the call from the others of its conversation.
-        name: The tool.
-        arguments: What the tool was called with, as JSON values; the tool itself gets Python objects made of them.
-        arguments_json: The same as the model wrote it.
-        result: What the tool gave; None if it has not answered.
+        id: The id of the call, unique in its conversation.
+        name: The name of the tool.
+        arguments: The arguments as JSON values; the tool gets Python objects made from them.
+        arguments_json: The arguments as the model wrote them.
+        result: The result of the tool; None if it has not finished.
+        extra: Fields of the call that only its server knows, such as ``extra_content``; they go back to it.
 
     Example:
         >>> ToolCall.from_json("call_1", "add", '{"a": 5, "b": 3}').arguments
@@ -75,41 +77,44 @@ class ToolCall(_Frozen):
     arguments: Dict[str, Any]
     arguments_json: str
     result: Optional[ToolResult] = None
+    extra: Dict[str, Any] = {}
 
     @classmethod
     def from_json(cls, id: str, name: str, arguments_json: str) -> ToolCall:  # noqa: A002  # its name everywhere
-        """The call with the arguments that `arguments_json` holds.
+        """Return the call with the arguments in `arguments_json`.
 
         Raises:
-            InvalidParamError: It is not the JSON text of an object.
+            InvalidParamError: `arguments_json` is not a JSON object.
         """
         try:
             arguments = from_json(arguments_json)
         except ValueError:
             arguments = None
         if not isinstance(arguments, dict):
-            raise InvalidParamError(f"the arguments of the call {id!r} are not a JSON object: {arguments_json[:200]}")
+            raise InvalidParamError(
+                f"the arguments of the call {id!r} must be a JSON object, got {arguments_json[:200]}"
+            )
         return cls(id=id, name=name, arguments=arguments, arguments_json=arguments_json)
 
     def to_dict(self) -> Dict[str, Any]:
-        """The call as OpenAI's chat API writes it; without the result, which is a message of its own there."""
-        return {
-            "id": self.id,
-            "type": "function",
-            "function": {"name": self.name, "arguments": self.arguments_json},
-        }
+        """Return the call in the format of OpenAI's chat API, where the result is a message of its own."""
+        function = {"name": self.name, "arguments": self.arguments_json}
+        extra = dict(self.extra)
+        return {"id": self.id, "type": "function", "function": {**extra.pop("function", {}), **function}, **extra}
 
 
 class Message(_Frozen):
     """One message of a conversation.
 
     Attributes:
-        role: Who speaks: "system", "user", "assistant" or "tool".
+        role: "system", "user", "assistant" or "tool".
         content: The text.
-        reasoning: What the model thought before it answered; None if it did not.
-        tool_calls: The tools that an assistant's message calls.
-        tool_call_id: The call that a tool's message answers; None for the other roles.
-        name: The tool that a tool's message comes from; None if it was not told.
+        reasoning: The model's reasoning before the answer; None if there is none.
+        tool_calls: The tool calls of an assistant message.
+        tool_call_id: The id of the call that a tool message answers; None for other roles.
+        name: The tool's name in a tool message; None if unknown, and for other roles.
+        extra: Fields of an assistant message that only its server knows, such as ``reasoning_details``; they go back
+            to it.
 
     Example:
         >>> Message(role="user", content="Hi").to_dict()
@@ -122,10 +127,11 @@ class Message(_Frozen):
     tool_calls: Tuple[ToolCall, ...] = ()
     tool_call_id: Optional[str] = None
     name: Optional[str] = None
+    extra: Dict[str, Any] = {}
 
     def to_dict(self) -> Dict[str, Any]:
-        """The message as OpenAI's chat API writes it; the reasoning as ``reasoning_content``."""
-        values: Dict[str, Any] = {"role": self.role, "content": self.content}
+        """Return the message in the format of OpenAI's chat API, with the reasoning as ``reasoning_content``."""
+        values: Dict[str, Any] = {**self.extra, "role": self.role, "content": self.content}
         if self.reasoning is not None:
             values["reasoning_content"] = self.reasoning
         if self.tool_calls:
@@ -138,13 +144,14 @@ class Message(_Frozen):
 
     @classmethod
     def from_dict(cls, name: str, values: Mapping[str, Any]) -> Message:
-        """The message from an OpenAI chat message; errors call it `name`.
+        """Convert an OpenAI chat message; error messages call it `name`.
 
-        What is None or an empty list is as good as not there, as OpenAI's own client writes it; a content of text parts
-        is their text, and so is a refusal. The role "developer" is "system" by another name.
+        None and empty lists count as missing, because OpenAI's client writes them. Text parts are joined, a refusal is
+        appended to the text, and the role "developer" becomes "system". Unknown keys of an assistant message become
+        `extra`.
 
         Raises:
-            InvalidParamError: A key is unknown or missing, or a value is of the wrong type.
+            InvalidParamError: A key is unknown or missing, or a value has the wrong type.
         """
         known = {key: value for key, value in values.items() if value is not None and value != []}
         if isinstance(known.get("content"), list):
@@ -157,7 +164,11 @@ class Message(_Frozen):
             known["reasoning"] = known.pop("reasoning_content")
         if "tool_calls" in known:
             known["tool_calls"] = _read_calls(f"{name}.tool_calls", known["tool_calls"])
-            known.setdefault("content", "")  # OpenAI writes None there if the message only calls tools
+            known.setdefault("content", "")  # OpenAI writes None if the message only calls tools
+        if known.get("role") == "assistant" and "extra" not in known:
+            extra = {key: known.pop(key) for key in list(known) if key not in cls.model_fields and key not in _UNKEPT}
+            if extra:
+                known["extra"] = extra
         try:
             return cls.model_validate(known)
         except ValidationError as error:
@@ -165,19 +176,22 @@ class Message(_Frozen):
                 "{}: {}".format(".".join(str(part) for part in problem["loc"]), problem["msg"])
                 for problem in error.errors()
             )
-            raise InvalidParamError(f"{name} is not a chat message: {problems}") from None
+            raise InvalidParamError(f"{name} is not a valid chat message: {problems}") from None
+
+
+_UNKEPT = ("audio", "function_call")  # fields of a message that have a meaning here, but no place
 
 
 def _join_parts(name: str, parts: List[Any]) -> str:
-    """The text of a content in parts; errors call it `name`."""
+    """Return the text of a content in parts; error messages call it `name`."""
     for part in parts:
         if not isinstance(part, Mapping) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-            raise InvalidParamError(f"{name} must be a text or a list of text parts; other parts can't be kept")
+            raise InvalidParamError(f"{name} must be a text or a list of text parts; other parts are not supported")
     return "".join(part["text"] for part in parts)
 
 
 def _read_calls(name: str, calls: Any) -> List[ToolCall]:
-    """The calls of an OpenAI chat message; errors call them `name`."""
+    """Convert the tool calls of an OpenAI chat message; error messages call them `name`."""
     if not isinstance(calls, (list, tuple)):
         raise InvalidParamError(f"{name} must be a list, not {type(calls).__name__}")
     found: List[ToolCall] = []
@@ -186,23 +200,34 @@ def _read_calls(name: str, calls: Any) -> List[ToolCall]:
         parts: List[Any] = []
         if isinstance(function, Mapping):
             arguments = function.get("arguments")
-            text = json.dumps(arguments) if isinstance(arguments, Mapping) else arguments
+            place = f"{name}[{index}].function.arguments"
+            text = write_json(place, arguments) if isinstance(arguments, Mapping) else arguments
             parts = [call.get("id"), function.get("name"), text]
         if not parts or not all(isinstance(part, str) for part in parts):
-            raise InvalidParamError(f"{name}[{index}] is not a tool call with an id, a function's name and arguments")
-        found.append(ToolCall.from_json(*parts))
+            raise InvalidParamError(f"{name}[{index}] must be a tool call with an id, a function name and arguments")
+        made = ToolCall.from_json(*parts)
+        extra = _extra_of(call, ("id", "type", "index", "function"))
+        inner = _extra_of(call["function"], ("name", "arguments"))
+        if inner:
+            extra["function"] = inner
+        found.append(made.model_copy(update={"extra": extra}) if extra else made)
     return found
+
+
+def _extra_of(values: Mapping[str, Any], known: Tuple[str, ...]) -> Dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in known and value is not None}
 
 
 class Usage(_Frozen):
     """The tokens of one run.
 
     Attributes:
-        prompt_tokens: Of the whole prompt: system prompt, history, message and the template's text.
-        cached_tokens: Those of the prompt that were in the context already and cost nothing.
-        completion_tokens: Decoded, with reasoning and the final control token.
+        prompt_tokens: Tokens of the prompt: system prompt, tools, history, message and the template's own text.
+        cached_tokens: Those of the prompt that were in the KV cache already, and needed no prefill.
+        completion_tokens: Decoded tokens, including reasoning and the final control token.
         total_tokens: `prompt_tokens` + `completion_tokens`.
-        turns: Answers of the model, those that called tools included.
+        turns: Number of answers of the model, including those that called tools.
+        reasoning_tokens: Those of `completion_tokens` that were the model's reasoning.
     """
 
     prompt_tokens: int
@@ -210,22 +235,23 @@ class Usage(_Frozen):
     completion_tokens: int
     total_tokens: int
     turns: int = 1
+    reasoning_tokens: int = 0
 
 
 class Timings(_Frozen):
-    """Where the time of one run went, in seconds.
+    """The timings of one run, in seconds.
 
     Attributes:
-        queue_seconds: Waited for a free sequence.
-        prefill_seconds: From then to the first token.
-        decode_seconds: From the first token to the last.
-        time_to_first_token: From the start to the first token; 0 if there was none.
-        total_seconds: From the start to the end.
-        prefill_tokens: Computed in `prefill_seconds`: the prompt without what was cached.
-        decode_tokens: Decoded in `decode_seconds`: the answer without its first token.
-        recomputed_tokens: Of `prefill_tokens`, those that this agent's last turns had computed already. The context had
-            no room for them any more, or the model can't keep them where a conversation goes another way (sliding
-            windows, recurrent models).
+        queue_seconds: Time until the run got a sequence.
+        prefill_seconds: Time from then to the first token.
+        decode_seconds: Time from the first token to the last.
+        time_to_first_token: Time from the start to the first token; 0 if there was none.
+        total_seconds: Time from the start to the end.
+        prefill_tokens: Tokens computed in `prefill_seconds`: the prompt without its cached tokens.
+        decode_tokens: Tokens decoded in `decode_seconds`: the answer without its first token.
+        recomputed_tokens: Those of `prefill_tokens` that earlier turns of this agent had already computed. They were
+            evicted from the context, or the model can't keep them when a conversation branches (sliding windows,
+            recurrent models).
     """
 
     queue_seconds: float
@@ -239,24 +265,24 @@ class Timings(_Frozen):
 
     @property
     def prefill_tokens_per_second(self) -> float:
-        """The speed of the prefill; 0.0 if there was none."""
+        """The speed of the prefill; 0.0 without a prefill."""
         return self.prefill_tokens / self.prefill_seconds if self.prefill_seconds > 0 else 0.0
 
     @property
     def decode_tokens_per_second(self) -> float:
-        """The speed of the decoding; 0.0 for an answer of one token."""
+        """The speed of decoding; 0.0 for an answer of one token."""
         return self.decode_tokens / self.decode_seconds if self.decode_seconds > 0 else 0.0
 
 
 class ContextUsage(_Frozen):
-    """How the context of an agent's next run would be filled, in tokens.
+    """The use of the context by an agent's next run, in tokens.
 
     Attributes:
-        total: The model's context.
-        system: The system prompt with the template's text around it.
+        total: Size of the model's context.
+        system: The system prompt, with the template's text around it.
         history: The messages.
-        free: What is left for the next message and its answer.
-        tools: The agent's tools, as the model is told of them.
+        free: Tokens left for the next message and its answer.
+        tools: The descriptions of the agent's tools.
     """
 
     total: int
@@ -266,25 +292,78 @@ class ContextUsage(_Frozen):
     tools: int
 
 
-class AgentResponse(_Frozen, Generic[T]):
-    """The answer of one run.
+class TopLogprob(_Frozen):
+    """A token, and how probable it was at a place of an answer.
 
     Attributes:
-        output: The answer as a value of `output_type`; for a plain run the same as `text`. While calls are pending
-            there is none yet: None for a typed run.
-        text: The answer; of a run that called tools, what the model said after the last of them.
-        reasoning: What the model thought before it answered; None if it did not.
+        text: The token's text; U+FFFD for bytes that are a part of a character.
+        logprob: The natural logarithm of its probability.
+        bytes: Its bytes, as numbers.
+        id: Its number in the vocabulary; None if a server does not tell.
+    """
+
+    text: str
+    logprob: float
+    bytes: List[int] = []
+    id: Optional[int] = None
+
+    @property
+    def probability(self) -> float:
+        """The probability, 0 to 1."""
+        return math.exp(min(self.logprob, 0.0))
+
+
+class TokenLogprob(TopLogprob):
+    """A token of an answer, and how probable it was.
+
+    Attributes:
+        top: The likeliest tokens at its place, the likeliest first, as many as `top_logprobs` says; the token itself
+            may be among them.
+
+    Example:
+        >>> response = agent.run("What is the capital of France?", top_logprobs=2)
+        >>> first = response.logprobs[0]
+        >>> first.text, first.top[0].text, 0 < first.probability < 1
+        ('The', 'The', True)
+    """
+
+    top: List[TopLogprob] = []
+
+
+def read_logprobs(entries: List[Dict[str, Any]]) -> List[TokenLogprob]:
+    """Return the tokens of entries in the form of OpenAI's ``logprobs.content``."""
+    return [
+        TokenLogprob(**_logprob(each), top=[TopLogprob(**_logprob(top)) for top in each["top_logprobs"]])
+        for each in entries
+    ]
+
+
+def _logprob(entry: Dict[str, Any]) -> Dict[str, Any]:
+    return {"text": entry["token"], "logprob": entry["logprob"], "bytes": entry["bytes"], "id": entry.get("id")}
+
+
+class AgentResponse(_Frozen, Generic[T]):
+    """The result of one run.
+
+    Attributes:
+        output: The answer as a value of `output_type`; the same as `text` without one. None in a typed run whose calls
+            are still pending.
+        text: The answer; after tool calls, the text that followed the last of them.
+        reasoning: The model's reasoning before the answer; None if there was none.
         messages: The messages that this run added to the conversation.
-        usage: Its tokens.
-        timings: Its time.
-        finish_reason: "stop" (the model ended, or a stop text came up), "length" (`max_tokens` were decoded) or
-            "tool_calls" (calls wait for an approval, see `pending`).
-        tool_calls: All calls of this run, in the order of the model, with their results.
-        pending: Those that wait for an approval; `Agent.resume` goes on with them.
-        summary: What took the place of the oldest messages before this run was answered, because they filled the
-            context; None if all of them are still there.
-        confidence: How sure the model was of each enum and bool in a typed result, 0 to 1, by the path of the field,
-            such as "sentiment" or "items.0.kind"; the path of a result that is itself one is "".
+        usage: The token counts.
+        timings: The timings.
+        finish_reason: "stop" (the model ended its answer, or a stop text occurred), "length" (`max_tokens` were
+            decoded) or "tool_calls" (calls wait for approval, see `pending`).
+        tool_calls: All tool calls of this run with their results, in the model's order.
+        pending: The calls that wait for approval; `Agent.resume` continues them.
+        summary: The summary that replaced the oldest messages because the context was full; None if none were
+            replaced.
+        confidence: The model's confidence, 0 to 1, in each enum and bool of a typed result, by the path of the field,
+            such as "sentiment" or "items.0.kind"; the path is "" if the result itself is an enum, a bool or a `Choice`.
+        logprobs: With the setting `logprobs` or `top_logprobs`, the tokens of `text` with their probabilities. They are
+            the model's own, in the softmax of its whole vocabulary: before penalties, `logit_bias`, the grammar and the
+            temperature. Thoughts and tool calls have none. Empty for a server that sends none.
 
     Example:
         >>> response = agent.run("What is the capital of France?")
@@ -303,24 +382,32 @@ class AgentResponse(_Frozen, Generic[T]):
     pending: List[ToolCall] = []
     confidence: Dict[str, float] = {}
     summary: Optional[str] = None
+    logprobs: List[TokenLogprob] = []
 
 
 class TextEvent(_Frozen):
-    """A piece of the answer; whole characters only."""
+    """A piece of the answer, which never splits a character.
+
+    Attributes:
+        text: The text.
+        logprobs: Its tokens, see `AgentResponse.logprobs`. A token that ends in the middle of a character, or of a text
+            that may become a stop text, comes with the piece that has the rest.
+    """
 
     type: Literal["text"] = "text"
     text: str
+    logprobs: List[TokenLogprob] = []
 
 
 class ReasoningEvent(_Frozen):
-    """A piece of what the model thinks before it answers."""
+    """A piece of the model's reasoning before the answer."""
 
     type: Literal["reasoning"] = "reasoning"
     text: str
 
 
 class ProgressEvent(_Frozen):
-    """The prefill goes on: `done` of `total` prompt tokens are computed."""
+    """The progress of the prefill: `done` of `total` prompt tokens are computed."""
 
     type: Literal["progress"] = "progress"
     done: int
@@ -328,14 +415,18 @@ class ProgressEvent(_Frozen):
 
 
 class ToolCallEvent(_Frozen):
-    """The model has called a tool, which has not begun yet; a built-in one has answered already."""
+    """The model has called a tool, which has not started yet; a built-in tool has already finished.
+
+    A call of a tool that does not exist, or with arguments that its schema refuses, is followed at once by a
+    `ToolResultEvent` with the reason.
+    """
 
     type: Literal["tool_call"] = "tool_call"
     call: ToolCall
 
 
 class ToolResultEvent(_Frozen):
-    """A tool has answered: what the model is told."""
+    """A tool has finished; `content` is the text that the model gets."""
 
     type: Literal["tool_result"] = "tool_result"
     call_id: str
@@ -345,14 +436,14 @@ class ToolResultEvent(_Frozen):
 
 
 class SummaryEvent(_Frozen):
-    """The conversation filled the context: a summary takes the place of its oldest messages.
+    """The conversation filled the context, and a summary replaces its oldest messages.
 
-    The history itself changes when the run ends well.
+    The history itself changes only when the run succeeds.
 
     Attributes:
         text: The summary.
-        replaced: How many messages it stands for.
-        kept: How many stay as they are.
+        replaced: The number of messages that it replaces.
+        kept: The number of messages that stay.
     """
 
     type: Literal["summary"] = "summary"
@@ -362,14 +453,13 @@ class SummaryEvent(_Frozen):
 
 
 class PartialEvent(_Frozen, Generic[T]):
-    """More of a typed result is complete; the last one of a run has the whole result.
+    """Another part of a typed result is complete; the last event of a run has the whole result.
 
     Attributes:
-        output: For a model, a dataclass or a TypedDict: an instance that has the fields which are complete, validated
-            one by one, and the beginning of the one that is being written if that is a container itself. A field that
-            is not there yet has its default; without one it is missing in a model (``model_fields_set`` tells what is
-            there) and in a TypedDict, and None in a dataclass. For a list: the complete items. Validators that are
-            methods of the class see the whole only.
+        output: For a list, the complete items. For a model, a dataclass or a TypedDict, an instance with the complete
+            fields, each validated on its own, and the beginning of the current field if that is a container. A missing
+            field has its default. Without a default it is absent from a model (see ``model_fields_set``) and from a
+            TypedDict, and None in a dataclass. Validators that are methods of the class run only on the whole result.
     """
 
     type: Literal["partial"] = "partial"
@@ -377,14 +467,14 @@ class PartialEvent(_Frozen, Generic[T]):
 
 
 class RetryEvent(_Frozen):
-    """The text so far was rejected, and the model answers anew; `reason` is what it is told."""
+    """The text so far was rejected, and the model answers again; `reason` is the text that it gets."""
 
     type: Literal["retry"] = "retry"
     reason: str
 
 
 class DoneEvent(_Frozen, Generic[T]):
-    """The last event of a run that answered."""
+    """The last event of a successful run."""
 
     type: Literal["done"] = "done"
     finish_reason: FinishReason

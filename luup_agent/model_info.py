@@ -1,26 +1,29 @@
-"""What a model tells of itself: what it is, what it does, and what it takes of memory."""
+"""Facts about a model: its description, its statistics and an estimate of its memory."""
 
 from __future__ import annotations
 
+import os
 from typing import Optional
 
 from pydantic import BaseModel, ConfigDict
 
+__all__ = ["MemoryEstimate", "ModelInfo", "ModelStats"]
+
 
 class MemoryEstimate(BaseModel):
-    """What a model will take of memory, in bytes.
+    """An estimate of the memory that a model takes, in bytes.
 
     Attributes:
-        memory_weights: Of the weights.
-        memory_context: Of the KV cache, and of recurrent states.
-        memory_compute: Of scratch buffers.
-        memory_host: Of these three, what lies in the host's memory.
-        memory_devices: And on GPUs.
-        host_available: What the machine can still give; 0 = unknown.
-        devices_free: Of the GPUs that would be used; 0 = none, or unknown.
-        context_size: Tokens; all runs together share them.
-        layers: Of the model.
-        gpu_layers: Those on a GPU.
+        memory_weights: Size of the weights.
+        memory_context: Size of the KV cache and of recurrent states.
+        memory_compute: Size of the scratch buffers.
+        memory_host: The part of these three in the host's memory.
+        memory_devices: The part of these three on GPUs.
+        host_available: Memory that the host has available; 0 if unknown.
+        devices_free: Free memory of the GPUs that would be used; 0 if there are none, or if unknown.
+        context_size: Size of the context in tokens; all runs share it.
+        layers: Number of layers.
+        gpu_layers: Number of layers on a GPU.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -38,14 +41,14 @@ class MemoryEstimate(BaseModel):
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """All the memory, on the host and on GPUs."""
         return self.memory_host + self.memory_devices
 
     @property
     def fits(self) -> Optional[bool]:
-        """Whether there is room for it now; None if that is not known here.
+        """Whether there is enough memory now; None if unknown.
 
-        A model that is mapped (`use_mmap`) and doesn't fit is read from the disk again and again.
+        A mapped model (`use_mmap`) that does not fit is loaded, but read from the disk again and again.
         """
         known = self.host_available and (self.devices_free or not self.memory_devices)
         if not known:
@@ -54,32 +57,37 @@ class MemoryEstimate(BaseModel):
 
 
 class ModelInfo(BaseModel):
-    """What a loaded model is, and where it runs.
+    """The description of a loaded model, and where it runs.
 
     Attributes:
         path: The file.
-        description: Such as "llama 135M Q4_1".
-        architecture: "llama", "qwen2", "gemma3", …
-        file_type: "Q4_1", "Q4_K - Medium", "F16", …
-        backend: Where the layers run: "CPU", "CUDA", …
-        device: That device's description.
+        description: A short description, such as "llama 135M Q4_1".
+        architecture: The architecture: "llama", "qwen2", "gemma3", …
+        file_type: The quantisation: "Q4_1", "Q4_K - Medium", "F16", …
+        backend: The backend that runs the layers: "CPU", "CUDA", …
+        device: The description of its device.
         cpu_variant: The build of the CPU code in use.
-        chat_template: The Jinja source in use.
+        chat_template: The Jinja source of the chat template in use.
         parameters: The number of weights.
-        memory_weights: Bytes of the weights.
-        memory_context: Bytes of the KV cache.
-        memory_compute: Bytes of scratch buffers.
-        context_size: Tokens; all runs together share them.
-        training_context_size: Tokens that the model was trained for.
-        vocabulary_size: Tokens known.
-        embedding_size: Numbers that make up a hidden state.
-        layers: Of the model.
-        gpu_layers: Those on a GPU.
-        threads: For decoding.
-        threads_batch: For prefill.
-        batch_size: Tokens decoded in one step at most.
-        max_sequences: Runs decoded at once, and histories kept warm.
-        load_seconds: What loading took.
+        memory_weights: Size of the weights in bytes.
+        memory_context: Size of the KV cache in bytes.
+        memory_compute: Size of the scratch buffers in bytes.
+        context_size: Size of the context in tokens; all runs share it.
+        training_context_size: Size of the context that the model was trained with, in tokens.
+        vocabulary_size: Number of tokens in the vocabulary.
+        embedding_size: Size of a hidden state.
+        layers: Number of layers.
+        gpu_layers: Number of layers on a GPU.
+        threads: Threads for decoding.
+        threads_batch: Threads for the prefill.
+        batch_size: Tokens in one decoding step, at most.
+        max_sequences: Number of sequences: runs decoded at once, and histories kept in the KV cache.
+        load_seconds: The time that loading took, in seconds.
+        cache_type_k: The type of the keys in the KV cache: "f16", "q8_0", …
+        cache_type_v: The type of the values.
+        rope_scaling: How rotary positions are scaled: "none", "linear", "yarn" or "longrope".
+        rope_factor: The factor of that scaling; 1 for none.
+        rope_original_context: The size of the context before it, in tokens.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -107,31 +115,36 @@ class ModelInfo(BaseModel):
     batch_size: int
     max_sequences: int
     load_seconds: float
+    cache_type_k: str
+    cache_type_v: str
+    rope_scaling: str
+    rope_factor: float
+    rope_original_context: int
 
 
 class ModelStats(BaseModel):
-    """What a model's decoding thread does and has done; a snapshot.
+    """A snapshot of a model's decoding thread. Counters start when the model is loaded.
 
     Attributes:
         runs_active: Runs being prefilled or decoded.
         runs_waiting: Runs that wait for a sequence or for room in the context.
-        sequences_active: Sequences of runs.
-        sequences_parked: Sequences kept warm for the next turn of an agent.
-        context_used: Tokens of the context in use; shared prefixes count once.
-        tokens_prefilled: Since the model was loaded.
-        tokens_cached: Prompt tokens that needed no prefill.
-        tokens_decoded: Since the model was loaded.
+        sequences_active: Sequences of active runs.
+        sequences_parked: Sequences kept in the KV cache for the next turn of their agents.
+        context_used: Tokens in the KV cache; shared prefixes count once.
+        tokens_prefilled: Prompt tokens computed.
+        tokens_cached: Prompt tokens found in the KV cache, which needed no prefill.
+        tokens_decoded: Tokens decoded.
         batches: Steps of the decoding thread.
-        batch_tokens: Decoded in all of them, prompts and drafts included.
-        largest_batch: Tokens of the largest.
-        prefixes_loaded: System prompts, with their tools, that came from `prefix_cache`.
-        tokens_drafted: Guessed (`prompt_lookup`) and checked.
-        drafts_accepted: Of these, the right ones.
-        evictions: Parked sequences that had to leave the context, to RAM or for good.
-        restored: Of these, how many came back from RAM.
-        sequences_in_ram: Those that are there now.
-        ram_used: Bytes that they take.
-        preemptions: Runs set back into the queue for room, to be computed again.
+        batch_tokens: Tokens computed in all steps, including prompts and drafts.
+        largest_batch: Tokens of the largest step.
+        prefixes_loaded: System prompts with their tools that were loaded from `prefix_cache`.
+        tokens_drafted: Draft tokens that `prompt_lookup` proposed.
+        drafts_accepted: Draft tokens that proved right.
+        evictions: Parked sequences evicted from the KV cache, to RAM or for good.
+        restored: Evicted sequences restored from RAM.
+        sequences_in_ram: Evicted sequences that are in RAM now.
+        ram_used: Size of these in bytes.
+        preemptions: Runs put back into the queue to make room, and computed again later.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -155,3 +168,19 @@ class ModelStats(BaseModel):
     sequences_in_ram: int
     ram_used: int
     preemptions: int
+
+
+def short_description(info: ModelInfo) -> str:
+    """Return the file, the kind and the device of a model, as in `repr(model)`."""
+    where = info.cpu_variant if info.backend == "CPU" else info.device
+    what = (info.architecture, _short_count(info.parameters), info.file_type)
+    return f"{os.path.basename(info.path)!r} {' '.join(what)} on {info.backend} ({where})"
+
+
+def _short_count(count: int) -> str:
+    """Return 135M for 134515008, 7.2B for 7241732096."""
+    for limit, unit in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if count >= limit:
+            value = count / limit
+            return ("{:.1f}" if value < 10 else "{:.0f}").format(value) + unit
+    return str(count)

@@ -1,4 +1,4 @@
-"""Fixtures for tests of agents: ``pytest_plugins = ["luup_agent.pytest_plugin"]`` in a conftest.py brings them."""
+"""Pytest fixtures for testing agents; enable them by ``pytest_plugins = ["luup_agent.pytest_plugin"]``."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from luup_agent.testing import RecordedModel, ScriptedModel
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the option ``--luup-record``, for the fixture `cassette`."""
+    """Add the option ``--luup-record`` for the fixture `cassette`."""
     parser.getgroup("luup-agent").addoption(
         "--luup-record",
         choices=("once", "none", "all"),
         default="once",
-        help="cassettes of models: record those that are not there (once), none, or all of them anew",
+        help="cassettes of models: record missing ones (once, the default), never record (none), or record all again",
     )
 
 
 @pytest.fixture
 def scripted_model() -> Iterator[Callable[[Sequence[Any]], ScriptedModel]]:
-    """Makes `ScriptedModel`s, and checks at the end of the test that all their answers were asked for."""
+    """Make `ScriptedModel`s, and check at the end of the test that all their answers were used."""
     made: List[ScriptedModel] = []
 
     def make(replies: Sequence[Any]) -> ScriptedModel:
@@ -37,9 +37,9 @@ def scripted_model() -> Iterator[Callable[[Sequence[Any]], ScriptedModel]]:
 
 @pytest.fixture
 def cassette(request: pytest.FixtureRequest) -> Iterator[Callable[..., RecordedModel]]:
-    """Makes a `RecordedModel` of the model given, or of what a function makes; closes it at the end of the test.
+    """Make a `RecordedModel` of a model, or of the model that a function returns; close it at the end of the test.
 
-    Its file is ``cassettes/<the test's file>/<the test>.json`` beside the test; a name may be given for the last part.
+    Its file is ``cassettes/<the test's file>/<the test's name>.json`` next to the test; `name` replaces the last part.
     """
     made: List[RecordedModel] = []
     mode: Any = request.config.getoption("luup_record", "once")

@@ -1,7 +1,7 @@
-"""Models for tests of your own agents: what they answer is yours to say, and nothing else is replaced.
+"""Models for testing your own agents: you script the answers, and everything else is real.
 
-Requests and answers take the way of a remote model's, without the network: history, tools, approvals, typed results,
-retries, streaming and errors are the real ones.
+Requests and answers pass through the same code as those of a remote model, without the network. History, tools,
+approvals, typed results, retries, streaming and errors behave as with any model.
 
 Example:
     >>> model = ScriptedModel([tool_call("add", a=5, b=3), "It is 8."])
@@ -15,20 +15,19 @@ Example:
 
 from __future__ import annotations
 
-import inspect
-import json
-import re
-import threading
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+import os
+from typing import Any, Callable, List, Optional, Sequence, Union
 
-from pydantic import BaseModel, TypeAdapter
+from typing_extensions import Literal
 
 from luup_agent import _native
-from luup_agent.cassette import CassetteError, RecordedModel
-from luup_agent.errors import InvalidParamError
-from luup_agent.exchange import Responder, Sink
-from luup_agent.local_responder import chunk as _chunk
-from luup_agent.messages import Message
+from luup_agent._completions.cassette import Cassette, CassetteError, Player, Recorder
+from luup_agent._completions.exchange import Responder
+from luup_agent._completions.local import LocalResponder
+from luup_agent._completions.scripted import FunctionResponder, Reply, Request, ScriptedCall, reply_of, tool_call
+from luup_agent._files import check_replaceable, shorten_path
+from luup_agent._threads import Lock
+from luup_agent.errors import InvalidParamError, StorageError
 from luup_agent.model import Model
 
 __all__ = [
@@ -42,217 +41,18 @@ __all__ = [
     "tool_call",
 ]
 
+RecordMode = Literal["once", "none", "all"]
 
-class ScriptedCall(NamedTuple):
-    """A call of a tool that a model shall make; see `tool_call`.
-
-    Attributes:
-        name: The tool.
-        arguments_json: Its arguments, as the model writes them.
-    """
-
-    name: str
-    arguments_json: str
-
-
-def tool_call(name: str, arguments: Union[str, Mapping[str, Any], None] = None, **keywords: Any) -> ScriptedCall:
-    """A call that a model shall make.
-
-    Args:
-        name: The tool.
-        arguments: A dict, or the text that the model writes: it may be wrong JSON, too.
-        **keywords: More arguments.
-
-    Example:
-        >>> tool_call("add", a=5, b=3)
-        ScriptedCall(name='add', arguments_json='{"a": 5, "b": 3}')
-    """
-    text = arguments if isinstance(arguments, str) else json.dumps({**(arguments or {}), **keywords})
-    return ScriptedCall(name, text)
-
-
-class Reply(NamedTuple):
-    """One answer of a model.
-
-    Attributes:
-        text: What it says.
-        reasoning: What it thinks before.
-        tool_calls: The tools that it calls.
-        finish_reason: "stop", "length", …; by default "tool_calls" with calls and else "stop".
-        delay: Seconds until the answer begins.
-        prompt_tokens: Counted for the request; by default its words.
-        completion_tokens: Counted for the answer; by default its words.
-
-    Example:
-        >>> Reply("Paris.", reasoning="An easy one.").text
-        'Paris.'
-    """
-
-    text: str = ""
-    reasoning: str = ""
-    tool_calls: Tuple[ScriptedCall, ...] = ()
-    finish_reason: Optional[str] = None
-    delay: float = 0.0
-    prompt_tokens: Optional[int] = None
-    completion_tokens: Optional[int] = None
-
-
-class Request:
-    """What a model was asked.
-
-    Attributes:
-        body: The whole request, as it would be posted to a server.
-    """
-
-    def __init__(self, body: str) -> None:
-        self.body: Dict[str, Any] = json.loads(body)
-
-    @property
-    def messages(self) -> List[Message]:
-        """The conversation, the system prompt first if there is one."""
-        return [Message.from_dict("messages", message) for message in self.body["messages"]]
-
-    @property
-    def prompt(self) -> str:
-        """The last message of the user."""
-        return next((each.content for each in reversed(self.messages) if each.role == "user"), "")
-
-    @property
-    def tools(self) -> List[str]:
-        """The names of the tools that may be called."""
-        return [tool["function"]["name"] for tool in self.body.get("tools", ())]
-
-    @property
-    def tool_choice(self) -> str:
-        """Whether tools are to be called: "auto", "required", "none", or the name of the only one that may be."""
-        choice = str(self.body.get("tool_choice", "none"))
-        return self.tools[0] if choice == "required" and len(self.tools) == 1 else choice
-
-    @property
-    def output_schema(self) -> Optional[Dict[str, Any]]:
-        """The JSON schema of a typed result; None for text."""
-        wanted = self.body.get("response_format", {}).get("json_schema")
-        return None if wanted is None else dict(wanted["schema"])
-
-    def __repr__(self) -> str:
-        return f"<Request {self.prompt[:60]!r}, {len(self.body['messages'])} messages, tools {self.tools}>"
-
-
-def _reply_of(value: Any) -> Reply:
-    """The reply that a value of a script stands for."""
-    if isinstance(value, Reply):
-        return value
-    if isinstance(value, str):
-        return Reply(value)
-    if isinstance(value, ScriptedCall):
-        return Reply(tool_calls=(value,))
-    if isinstance(value, (list, tuple)) and any(isinstance(part, ScriptedCall) for part in value):
-        texts = [part for part in value if isinstance(part, str)]
-        calls = [part for part in value if isinstance(part, ScriptedCall)]
-        if len(texts) + len(calls) == len(value):
-            return Reply("".join(texts), tool_calls=tuple(calls))
-        raise InvalidParamError("a reply with tool calls may have texts beside them, and nothing else")
-    if isinstance(value, BaseModel):
-        return Reply(value.model_dump_json())
-    try:
-        return Reply(TypeAdapter(Any).dump_json(value).decode("utf-8"))
-    except Exception as error:
-        raise InvalidParamError(f"a reply must be a text, a tool call or a value with a JSON form: {error}") from None
-
-
-def _chunks(reply: Reply, request: Request) -> Iterator[str]:
-    """The stream that a server would send: words, and calls in two fragments each."""
-    for piece in re.findall(r"\s*\S+\s*|\s+", reply.reasoning):
-        yield _chunk({"reasoning_content": piece})
-    for piece in re.findall(r"\S+\s*|\s+", reply.text):
-        yield _chunk({"content": piece})
-    for index, call in enumerate(reply.tool_calls):
-        function = {"name": call.name, "arguments": ""}
-        yield _chunk({"tool_calls": [{"index": index, "id": f"call_{index}", "function": function}]})
-        yield _chunk({"tool_calls": [{"index": index, "function": {"arguments": call.arguments_json}}]})
-    yield _chunk({}, reply.finish_reason or ("tool_calls" if reply.tool_calls else "stop"))
-    prompt, answer = reply.prompt_tokens, reply.completion_tokens
-    if prompt is None:
-        prompt = sum(len((message.get("content") or "").split()) for message in request.body["messages"])
-    if answer is None:
-        answer = len(f"{reply.reasoning} {reply.text}".split()) + len(reply.tool_calls)
-    yield json.dumps({"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": answer}})
-    yield "[DONE]"
-
-
-class _FunctionResponder(Responder):
-    """Answers requests with what a function gives."""
-
-    is_python = True
-
-    def __init__(self, function: Callable[[Request], Any]) -> None:
-        self._function = function
-
-    def respond(self, body: str, sink: Sink) -> None:
-        """Pushes the chunks of the function's reply."""
-        request = Request(body)
-        value = self._function(request)
-        if inspect.isasyncgen(value) or inspect.isawaitable(value):
-            import asyncio
-
-            value = asyncio.run(_settle(value))
-        if isinstance(value, Iterator):
-            for piece in value:
-                if not sink.push(_chunk({"content": str(piece)})):
-                    return
-            _push_all(_chunks(Reply(), request), sink)
-            return
-        reply = _reply_of(value)
-        if reply.delay > 0 and sink.cancelled.wait(reply.delay):
-            return
-        _push_all(_chunks(reply, request), sink)
-
-    async def respond_async(self, body: str, sink: Sink) -> None:
-        """Does what `respond` does, under asyncio."""
-        import asyncio
-
-        request = Request(body)
-        value = self._function(request)
-        if inspect.isawaitable(value):
-            value = await value
-        if inspect.isasyncgen(value):
-            async for piece in value:
-                if not sink.push(_chunk({"content": str(piece)})):
-                    return
-            _push_all(_chunks(Reply(), request), sink)
-            return
-        if isinstance(value, Iterator):
-            for piece in value:
-                if not sink.push(_chunk({"content": str(piece)})):
-                    return
-                await asyncio.sleep(0)  # the loop's other tasks, and who cancels this one
-            _push_all(_chunks(Reply(), request), sink)
-            return
-        reply = _reply_of(value)
-        if reply.delay > 0:
-            await asyncio.sleep(reply.delay)
-        _push_all(_chunks(reply, request), sink)
-
-
-async def _settle(value: Any) -> Any:
-    """What an awaitable gives; of an asynchronous generator an iterator of its pieces."""
-    if inspect.isasyncgen(value):
-        return iter([piece async for piece in value])
-    return await value
-
-
-def _push_all(chunks: Iterator[str], sink: Sink) -> None:
-    for chunk in chunks:
-        if not sink.push(chunk):
-            return
+for _public in (CassetteError, Reply, Request, ScriptedCall, tool_call):
+    setattr(_public, "__module__", __name__)  # noqa: B010  # tracebacks show where users import it from
 
 
 class FunctionModel(Model):
-    """A model whose answers a function gives.
+    """A model whose answers come from a Python function.
 
-    The function gets a `Request` and gives a text, a `tool_call`, a list of these, a `Reply`, a value of the type that
-    a typed run asks for, or an iterator of texts to be streamed; what it raises comes out of the run. In asynchronous
-    runs it may be asynchronous.
+    The function takes a `Request` and returns a text, a `tool_call`, a list of these, a `Reply`, a value of the type
+    that a typed run asks for, or an iterator of texts to stream. An exception that it raises ends the run. In
+    asynchronous runs it may be asynchronous.
 
     Example:
         >>> model = FunctionModel(lambda request: request.prompt.upper())
@@ -260,13 +60,11 @@ class FunctionModel(Model):
         'HELLO'
     """
 
-    __module__ = "luup_agent.testing"
-
     def __init__(self, function: Callable[[Request], Any]) -> None:
         if not callable(function):
             raise InvalidParamError(f"function must be callable, not {type(function).__name__}")
         name = getattr(function, "__name__", type(function).__name__)
-        self._set_up(f"FunctionModel({name})", _FunctionResponder(function))
+        self._set_up(f"FunctionModel({name})", FunctionResponder(function))
 
     def _set_up(self, name: str, responder: Responder) -> None:
         self._native_model = _native.NativeModel.remote(_native.RemoteSettings(name), responder)
@@ -289,30 +87,28 @@ class ScriptedModel(FunctionModel):
         >>> model.assert_complete()
     """
 
-    __module__ = "luup_agent.testing"
-
     def __init__(self, replies: Sequence[Any]) -> None:
-        """Prepares the answers.
+        """Prepare the answers.
 
         Args:
             replies: For each request a text, a `tool_call`, a list of these, a `Reply`, a value of the type that a
-                typed run asks for, or an exception, which is raised.
+                typed run asks for, or an exception to raise.
 
         Raises:
-            InvalidParamError: `replies` is no list, or one of them is none of these.
+            InvalidParamError: `replies` is not a list, or one of its items is of another type.
         """
         if isinstance(replies, (str, bytes)) or not isinstance(replies, Sequence):
             raise InvalidParamError(f"replies must be a list, not {type(replies).__name__}")
         for index, reply in enumerate(replies):
             if not _is_exception(reply):
                 try:
-                    _reply_of(reply)
+                    reply_of(reply)
                 except InvalidParamError as error:
                     raise InvalidParamError(f"replies[{index}]: {error}") from None
         self._replies = list(replies)
         self._requests: List[Request] = []
-        self._lock = threading.Lock()
-        self._set_up("ScriptedModel", _FunctionResponder(self._answer))
+        self._lock = Lock()
+        self._set_up("ScriptedModel", FunctionResponder(self._answer))
 
     def _answer(self, request: Request) -> Any:
         with self._lock:
@@ -325,22 +121,127 @@ class ScriptedModel(FunctionModel):
         reply = self._replies[number - 1]
         if _is_exception(reply):
             raise reply
-        return _reply_of(reply)
+        return reply_of(reply)
 
     @property
     def requests(self) -> List[Request]:
-        """What the model was asked so far."""
+        """The requests so far."""
         with self._lock:
             return list(self._requests)
 
     def assert_complete(self) -> None:
-        """Raises AssertionError unless all prepared answers were asked for."""
+        """Raise AssertionError unless all prepared answers were used."""
         asked = len(self.requests)
         if asked < len(self._replies):
             raise AssertionError(
-                f"{asked} of {len(self._replies)} replies were asked for; the next: {self._replies[asked]!r}"
+                f"only {asked} of {len(self._replies)} replies were used; the next one: {self._replies[asked]!r}"
             )
+
+
+def _is_kept(path: str, mode: RecordMode) -> bool:
+    """Return whether the cassette exists and is replayed.
+
+    Raises:
+        StorageError: It does not exist or is to be replaced, and can't be written.
+    """
+    if mode == "once" and os.path.isfile(path):
+        return True
+    try:
+        check_replaceable(path)
+    except OSError as error:
+        raise StorageError(f"the cassette {shorten_path(path)} can't be written: {error.strerror}") from error
+    return False
 
 
 def _is_exception(value: Any) -> bool:
     return isinstance(value, BaseException) or (isinstance(value, type) and issubclass(value, BaseException))
+
+
+class RecordedModel(Model):
+    """A model that records the answers of a real one in a file, a cassette, and replays them later.
+
+    A replay needs neither the network nor the real model. Agents, tools, typed results, events and errors are real,
+    and the answers are the recorded ones. A request that was not recorded fails with `CassetteError`, which shows the
+    first difference. Answers that were cancelled or timed out are not recorded.
+
+    The cassette is a JSON file, meant to be committed next to the test and read in a diff. It is rewritten atomically
+    after each answer. It contains the requests with their messages, but never an API key.
+
+    Example:
+        >>> recorded = RecordedModel("capital.json", lambda: Model.from_local("model.gguf"))
+        >>> prompt = "You are a helpful assistant."
+        >>> Agent(recorded, prompt, temperature=0).generate("What is the capital of France?")
+        'The capital of France is Paris.'
+        >>> replayed = RecordedModel("capital.json", mode="none")  # without a model
+        >>> Agent(replayed, prompt, temperature=0).generate("What is the capital of France?")
+        'The capital of France is Paris.'
+        >>> replayed.assert_complete()
+        >>> recorded.close()
+    """
+
+    def __init__(
+        self,
+        path: Union[str, os.PathLike[str]],
+        model: Union[Model, Callable[[], Model], None] = None,
+        *,
+        mode: RecordMode = "once",
+    ) -> None:
+        """Open a cassette, or begin a new one.
+
+        Args:
+            path: The file. Missing folders are created.
+            model: The model to record: a local or a remote one, or a function that returns one. The function is called
+                only to record, and its model is closed together with this one.
+            mode: "once" records if the file does not exist, and replays it otherwise; "none" never records; "all"
+                always records and replaces the file.
+
+        Raises:
+            CassetteError: The file is not a cassette; or it does not exist, and there is no model to record.
+            StorageError: No cassette can be written there. A run raises it if that is found out later.
+            InvalidParamError: An argument is wrong.
+        """
+        if mode not in ("once", "none", "all"):
+            raise InvalidParamError(f"mode must be 'once', 'none' or 'all', not {mode!r}")
+        if model is not None and not isinstance(model, Model) and not callable(model):
+            raise InvalidParamError(f"model must be a Model or a function that returns one, not {type(model).__name__}")
+        name = os.fsdecode(_native.encode_absolute_path("path", path))
+        self._recorded: Optional[Model] = None  # a model that the function made; closed with this one
+        self.recording = mode != "none" and (model is not None or mode == "all") and not _is_kept(name, mode)
+        if mode == "all" and model is None:
+            raise CassetteError(f"mode 'all' needs a model to record the cassette {name}; pass one as model")
+        if self.recording and model is not None:
+            responder = self._record(name, model)
+        else:
+            self._cassette = Cassette.read(name)
+            responder = Player(self._cassette)
+        self._native_model = _native.NativeModel.remote(self._cassette.settings, responder)
+        self._closed = False
+        self._label = f"{'recording' if self.recording else 'replay'} of {self._cassette.settings.name!r}"
+
+    def _record(self, path: str, model: Union[Model, Callable[[], Model]]) -> Responder:
+        real = model if isinstance(model, Model) else model()
+        if not isinstance(real, Model):
+            raise InvalidParamError(f"the function must return a Model, not {type(real).__name__}")
+        if real is not model:
+            self._recorded = real
+        if real._parts:
+            raise InvalidParamError("a fallback can't be recorded; record its models, and make a fallback of these")
+        native = real._native_model
+        if native.settings is None:
+            settings = _native.RemoteSettings(os.path.basename(real.get_info().path))
+            inner: Responder = LocalResponder(native)
+        else:
+            settings, inner = native.settings, native.responders[0]
+        self._cassette = Cassette(path, settings, [])
+        return Recorder(self._cassette, inner)
+
+    def assert_complete(self) -> None:
+        """Raise `CassetteError` unless all recorded answers were used."""
+        if not self.recording:
+            self._cassette.assert_complete()
+
+    def close(self) -> None:
+        """End every run with `ClosedError`, and close the recorded model if the `model` function made it."""
+        super().close()
+        if self._recorded is not None:
+            self._recorded.close()

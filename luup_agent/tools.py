@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import json
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Generic, Mapping, Optiona
 from typing_extensions import Literal, ParamSpec
 
 from luup_agent import _native
-from luup_agent.errors import InvalidParamError, InvalidSchemaError
-from luup_agent.tool_results import MAX_RESULT_CHARS
-from luup_agent.tool_schema import (
+from luup_agent._json import write_json
+from luup_agent._tools.results import MAX_RESULT_CHARS
+from luup_agent._tools.schema import (
     Arguments,
     Signature,
     describe_parameters,
@@ -24,37 +23,44 @@ from luup_agent.tool_schema import (
     read_schema,
     read_signature,
 )
+from luup_agent.errors import InvalidParamError, InvalidSchemaError
 
 P = ParamSpec("P")
 R = TypeVar("R")
-OnError = Literal["model", "raise"]
+OnError = Literal["model", "tell", "raise"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
-_CHOICES = ("auto", "none", "required")  # what `tool_choice` says without naming a tool
+_CHOICES = ("auto", "none", "required")  # the values of `tool_choice` that do not name a tool
+_MAX_LAYERS = 1000  # partials and decorators around a function; an object may claim to wrap itself
 
 
 class Tool(Generic[P, R]):
-    """A function that a model may call. Still callable itself.
+    """A function that a model may call.
+
+    Still callable itself: it has the function's signature, name and docstring, and calling it calls the function,
+    without an approval or a time limit.
 
     The name, the description and the arguments are read from the function: its signature and its docstring (Google,
-    NumPy or Sphinx style). Types may be all that pydantic knows; the function gets what pydantic makes of them. A
-    first parameter annotated `RunContext` gets the context of the run, and the model knows nothing of it.
+    NumPy or Sphinx style). Types may be any that pydantic knows; the function gets the validated values. A first
+    parameter annotated `RunContext` gets the context of the call; the model does not see it.
 
-    What the function returns becomes text: a str as it is, None ``null``, anything else JSON. If it raises
-    `ModelRetry`, or the arguments fail in a validator that the schema can't express, the model is told and may call
-    again, `retries` times in a run; then the run fails with `ToolRetryError`. Any other `Exception` is told to the
-    model too, and logged; with ``on_error="raise"`` it ends the run instead and comes out of the call.
+    The return value becomes text: a str as it is, None ``null``, anything else JSON. If the function raises
+    `ModelRetry`, or the arguments fail in a validator that the schema can't express, the model gets the message and may
+    call again, `retries` times in a run; then the run fails with `ToolRetryError`. Of any other `Exception` the model
+    gets the name of the class, because its text may be a secret; ``on_error="tell"`` gives it the text too. Both are
+    logged as a warning, with the traceback. With ``on_error="raise"`` the exception ends the run instead, which raises
+    it.
 
     Attributes:
-        function: What is called.
-        name: What the model calls it.
-        description: What the model is told of it.
+        function: The function.
+        name: The name for the model.
+        description: The description for the model.
         parameters: The JSON schema of the arguments.
-        timeout: Seconds after which the model is told that the tool did not answer; None for no limit.
-        retries: How often a run may ask for a better call; None for the `retries` of the run.
+        timeout: Seconds for a call; after them the model gets an error as the result. None for no limit.
+        retries: In how many turns a run may ask for a better call; None for the `retries` of the run.
         requires_approval: Whether a call waits for `approve`, or for `Agent.resume`.
-        on_error: "model" or "raise".
-        max_result_chars: Of a longer result the model gets the beginning and the end.
+        on_error: "model", "tell" or "raise".
+        max_result_chars: The model gets the beginning and the end of a longer result.
         takes_context: Whether the function's first parameter gets the `RunContext`.
 
     Example:
@@ -75,6 +81,7 @@ class Tool(Generic[P, R]):
     on_error: OnError
     max_result_chars: int
     takes_context: bool
+    _given: Optional[Mapping[str, Any]]  # the schema that was given instead of the signature
 
     def __init__(
         self,
@@ -89,20 +96,22 @@ class Tool(Generic[P, R]):
         on_error: OnError = "model",
         max_result_chars: int = MAX_RESULT_CHARS,
     ) -> None:
-        """Makes a tool.
+        """Make a tool.
 
         Args:
-            function: A function, a method of an object, a `functools.partial` (the model has no say in what that has
-                fixed), another callable, or an ``async def``.
+            function: A function, a method of an object, a `functools.partial` (the model does not fill in the arguments
+                that it fixes), another callable, or an ``async def``. Of another `Tool`, also one inside a partial or
+                a decorated function, the new one takes over all that is not given here; an approval stays required.
             name: 1 to 64 letters, digits, "_" or "-"; by default the function's.
             description: By default the function's docstring, without the part about the parameters.
             parameters: A JSON schema of an object, instead of the signature: the function gets the parsed JSON as
                 keywords.
             timeout: Seconds for a call.
-            retries: How often a run may ask for a better call.
-            requires_approval: Let calls wait for an approval.
-            on_error: Whether an exception is told to the "model" (default), or is to "raise".
-            max_result_chars: How much of a result the model gets.
+            retries: In how many turns a run may ask for a better call.
+            requires_approval: Have calls wait for an approval.
+            on_error: What an exception of the function does: with "model" the model gets the name of its class, with
+                "tell" its message too, with "raise" it ends the run.
+            max_result_chars: The most characters of a result that the model gets.
 
         Raises:
             InvalidParamError: The function can't be a tool, or an argument is wrong; the message names the parameter.
@@ -110,6 +119,17 @@ class Tool(Generic[P, R]):
         """
         if not callable(function):
             raise InvalidParamError(f"a tool must be callable, not {type(function).__name__}")
+        origin = _tool_in(function)
+        if origin is not None:
+            function = _without_tool(function)
+            name = origin.name if name is None else name
+            description = origin.description if description is None else description
+            timeout = origin.timeout if timeout is None else timeout
+            retries = origin.retries if retries is None else retries
+            requires_approval = requires_approval or origin.requires_approval
+            on_error = origin.on_error if on_error == "model" else on_error
+            max_result_chars = origin.max_result_chars if max_result_chars == MAX_RESULT_CHARS else max_result_chars
+            parameters = origin._given if parameters is None else parameters
         self.function = function
         self.name = _tool_name(function, name)
         where = f"tool {self.name!r}"
@@ -121,15 +141,23 @@ class Tool(Generic[P, R]):
         self.timeout = timeout
         self.retries = None if retries is None else _native.encode_int("retries", retries, 0, 100)
         self.requires_approval = _native.encode_bool("requires_approval", requires_approval)
-        if on_error not in ("model", "raise"):
-            raise InvalidParamError(f"{where}: on_error must be 'model' or 'raise', not {on_error!r}")
+        if on_error not in ("model", "tell", "raise"):
+            raise InvalidParamError(f"{where}: on_error must be 'model', 'tell' or 'raise', not {on_error!r}")
         self.on_error = on_error
         self.max_result_chars = _native.encode_int("max_result_chars", max_result_chars, 1)
         self.is_async = _is_async(where, function)
-        signature = self._read(parameters, descriptions)
+        self._given = parameters
+        try:
+            signature = self._read(parameters, descriptions)
+        except RecursionError:
+            raise InvalidSchemaError(f"{where}: its JSON schema is nested too deeply, or contains itself") from None
         self.parameters, self.takes_context, self._parse = signature
         self._check()
         self._definition = json.dumps(self.definition)
+        self.__name__ = self.__qualname__ = self.name  # of a callable that has no name itself
+        functools.update_wrapper(self, function, updated=())
+        if self.is_async and sys.version_info >= (3, 12):
+            inspect.markcoroutinefunction(self)
 
     def _read(self, parameters: Optional[Mapping[str, Any]], descriptions: Dict[str, str]) -> Signature:
         scope = _scope_of_caller(self.function)
@@ -141,21 +169,21 @@ class Tool(Generic[P, R]):
             raise InvalidParamError(
                 f"tool {self.name!r}: parameters must be a JSON schema as a dict, not {type(parameters).__name__}"
             )
-        schema = copy.deepcopy(dict(parameters))
+        schema = json.loads(write_json(f"tool {self.name!r}: its JSON schema", dict(parameters), InvalidSchemaError))
         return Signature(schema, read_schema(self.name, self.function, scope), _parse_keywords)
 
     def _check(self) -> None:
-        """Lets the core look at the schema."""
+        """Have the core check the schema."""
         try:
-            _native.check_schema(json.dumps(self.parameters))
-        except (InvalidSchemaError, TypeError) as error:
+            _native.check_schema(write_json("its JSON schema", self.parameters, InvalidSchemaError))
+        except InvalidSchemaError as error:
             parameter = parameter_of(self.parameters, str(error))
             where = f"tool {self.name!r}" + ("" if parameter is None else f", parameter {parameter!r}")
             raise InvalidSchemaError(f"{where}: {error}") from None
 
     @property
     def definition(self) -> Dict[str, Any]:
-        """The tool as OpenAI's chat API describes it.
+        """The definition of the tool for OpenAI's chat API.
 
         Example:
             >>> Tool(len, name="measure", parameters={"type": "object"}).definition["type"]
@@ -165,11 +193,11 @@ class Tool(Generic[P, R]):
         return {"type": "function", "function": function}
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Calls the function."""
+        """Call the function."""
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
-        """Such as ``<Tool add(a, b)>``."""
+        """Return, for example, ``<Tool add(a, b)>``."""
         return f"<Tool {self.name}({', '.join(self.parameters.get('properties', {}))})>"
 
 
@@ -195,7 +223,7 @@ def tool(
     max_result_chars: int = MAX_RESULT_CHARS,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(function: Optional[Callable[..., Any]] = None, **options: Any) -> Any:
-    """Makes a `Tool` of a function; a decorator, bare or with the keywords of `Tool`.
+    """Make a `Tool` of a function; a decorator, bare or with the keywords of `Tool`.
 
     Example:
         >>> @tool(timeout=5)
@@ -211,8 +239,28 @@ def tool(function: Optional[Callable[..., Any]] = None, **options: Any) -> Any:
 
 
 def as_tool(value: ToolLike) -> AnyTool:
-    """`value` itself if it is a `Tool`, else the tool made of it."""
+    """Return `value` itself if it is a `Tool`, else a tool made of it."""
     return value if isinstance(value, Tool) else Tool(value)
+
+
+def _tool_in(function: Callable[..., Any]) -> Optional[AnyTool]:
+    """Return the tool that `function` is, or that it was made of with `functools.partial` or `functools.wraps`."""
+    inner: Any = function
+    for _ in range(_MAX_LAYERS):
+        if inner is None or isinstance(inner, Tool):
+            return inner
+        inner = inner.func if isinstance(inner, functools.partial) else getattr(inner, "__wrapped__", None)
+    raise InvalidParamError(f"a tool must not be decorated more than {_MAX_LAYERS} times")
+
+
+def _without_tool(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` with a tool's function in place of the tool that it is, or that it is a partial of."""
+    if isinstance(function, Tool):
+        inner: Callable[..., Any] = function.function
+        return inner
+    if isinstance(function, functools.partial):
+        return functools.partial(_without_tool(function.func), *function.args, **function.keywords)
+    return function
 
 
 def _tool_name(function: Callable[..., Any], name: Optional[str]) -> str:
@@ -227,7 +275,7 @@ def _tool_name(function: Callable[..., Any], name: Optional[str]) -> str:
     if not isinstance(name, str) or not _NAME.match(name):
         raise InvalidParamError(f"the name of a tool must be 1 to 64 letters, digits, '_' or '-', not {name!r}{hint}")
     if name in _CHOICES:
-        raise InvalidParamError(f"a tool can't be called {name!r}, which means something else as tool_choice{hint}")
+        raise InvalidParamError(f"a tool can't be named {name!r}, which has another meaning as tool_choice{hint}")
     return name
 
 
@@ -244,7 +292,7 @@ def _is_async(where: str, function: Callable[..., Any]) -> bool:
 
 
 def _scope_of_caller(function: Callable[..., Any]) -> Dict[str, Any]:
-    """The local names where the tool is declared: annotations written as text may use them."""
+    """Return the local names where the tool is declared: annotations in quotes may use them."""
     package = __name__.partition(".")[0]
     frame = sys._getframe(1)
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == package:

@@ -1,34 +1,46 @@
-"""What all tests share: the real model, child processes with limits, the two APIs behind one driver, no network."""
+"""Fixtures for all tests: the real model, child processes with limits, one driver for both APIs, and no network."""
 
-import asyncio
 import gc
 import importlib.util
 import ipaddress
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import hypothesis
-import llama_server as programs
 import pytest
-import random_model
+from support import builds, random_model
+from support import llama_server as programs
+from support.apis import both_apis
+from support.scripted import Scripted
 
 from luup_agent import Agent, LuupError, Model, catalog
 
-# On a busy machine an example may take long; that says nothing about the code.
+# On a busy machine an example may take long without a fault in the code.
 hypothesis.settings.register_profile(
     "luup",
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.differing_executors],
 )
+hypothesis.settings.register_profile("quick", parent=hypothesis.settings.get_profile("luup"), max_examples=20)
 hypothesis.settings.load_profile("luup")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--gate", action="store_true", help="also run the tests of the release gate, which take long")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--gate"):
+        return
+    gate = [item for item in items if item.get_closest_marker("gate")]
+    config.hook.pytest_deselected(items=gate)
+    items[:] = [item for item in items if item not in gate]
 
 
 def pytest_configure(config):
@@ -56,7 +68,7 @@ def _is_local(address):
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch, request):
-    """A connection to another machine fails, except in tests marked `network`."""
+    """Refuse connections to other machines, except in tests marked `network`."""
     if request.node.get_closest_marker("network"):
         return
 
@@ -101,7 +113,7 @@ def model(model_path):
 
 @pytest.fixture(autouse=True)
 def no_run_left(request):
-    """A test that used the shared model leaves no run of it behind."""
+    """Fail a test that leaves a run of the shared model behind."""
     yield
     if "model" in request.fixturenames:
         gc.collect()
@@ -110,7 +122,7 @@ def no_run_left(request):
 
 
 def wait_until_idle(model, seconds=5.0):
-    """The statistics of `model` once no run goes on; a cancelled run may need a decode to end."""
+    """Return the statistics of `model` once no run is active; a cancelled run may need a decode to end."""
     deadline = time.monotonic() + seconds
     last = None
     while True:
@@ -164,145 +176,24 @@ def tiny_model(tiny_path):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-class SyncAPI:
-    """The synchronous methods of an agent."""
-
-    def text(self, agent, message, **options):
-        return agent.generate(message, **options)
-
-    def pieces(self, agent, message, **options):
-        return list(agent.generate_stream(message, **options))
-
-    def response(self, agent, message, **options):
-        return agent.run(message, **options)
-
-    def events(self, agent, message, **options):
-        return list(agent.stream_events(message, **options))
-
-    def resume(self, agent, approvals, **options):
-        return agent.resume(approvals, **options)
-
-    def classify(self, agent, text, labels, **options):
-        return agent.classify(text, labels, **options)
-
-    def first_piece(self, agent, message, **options):
-        stream = agent.generate_stream(message, **options)
-        piece = next(stream)
-        stream.close()
-        return piece
-
-    def first_event(self, agent, message, **options):
-        stream = agent.stream_events(message, **options)
-        event = next(stream)
-        stream.close()
-        return event
-
-    def texts(self, calls):
-        """The answers to (agent, message) pairs that run at the same time; an exception in place of one that failed."""
-
-        def answer(call):
-            try:
-                return call[0].generate(call[1])
-            except LuupError as error:
-                return error
-
-        with ThreadPoolExecutor(max_workers=len(calls)) as pool:
-            return list(pool.map(answer, calls))
-
-
-class AsyncAPI:
-    """Their asynchronous twins, each call in an event loop of its own."""
-
-    def __init__(self, new_loop=asyncio.new_event_loop):
-        self.new_loop = new_loop
-
-    def do(self, coroutine):
-        loop = self.new_loop()
-        try:
-            asyncio.set_event_loop(loop)
-            return loop.run_until_complete(coroutine)
-        finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            if sys.version_info >= (3, 9):
-                loop.run_until_complete(loop.shutdown_default_executor())
-            elif loop._default_executor is not None:
-                loop._default_executor.shutdown()
-            asyncio.set_event_loop(None)
-            loop.close()
-
-    def text(self, agent, message, **options):
-        return self.do(agent.generate_async(message, **options))
-
-    def pieces(self, agent, message, **options):
-        async def collect():
-            return [piece async for piece in agent.generate_async(message, **options)]
-
-        return self.do(collect())
-
-    def response(self, agent, message, **options):
-        return self.do(agent.run_async(message, **options))
-
-    def events(self, agent, message, **options):
-        async def collect():
-            return [event async for event in agent.stream_events_async(message, **options)]
-
-        return self.do(collect())
-
-    def resume(self, agent, approvals, **options):
-        return self.do(agent.resume_async(approvals, **options))
-
-    def classify(self, agent, text, labels, **options):
-        return self.do(agent.classify_async(text, labels, **options))
-
-    def first_piece(self, agent, message, **options):
-        return self.do(self._first(agent.generate_async(message, **options)))
-
-    def first_event(self, agent, message, **options):
-        return self.do(self._first(agent.stream_events_async(message, **options)))
-
-    async def _first(self, stream):
-        item = await stream.__anext__()
-        await stream.aclose()
-        return item
-
-    def texts(self, calls):
-        async def gather():
-            streams = [agent.generate_async(message) for agent, message in calls]
-            return await asyncio.gather(*streams, return_exceptions=True)
-
-        return self.do(gather())
-
-
-class NoReaderLoop(asyncio.SelectorEventLoop):
-    """A loop that can't watch sockets, as Windows' proactor loop."""
-
-    def add_reader(self, fd, callback, *args):
-        raise NotImplementedError
-
-
-def _apis():
-    apis = [
-        pytest.param(SyncAPI(), id="sync"),
-        pytest.param(AsyncAPI(), id="async"),
-        pytest.param(AsyncAPI(NoReaderLoop), id="async-no-reader"),
-    ]
-    if importlib.util.find_spec("uvloop"):
-        import uvloop
-
-        apis.append(pytest.param(AsyncAPI(uvloop.new_event_loop), id="uvloop"))
-    return apis
-
-
-@pytest.fixture(params=_apis())
+@pytest.fixture(params=both_apis())
 def api(request):
     """Each API in turn."""
     return request.param
 
 
-@pytest.fixture(params=[api for api in _apis() if api.id != "sync"])
+@pytest.fixture(params=[api for api in both_apis() if api.id != "sync"])
 def async_api(request):
     """Each kind of event loop in turn."""
     return request.param
+
+
+@pytest.fixture(params=["scripted", "function", "http"])
+def script(request):
+    """Makes models with prepared answers: `script.model(*replies)`, `script.agent(*replies)`; each kind in turn."""
+    scripted = Scripted(request.param)
+    yield scripted
+    scripted.close()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -318,7 +209,7 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 @pytest.fixture(scope="session")
 def child():
-    """Runs Python source in a process of its own, with its arguments in `sys.argv[1:]`, and gives its result.
+    """Runs Python source in a child process, with its arguments in `sys.argv[1:]`, and returns its result.
 
     `memory` is its address space in bytes, `timeout` its time in seconds: going past either fails the test.
     """
@@ -340,20 +231,19 @@ def child():
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What the build made
+# The build
 # ---------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
 def tool():
-    """Finds a program of a build with LUUP_BUILD_TOOLS=ON by its name; skips the test where it was not built."""
+    """Finds a program of a build with LUUP_BUILD_TOOLS=ON by its name; skips the test without one."""
 
     def find(name):
-        build = Path(__file__).parents[1] / "build"
-        found = sorted(build.glob(f"*/luup_agent/{name}"), key=lambda path: path.stat().st_mtime)
-        if not found:
-            pytest.skip(f"{name} is not built: install with -C cmake.define.LUUP_BUILD_TOOLS=ON")
-        return found[-1]
+        program = builds.find_program(name)
+        if program is None:
+            pytest.skip(builds.not_built(name))
+        return program
 
     return find
 
@@ -362,7 +252,7 @@ def tool():
 def llama_server(tool, model_path, templates, tmp_path_factory):
     """A real llama-server with the real model; skips the test where it was not built.
 
-    It has a template of the same family that knows tools: with the model's own it would leave them out without a word.
+    Its template is one of the same family that supports tools; with the model's own the server omits them silently.
     """
     template = next(path for path in templates if path.name == "Qwen-Qwen2.5-7B-Instruct.jinja")
     options = ["--ctx-size", 16384, "--parallel", 8, "--threads", 1, "--no-warmup"]
@@ -379,13 +269,10 @@ def templates():
 
     Skips the test where there are none.
     """
-    caches = (Path(__file__).parents[1] / "build").glob("*/CMakeCache.txt")
-    for cache in sorted(caches, key=lambda path: path.stat().st_mtime, reverse=True):
-        found = re.search(r"^llama\.cpp_SOURCE_DIR:\w+=(.+)$", cache.read_text(encoding="utf-8"), re.MULTILINE)
-        files = sorted(Path(found.group(1)).glob("models/templates/*.jinja")) if found else []
-        if files:
-            return files
-    pytest.skip("no build here, or one with a llama.cpp that has no models/templates")
+    files = builds.find_templates()
+    if not files:
+        pytest.skip("no build here, or one with a llama.cpp that has no models/templates")
+    return files
 
 
 @pytest.fixture(scope="session")

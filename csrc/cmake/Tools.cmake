@@ -1,18 +1,18 @@
-# What tests and benchmarks measure against and talk to, from the same llama.cpp: llama-bench, llama-completion, llama-server without its web
-# page, the server of the RPC backend, and a bare greedy decoder.
+# Programs for tests and benchmarks, from the same llama.cpp: llama-bench, llama-completion, llama-server without its web page, the server of
+# the RPC backend, a plain greedy decoder, and the tests of the core's classes.
 set(LLAMA_BUILD_UI OFF)
 set(LLAMA_USE_PREBUILT_UI OFF)
 set(LUUP_PROJECT_DIR "${PROJECT_SOURCE_DIR}")
-set(PROJECT_SOURCE_DIR "${LUUP_LLAMA_DIR}")  # what the tools take for their own project
+set(PROJECT_SOURCE_DIR "${LUUP_LLAMA_DIR}")  # the tools expect llama.cpp's own project
 foreach(tool llama-bench completion ui server rpc)
   add_subdirectory("${LUUP_LLAMA_DIR}/tools/${tool}" "llama-tools/${tool}" EXCLUDE_FROM_ALL)
 endforeach()
 set(PROJECT_SOURCE_DIR "${LUUP_PROJECT_DIR}")
-# What counts of these is how long they compile: no token passes through mtmd here, and the server's own work is small. In one piece each they
-# take a fifth of the time.
+# Compile these fast rather than for speed: the tests decode nothing with mtmd, and the server's own work is small. As one file each they take a
+# fifth of the time.
 set(LUUP_SERVER_PARTS mtmd server-context llama-server-impl)
 set_target_properties(${LUUP_SERVER_PARTS} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
-foreach(file mtmd-helper.cpp mtmd-helper-gen.cpp)  # they refuse to stand beside the others
+foreach(file mtmd-helper.cpp mtmd-helper-gen.cpp)  # they refuse to be compiled together with the others
   set_source_files_properties("${LUUP_LLAMA_DIR}/tools/mtmd/${file}" TARGET_DIRECTORY mtmd PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 endforeach()
 if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
@@ -21,36 +21,58 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
   endforeach()
 endif()
 
-add_executable(luup-reference "${CMAKE_CURRENT_SOURCE_DIR}/../tests/native/reference.cpp")
+set(LUUP_TESTS "${CMAKE_CURRENT_SOURCE_DIR}/../tests/core")
+add_executable(luup-reference "${LUUP_TESTS}/programs/reference.cpp")
 target_link_libraries(luup-reference PRIVATE llama ggml)
 
-# The core's own classes, tested and measured without the C API.
-set(LUUP_TESTS "${CMAKE_CURRENT_SOURCE_DIR}/../tests/native")
-foreach(program native_tests schema_cases grammar_cases grammar_bench template_cases)
-  string(REPLACE _ - name "luup-${program}")
-  add_executable(${name} "${LUUP_TESTS}/${program}.cpp" $<TARGET_OBJECTS:luup-core>)
-  target_include_directories(${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
-  target_include_directories(${name} SYSTEM PRIVATE
+# Tests and benchmarks of the core's classes, without the C API. The folder of a case is the room that it checks.
+file(GLOB LUUP_CASES CONFIGURE_DEPENDS "${LUUP_TESTS}/*/*.cpp")
+list(FILTER LUUP_CASES EXCLUDE REGEX "/core/(kernels/|programs/|chat/(answers|orders|prompts|template_cases|thinking|writer)\\.cpp)")
+add_executable(luup-core-cases "${LUUP_TESTS}/core_cases.cpp" "${LUUP_TESTS}/vocabulary.cpp" ${LUUP_CASES})
+target_compile_definitions(luup-core-cases PRIVATE LUUP_CASES_DIR="${LUUP_TESTS}"
+  LUUP_TEMPLATES="${LUUP_LLAMA_DIR}/models/templates"
+  LUUP_LLAMA_VOCAB_CPP="${LUUP_LLAMA_DIR}/src/llama-vocab.cpp")
+add_executable(luup-template-cases "${LUUP_TESTS}/vocabulary.cpp" "${LUUP_TESTS}/chat/answers.cpp" "${LUUP_TESTS}/chat/orders.cpp"
+  "${LUUP_TESTS}/chat/prompts.cpp" "${LUUP_TESTS}/chat/template_cases.cpp" "${LUUP_TESTS}/chat/thinking.cpp"
+  "${LUUP_TESTS}/chat/writer.cpp")
+add_executable(luup-grammar-bench "${LUUP_TESTS}/programs/grammar_bench.cpp")
+foreach(program luup-core-cases luup-template-cases luup-grammar-bench)
+  target_sources(${program} PRIVATE $<TARGET_OBJECTS:luup-core>)
+  target_include_directories(${program} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}" "${LUUP_TESTS}")
+  target_include_directories(${program} SYSTEM PRIVATE
     "${LUUP_LLAMA_DIR}" "${LUUP_LLAMA_DIR}/src" "${LUUP_LLAMA_DIR}/ggml/src")
-  target_link_libraries(${name} PRIVATE llama llama-common ggml Threads::Threads ${CMAKE_DL_LIBS})
+  target_link_libraries(${program} PRIVATE llama llama-common ggml Threads::Threads ${CMAKE_DL_LIBS})
 endforeach()
-target_sources(luup-template-cases PRIVATE "${LUUP_TESTS}/template_answers.cpp" "${LUUP_TESTS}/template_prompts.cpp")
 
-# Our kernels: what they need is in the module that they are given.
-add_executable(luup-kernel-cases "${LUUP_TESTS}/kernel_cases.cpp")
+# Tests of our kernels, which are in the module that the program gets as its argument.
+file(GLOB LUUP_KERNEL_CASES CONFIGURE_DEPENDS "${LUUP_TESTS}/kernels/*.cpp")
+add_executable(luup-kernel-cases ${LUUP_KERNEL_CASES})
+target_include_directories(luup-kernel-cases PRIVATE "${LUUP_TESTS}")
 target_link_libraries(luup-kernel-cases PRIVATE ggml)
 
-# Runs with tools and typed results, against the library as programs use it.
+# Runs with tools and typed results, through the library's C API.
 if(NOT WIN32)
-  add_executable(luup-storm "${LUUP_TESTS}/storm.c")
+  add_executable(luup-storm "${LUUP_TESTS}/programs/storm.c")
   target_link_libraries(luup-storm PRIVATE luup-agent Threads::Threads)
   set(LUUP_STORM luup-storm)
 endif()
 
-set(LUUP_PROGRAMS llama-bench llama-completion llama-server ggml-rpc-server luup-reference luup-native-tests luup-schema-cases luup-grammar-cases
-  luup-grammar-bench luup-template-cases luup-kernel-cases ${LUUP_STORM})
+# One failing call to the system at each place. It replaces functions of glibc in all libraries of its process.
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  include(CheckSymbolExists)
+  check_symbol_exists(__GLIBC__ "features.h" LUUP_HAS_GLIBC)
+endif()
+if(LUUP_HAS_GLIBC AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+  add_executable(luup-injected "${LUUP_TESTS}/programs/injected.c")
+  target_link_libraries(luup-injected PRIVATE luup-agent Threads::Threads ${CMAKE_DL_LIBS})
+  set_target_properties(luup-injected PROPERTIES ENABLE_EXPORTS ON)
+  set(LUUP_INJECTED luup-injected)
+endif()
 
-# They lie in the folder of the libraries that they load.
+set(LUUP_PROGRAMS llama-bench llama-completion llama-server ggml-rpc-server luup-reference luup-core-cases luup-template-cases
+  luup-kernel-cases luup-grammar-bench ${LUUP_STORM} ${LUUP_INJECTED})
+
+# Built in the folder of the libraries that they load.
 set_target_properties(${LUUP_PROGRAMS} PROPERTIES
   RUNTIME_OUTPUT_DIRECTORY "${LUUP_OUTPUT_DIR}" BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "${LUUP_RPATH}")
 add_custom_target(luup-tools ALL DEPENDS ${LUUP_PROGRAMS})

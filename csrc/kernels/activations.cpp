@@ -11,7 +11,7 @@ namespace {
 
 void round_token(const float * x, int64_t columns, uint8_t * to) {
     constexpr float most     = 32767.0f;
-    constexpr float nothing  = 1e-30f;  // what is smaller would have a factor beyond all numbers
+    constexpr float nothing  = 1e-30f;  // counts as zero: the factor of smaller values would overflow
     auto * const    rounded  = reinterpret_cast<int16_t *>(to);
     auto * const    of_block = reinterpret_cast<OfBlock *>(rounded + columns);
     for (int64_t b = 0; b < columns / block; b++) {
@@ -38,7 +38,8 @@ void round_activations(const ggml_tensor * activations, int64_t first, int64_t s
         const int64_t i1   = token % activations->ne[1];
         const int64_t i2   = token / activations->ne[1] % activations->ne[2];
         const int64_t i3   = token / activations->ne[1] / activations->ne[2];
-        const char *  from = static_cast<const char *>(activations->data) + i1 * activations->nb[1] + i2 * activations->nb[2] + i3 * activations->nb[3];
+        const char *  from = static_cast<const char *>(activations->data) + i1 * activations->nb[1] +
+                             i2 * activations->nb[2] + i3 * activations->nb[3];
         round_token(reinterpret_cast<const float *>(from), columns, to + token * stride);
     }
 }

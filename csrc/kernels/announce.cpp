@@ -1,5 +1,6 @@
-// Makes the kernels known to ggml's CPU backend while its module is being loaded. Compiled for every CPU, unlike the rest: a module is loaded
-// on a CPU that can't run it too, just to be asked how well it fits. Behind AMX, and before ggml's own layouts for vectors.
+// Registers the kernels with ggml's CPU backend when its module is loaded: after AMX, and before ggml's own layouts for
+// vectors. Unlike the kernels, this file is compiled for every CPU, since a module is also loaded on CPUs that cannot
+// run it, to get its score.
 #include "interleaved.h"
 
 #include "ggml-backend-impl.h"
@@ -11,12 +12,13 @@
 extern "C" int ggml_backend_score(void);
 
 #if defined(__ELF__)
-// A module that was only asked for its score is closed again. Not every toolchain (zig's does not) ends then what it has begun, and exit() would call
-// destructors that are gone; where it does, this comes second and finds nothing to do.
+// A module that was only loaded for its score is closed again. Some toolchains (zig's is one) do not run its
+// destructors then, and exit() would call functions that are no longer in memory. With others, this runs second and
+// does nothing.
 extern "C" void                                         __cxa_finalize(void * module);
 extern "C" __attribute__((visibility("hidden"))) void * __dso_handle;
 
-__attribute__((destructor)) static void end_all_that_was_begun() {
+__attribute__((destructor)) static void run_destructors() {
     __cxa_finalize(&__dso_handle);
 }
 #endif
@@ -27,8 +29,9 @@ const bool announced = [] {
     if (ggml_backend_score() == 0) {
         return false;
     }
-    auto & types = ggml_backend_cpu_get_extra_buffer_types();  // the first that can take a model's weights gets them
-    auto   place = std::find_if(types.begin(), types.end(), [](auto type) { return std::strcmp(ggml_backend_buft_name(type), "CPU_REPACK") == 0; });
+    auto & types = ggml_backend_cpu_get_extra_buffer_types();  // the first that supports a weight gets it
+    auto   place = std::find_if(types.begin(), types.end(),
+                                [](auto type) { return std::strcmp(ggml_backend_buft_name(type), "CPU_REPACK") == 0; });
     types.insert(place, luup::kernels::interleaved_buffer_type());
     return true;
 }();

@@ -10,10 +10,10 @@ namespace luup::kernels {
 namespace {
 
 constexpr int at_once      = VisibleCells::at_once;
-constexpr int rows_at_once = lanes / 4;  // the sums of four cells, or of four vectors of values, are all in registers then
-constexpr int rows_max     = 64;  // of a unit of work, which has one for each of its tokens and heads
+constexpr int rows_at_once = lanes / 4;  // keeps the sums of four cells, or of four vectors of values, in registers
+constexpr int rows_max     = 64;         // in a unit of work, which has one for each of its tokens and heads
 
-// The operation's tensors and numbers, as ggml has them.
+// The tensors and parameters of ggml's operation.
 struct Attention {
     const ggml_tensor *q, *k, *v, *mask, *sinks;
     ggml_tensor *      out;
@@ -21,7 +21,15 @@ struct Attention {
     float              scale, max_bias, softcap;
 
     explicit Attention(ggml_tensor * op)
-        : q(op->src[0]), k(op->src[1]), v(op->src[2]), mask(op->src[3]), sinks(op->src[4]), out(op), tokens(q->ne[1]), heads(q->ne[2]), cells(k->ne[1]) {
+        : q(op->src[0]),
+          k(op->src[1]),
+          v(op->src[2]),
+          mask(op->src[3]),
+          sinks(op->src[4]),
+          out(op),
+          tokens(q->ne[1]),
+          heads(q->ne[2]),
+          cells(k->ne[1]) {
         float parameters[3];
         std::memcpy(parameters, op->op_params, sizeof(parameters));
         max_bias = parameters[1];
@@ -29,7 +37,7 @@ struct Attention {
         scale    = softcap != 0 ? parameters[0] / softcap : parameters[0];
     }
 
-    // What the mask is multiplied by for a head: 1, or ALiBi's slope.
+    // Returns the factor of the mask for a head: 1 or ALiBi's slope.
     float slope(int64_t head) const {
         if (max_bias <= 0) {
             return 1.0f;
@@ -40,20 +48,21 @@ struct Attention {
     }
 };
 
-template <class T>
-const T * at(const ggml_tensor * tensor, int64_t i1, int64_t i2) {
-    return reinterpret_cast<const T *>(static_cast<const char *>(tensor->data) + i1 * tensor->nb[1] + i2 * tensor->nb[2]);
+template <class T> const T * at(const ggml_tensor * tensor, int64_t i1, int64_t i2) {
+    return reinterpret_cast<const T *>(static_cast<const char *>(tensor->data) + i1 * tensor->nb[1] +
+                                       i2 * tensor->nb[2]);
 }
 
-// What a thread works in.
+// The memory of a thread.
 struct Scratch {
     static constexpr size_t line = 64;
 
     VisibleCells cells;
-    float *      weights;  // of each row for a block of cells: its scores first
+    float *      weights;  // of each row for a block of cells; first the scores
 
     Scratch(const Attention & attention, char * memory)
-        : cells(memory, attention.cells), weights(reinterpret_cast<float *>(memory + VisibleCells::bytes(attention.cells))) {}
+        : cells(memory, attention.cells),
+          weights(reinterpret_cast<float *>(memory + VisibleCells::bytes(attention.cells))) {}
 
     static Scratch of_thread(const Attention & attention, const ggml_compute_params * params) {
         char * memory = static_cast<char *>(params->wdata);
@@ -73,7 +82,7 @@ class Unit {
         float         sum;
     };
 
-    // Cells that some tokens see alike, and where the keys of the next ones are.
+    // Cells that some tokens have in common, and the keys of the next ones for prefetching.
     struct Block {
         const char * keys[at_once];
         const char * values[at_once];
@@ -84,13 +93,23 @@ class Unit {
 
   public:
     Unit(const Attention & attention, Scratch & scratch, int64_t token, int tokens, int64_t head, int heads)
-        : a_(attention), cells_(scratch.cells), weights_(scratch.weights), head_(head), tokens_(tokens), heads_(heads), key_vectors_(a_.k->ne[0] / lanes), value_vectors_(a_.v->ne[0] / lanes), crowded_(a_.k->nb[1] % 1024 == 0) {
+        : a_(attention),
+          cells_(scratch.cells),
+          weights_(scratch.weights),
+          head_(head),
+          tokens_(tokens),
+          heads_(heads),
+          key_vectors_(a_.k->ne[0] / lanes),
+          value_vectors_(a_.v->ne[0] / lanes),
+          crowded_(a_.k->nb[1] % 1024 == 0) {
         const int64_t shared = head / (a_.heads / a_.k->ne[2]);
         keys_                = at<char>(a_.k, 0, shared);
         values_              = at<char>(a_.v, 0, shared);
         for (int row = 0; row < tokens * heads; row++) {
             const int64_t of = token + row / heads, h = head + row % heads;
-            rows_[row] = { at<float>(a_.q, of, h), reinterpret_cast<float *>(static_cast<char *>(a_.out->data) + (of * a_.heads + h) * a_.out->nb[1]),
+            rows_[row] = { at<float>(a_.q, of, h),
+                           reinterpret_cast<float *>(static_cast<char *>(a_.out->data) +
+                                                     (of * a_.heads + h) * a_.out->nb[1]),
                            -INFINITY, 0.0f };
             std::fill(rows_[row].out, rows_[row].out + a_.v->ne[0], 0.0f);
         }
@@ -115,7 +134,8 @@ class Unit {
     }
 
   private:
-    // What some tokens see alike of a block of cells. All that is done for a row is the same whatever rows it is done with.
+    // Attends to a block of cells that some tokens have in common. A row's result does not depend on the rows beside
+    // it.
     void attend_block(int64_t place, int token, int tokens) {
         const int count = static_cast<int>(std::min<int64_t>(at_once, cells_.count(token) - place));
         const int first = token * heads_, last = (token + tokens) * heads_;
@@ -137,15 +157,15 @@ class Unit {
         }
     }
 
-    static void place_all(const char * (&at)[at_once], const char * base, const ggml_tensor * tensor, const int32_t * index) {
+    static void place_all(const char * (&at)[at_once], const char * base, const ggml_tensor * tensor,
+                          const int32_t * index) {
         const size_t cell_bytes = tensor->nb[1];
         for (int c = 0; c < at_once; c++) {
             at[c] = base + static_cast<uint32_t>(index[c]) * cell_bytes;
         }
     }
 
-    template <bool Fetching>
-    void attend_rows(const Block & block, int row, int rows) {
+    template <bool Fetching> void attend_rows(const Block & block, int row, int rows) {
         switch (rows) {
             case 1: attend_rows<1, Fetching>(block, row); break;
             case 2: attend_rows<2, Fetching>(block, row); break;
@@ -154,8 +174,7 @@ class Unit {
         }
     }
 
-    template <int R, bool Fetching>
-    void attend_rows(const Block & block, int row) {
+    template <int R, bool Fetching> void attend_rows(const Block & block, int row) {
         score<R, Fetching>(block, row);
         for (int r = 0; r < R; r++) {
             weigh(row + r, block.place, block.count);
@@ -170,9 +189,8 @@ class Unit {
         }
     }
 
-    // Scores of R rows. (Compiled by itself, all sums stay in registers.)
-    template <int R, bool Fetching>
-    LUUP_NOT_INLINED void score(const Block & block, int row) {
+    // Computes the scores of R rows. Not inlined, so that all sums stay in registers.
+    template <int R, bool Fetching> LUUP_NOT_INLINED void score(const Block & block, int row) {
         for (int first = 0; first < block.count; first += lanes) {
             Floats fours[R][lanes / 4];
             for (int four = 0; four < lanes / 4; four++) {
@@ -208,9 +226,9 @@ class Unit {
         }
     }
 
-    // An agent's cells lie apart, between those of others: the processor would not guess the next one. Where they are a multiple of 1 KB apart, few
-    // places of the first cache are theirs, and what is fetched too early drives out what is in use. (gcc 12 drops calls of functions that do no more
-    // than this, unless they are part of their callers.)
+    // Prefetches the next cells. An agent's cells lie between those of others, so the processor cannot predict them.
+    // When they are a multiple of 1 KB apart, they share few places of the first-level cache, and an early fetch would
+    // evict cells in use. Inlined, because gcc 12 drops calls of functions that only prefetch.
     LUUP_INLINED void fetch(const Block & block, int first) const {
         for (int c = first; c < first + 4; c++) {
             for (int64_t byte = 0; byte < key_vectors_ * lanes * 2; byte += 64) {
@@ -222,7 +240,7 @@ class Unit {
         }
     }
 
-    // Scores to weights, relative to the row's largest score so far.
+    // Turns scores into weights, relative to the row's largest score so far.
     void weigh(int row, int64_t place, int count) {
         float * weights = weights_ + row * at_once;
         for (int c = 0; c < count && a_.softcap != 0; c++) {
@@ -260,9 +278,8 @@ class Unit {
         }
     }
 
-    // W vectors of the values of a block of cells.
-    template <int R, int W>
-    LUUP_NOT_INLINED void add_values(const Block & block, int row, int64_t vector) {
+    // Adds W vectors of the values of a block of cells.
+    template <int R, int W> LUUP_NOT_INLINED void add_values(const Block & block, int row, int64_t vector) {
         Floats sums[R][W];
         for (int r = 0; r < R; r++) {
             for (int w = 0; w < W; w++) {
@@ -291,7 +308,7 @@ class Unit {
     void finish() {
         for (int r = 0; r < tokens_ * heads_; r++) {
             Row & row = rows_[r];
-            if (a_.sinks) {  // takes weight, and has no value
+            if (a_.sinks) {  // a sink gets a weight but has no value
                 const float sink = static_cast<const float *>(a_.sinks->data)[head_ + r % heads_];
                 raise(row, sink);
                 row.sum += std::exp(sink - row.largest);
@@ -315,26 +332,27 @@ class Unit {
     Row               rows_[rows_max];
 };
 
-// How the work is cut: into some tokens, and heads of theirs that share keys and values.
+// How the work is divided: each unit has some tokens, and those of their heads that share keys and values.
 struct Cut {
     int     heads, tokens;
-    int64_t shares, per_share;  // units of all heads; of those that share keys and values
+    int64_t shares, per_share;  // number of units for all heads, and for heads that share keys and values
 
     Cut(const Attention & a, int threads) {
-        // Their queries and results are to stay in the first cache, next to a block's keys and values.
+        // The queries and results of a unit should stay in the first-level cache, beside a block's keys and values.
         const int64_t fitting = std::max<int64_t>(rows_at_once, 4096 / (a.k->ne[0] + a.v->ne[0]));
         const int64_t sharing = a.heads / a.k->ne[2];
         heads                 = static_cast<int>(std::min({ sharing, fitting, int64_t(rows_max) }));
         per_share             = (sharing + heads - 1) / heads;
         shares                = a.k->ne[2] * per_share;
-        tokens                = static_cast<int>(std::min<int64_t>(VisibleCells::tokens_max, std::min<int64_t>(fitting, rows_max) / heads));
+        tokens =
+            static_cast<int>(std::min<int64_t>(VisibleCells::tokens_max, std::min<int64_t>(fitting, rows_max) / heads));
         while (tokens > 1 && (a.tokens + tokens - 1) / tokens * shares < 3 * threads) {
             tokens /= 2;
         }
     }
 };
 
-// Heads `first` to `last` of one token.
+// Attends for the heads `first` to `last` of one token.
 void attend_heads(const Attention & attention, Scratch & scratch, int64_t first, int64_t last) {
     const int64_t sharing = attention.heads / attention.k->ne[2];
     for (int64_t head = first; head < last;) {
@@ -348,9 +366,9 @@ void attend_heads(const Attention & attention, Scratch & scratch, int64_t first,
 
 bool can_attend(const ggml_tensor * op) {
     const ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *mask = op->src[3];
-    return q->type == GGML_TYPE_F32 && k->type == GGML_TYPE_F16 && v->type == GGML_TYPE_F16 && q->ne[3] == 1 && k->ne[3] == 1 &&
-           v->ne[3] == 1 && q->nb[0] == sizeof(float) && k->nb[0] == 2 && v->nb[0] == 2 && k->ne[0] % lanes == 0 && v->ne[0] % lanes == 0 &&
-           k->ne[2] == v->ne[2] && q->ne[2] % k->ne[2] == 0 &&
+    return q->type == GGML_TYPE_F32 && k->type == GGML_TYPE_F16 && v->type == GGML_TYPE_F16 && q->ne[3] == 1 &&
+           k->ne[3] == 1 && v->ne[3] == 1 && q->nb[0] == sizeof(float) && k->nb[0] == 2 && v->nb[0] == 2 &&
+           k->ne[0] % lanes == 0 && v->ne[0] % lanes == 0 && k->ne[2] == v->ne[2] && q->ne[2] % k->ne[2] == 0 &&
            (!mask || (mask->type == GGML_TYPE_F16 && mask->ne[2] == 1 && mask->ne[3] == 1));
 }
 
@@ -362,12 +380,13 @@ void attend(const ggml_compute_params * params, ggml_tensor * op) {
     const Attention attention(op);
     Scratch         scratch = Scratch::of_thread(attention, params);
     if (attention.tokens == 1) {
-        attend_heads(attention, scratch, attention.heads * params->ith / params->nth, attention.heads * (params->ith + 1) / params->nth);
+        attend_heads(attention, scratch, attention.heads * params->ith / params->nth,
+                     attention.heads * (params->ith + 1) / params->nth);
         return;
     }
     const Cut     cut(attention, params->nth);
     const int64_t units = (attention.tokens + cut.tokens - 1) / cut.tokens * cut.shares;
-    // A unit at a time: one that sees much takes longer than others.
+    // Threads take one unit at a time, because a unit with more cells takes longer.
     if (params->ith == 0) {
         ggml_threadpool_chunk_set(params->threadpool, params->nth);
     }
@@ -378,7 +397,9 @@ void attend(const ggml_compute_params * params, ggml_tensor * op) {
         const int64_t within  = share % cut.per_share * cut.heads;
         const int64_t heads   = std::min<int64_t>(cut.heads, sharing - within);
         const int64_t tokens  = std::min<int64_t>(cut.tokens, attention.tokens - token);
-        Unit(attention, scratch, token, static_cast<int>(tokens), share / cut.per_share * sharing + within, static_cast<int>(heads)).attend();
+        Unit(attention, scratch, token, static_cast<int>(tokens), share / cut.per_share * sharing + within,
+             static_cast<int>(heads))
+            .attend();
     }
 }
 

@@ -43,12 +43,13 @@ class Kind final : public ggml::cpu::extra_buffer_type {
                (!input->buffer || ggml_backend_buft_is_host(input->buffer->buft));
     }
 
-    // ggml asks for each operation whether it is one of ours.
+    // ggml calls this for each operation; null means that it is not one of ours.
     ggml::cpu::tensor_traits * get_tensor_traits(const ggml_tensor * op) override {
         if (op->op == GGML_OP_FLASH_ATTN_EXT) {
             return can_attend(op) ? &attending : nullptr;
         }
-        const bool ours = op->op == GGML_OP_MUL_MAT && op->src[0]->buffer && op->src[0]->buffer->buft == interleaved_buffer_type();
+        const bool ours =
+            op->op == GGML_OP_MUL_MAT && op->src[0]->buffer && op->src[0]->buffer->buft == interleaved_buffer_type();
         return ours ? &product : nullptr;
     }
 
@@ -66,7 +67,7 @@ ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, size_t size) {
     if (buffer) {
         buffer->buft             = type;
         buffer->iface.set_tensor = set_tensor;
-        buffer->iface.get_tensor = nullptr;  // nobody reads weights back
+        buffer->iface.get_tensor = nullptr;  // weights are never read back
         buffer->iface.cpy_tensor = nullptr;
     }
     return buffer;

@@ -15,7 +15,7 @@ namespace luup::kernels {
 
 namespace {
 
-// The 32 quants of a block as unsigned bytes; of ggml's blocks of 256 the `part`-th 32.
+// Write the 32 quants of a block as unsigned bytes. Of one of ggml's blocks of 256, write the `part`-th 32.
 void unpack_nibbles(const uint8_t * from, uint8_t * quants) {
     for (int i = 0; i < 16; i++) {
         quants[i]      = from[i] & 15;
@@ -62,7 +62,8 @@ void unpack(const block_q4_K & from, int64_t part, uint8_t * quants) {
 
 void unpack(const block_q5_K & from, int64_t part, uint8_t * quants) {
     for (int i = 0; i < block; i++) {
-        quants[i] = static_cast<uint8_t>((from.qs[part / 2 * 32 + i] >> (part % 2 * 4) & 15) | (from.qh[i] >> part & 1) << 4);
+        quants[i] =
+            static_cast<uint8_t>((from.qs[part / 2 * 32 + i] >> (part % 2 * 4) & 15) | (from.qh[i] >> part & 1) << 4);
     }
 }
 
@@ -74,9 +75,8 @@ void unpack(const block_q6_K & from, int64_t part, uint8_t * quants) {
     }
 }
 
-// One row's part of a group's block of quants.
-template <int Bits>
-void put_quants(const uint8_t * quants, int lane, uint8_t * to) {
+// Writes one row's part of a group's block of quants.
+template <int Bits> void put_quants(const uint8_t * quants, int lane, uint8_t * to) {
     const auto put = [&](int vector, const uint8_t * four) { std::memcpy(to + (vector * lanes + lane) * 4, four, 4); };
     if constexpr (Bits == 8) {
         for (int j = 0; j < 8; j++) {
@@ -97,7 +97,7 @@ void put_quants(const uint8_t * quants, int lane, uint8_t * to) {
         }
         put(4, high);
     }
-    if constexpr (Bits == 6) {  // two bits a column, those of the last 16 columns in a vector of their own
+    if constexpr (Bits == 6) {  // two bits per column; those of the last 16 columns are in a second vector
         for (int column = 0; column < block; column++) {
             high[column / 16 * 4 + column % 4] |= static_cast<uint8_t>(quants[column] >> 4 << column % 16 / 4 * 2);
         }
@@ -106,7 +106,7 @@ void put_quants(const uint8_t * quants, int lane, uint8_t * to) {
     }
 }
 
-// One row's scales of the i-th block of a chunk of `count`; `to` is where the chunk begins.
+// Write one row's scales of the i-th block of a chunk of `count` blocks; `to` is the beginning of the chunk.
 template <class Block, int Zero>
 void put_scales(Scale<Zero>, const Block & from, int64_t i, int64_t, int lane, uint8_t * to) {
     std::memcpy(to + (i * lanes + lane) * 2, &from.d, 2);
@@ -124,11 +124,13 @@ void put_scales(SuperScaleAndOffset, const Block & from, int64_t i, int64_t, int
     const auto * halves = reinterpret_cast<const ggml_half *>(&from);
     std::memcpy(to + lane * 2, halves, 2);
     std::memcpy(to + (lanes + lane) * 2, halves + 1, 2);
-    const uint8_t * packed    = from.scales;  // 6 bits each, as ggml packs them
-    uint8_t * const scales    = to + lanes * 4;
-    uint8_t * const offsets   = scales + chunk * lanes;
-    scales[i * lanes + lane]  = i < 4 ? packed[i] & 63 : static_cast<uint8_t>((packed[i + 4] & 15) | packed[i - 4] >> 6 << 4);
-    offsets[i * lanes + lane] = i < 4 ? packed[i + 4] & 63 : static_cast<uint8_t>(packed[i + 4] >> 4 | packed[i] >> 6 << 4);
+    const uint8_t * packed  = from.scales;  // 6 bits each, as ggml packs them
+    uint8_t * const scales  = to + lanes * 4;
+    uint8_t * const offsets = scales + chunk * lanes;
+    scales[i * lanes + lane] =
+        i < 4 ? packed[i] & 63 : static_cast<uint8_t>((packed[i + 4] & 15) | packed[i - 4] >> 6 << 4);
+    offsets[i * lanes + lane] =
+        i < 4 ? packed[i + 4] & 63 : static_cast<uint8_t>(packed[i + 4] >> 4 | packed[i] >> 6 << 4);
 }
 
 void put_scales(SuperScaleOfHalves, const block_q6_K & from, int64_t i, int64_t, int lane, uint8_t * to) {
@@ -161,11 +163,11 @@ void interleave_groups(const Block * from, int64_t columns, int64_t first, int64
     }
 }
 
-// Calls work(first, last) for parts of `count`, in as many threads as there is use for.
-template <class Work>
-void share_out(int64_t count, int64_t bytes, Work work) {
-    const int64_t            processors = std::max<int64_t>(1, std::thread::hardware_concurrency());
-    const int64_t            parts      = std::min({ processors, int64_t(16), count, bytes >> 20 });  // a thread pays from a megabyte on
+// Calls work(first, last) for parts of `count`, in several threads if that is faster.
+template <class Work> void share_out(int64_t count, int64_t bytes, Work work) {
+    const int64_t processors = std::max<int64_t>(1, std::thread::hardware_concurrency());
+    // A thread is worth its start from a megabyte on.
+    const int64_t            parts = std::min({ processors, int64_t(16), count, bytes >> 20 });
     std::vector<std::thread> threads;
     int64_t                  done = 0;
     try {
@@ -175,7 +177,7 @@ void share_out(int64_t count, int64_t bytes, Work work) {
             done = end;
         }
     } catch (const std::system_error &) {
-        // No more threads: the rest is done here.
+        // The system has no more threads: this one does the rest.
     }
     work(done, count);
     for (auto & thread : threads) {
@@ -184,8 +186,7 @@ void share_out(int64_t count, int64_t bytes, Work work) {
 }
 
 // Calls visit(ggml's block, our layout).
-template <class Visitor>
-auto with_layout(ggml_type type, Visitor visit) {
+template <class Visitor> auto with_layout(ggml_type type, Visitor visit) {
 #define VISIT(format, ggml_block) \
     case GGML_TYPE_##format: return visit(static_cast<const ggml_block *>(nullptr), format());
     switch (type) {
@@ -201,7 +202,8 @@ bool can_interleave(const ggml_tensor * weights) {
 #define IS_ONE(format, ggml_block) || weights->type == GGML_TYPE_##format
     const bool has_layout = false LUUP_KERNEL_FORMATS(IS_ONE);
 #undef IS_ONE
-    return has_layout && weights->ne[0] % ggml_blck_size(weights->type) == 0 && weights->ne[1] % lanes == 0 && weights->ne[2] == 1 && weights->ne[3] == 1;
+    return has_layout && weights->ne[0] % ggml_blck_size(weights->type) == 0 && weights->ne[1] % lanes == 0 &&
+           weights->ne[2] == 1 && weights->ne[3] == 1;
 }
 
 size_t interleaved_bytes(const ggml_tensor * weights) {

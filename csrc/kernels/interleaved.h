@@ -1,12 +1,14 @@
 /*
  * Matrix products with quantized weights, several times as fast as ggml's for many formats.
  *
- * Weights (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K) are laid out anew when a model is loaded: what `lanes` rows have at the same place stands side by
- * side, so that one instruction multiplies for as many rows as a register has lanes, nothing is added up across a register, and a scale is read once
- * for all of them. Activations are rounded to 16 bits, not to 8 as in ggml, and a row's products are added in the same order whatever the batch: a
- * token's result depends neither on which others are decoded with it nor, but for the last digits, on the kind of CPU.
+ * Weights (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K) are rearranged when a model is loaded: the quants of `lanes`
+ * rows at the same column are adjacent. One instruction then multiplies for as many rows as a register has lanes, no
+ * sums across a register are needed, and a scale is read once for all rows. Activations are rounded to 16 bits, not to
+ * 8 as in ggml, and a row's products are added in the same order in any batch. So a token's result does not depend on
+ * the other tokens of the batch, nor, except for the last digits, on the kind of CPU.
  *
- * It is one more of ggml's "extra buffer types", next to AMX and CPU_REPACK, in the modules of the CPU variants that can run it.
+ * This is one of ggml's "extra buffer types", like AMX and CPU_REPACK, in the modules of the CPU variants that can run
+ * it.
  */
 #pragma once
 
@@ -19,22 +21,22 @@ struct ggml_tensor;
 
 namespace luup::kernels {
 
-// For weights of this shape and type: is there a kernel here?
+// Returns whether there is a kernel for weights of this shape and type.
 bool can_interleave(const ggml_tensor * weights);
 
-// What they take once they are laid out: up to 3 % more than in ggml's format.
+// Returns the size of the interleaved weights: up to 3 % more than in ggml's format.
 size_t interleaved_bytes(const ggml_tensor * weights);
 
-// Lays out what `rows` holds in ggml's own format; `to` has room for interleaved_bytes().
+// Converts `rows` from ggml's own format; `to` has room for interleaved_bytes().
 void interleave(const ggml_tensor * weights, const void * rows, void * to);
 
-// What `multiply` needs of scratch memory, in bytes.
+// Returns the bytes of scratch memory that multiply() needs.
 size_t scratch_size(int threads, const ggml_tensor * product);
 
-// One thread's part of product = weights x activations, the weights laid out by `interleave`.
+// Computes one thread's part of product = weights x activations, with weights from interleave().
 void multiply(const ggml_compute_params * params, ggml_tensor * product);
 
-// The memory that such weights live in. Never freed.
+// Returns the type of the buffers that hold such weights. Never freed.
 ggml_backend_buffer_type * interleaved_buffer_type();
 
 }  // namespace luup::kernels

@@ -1,6 +1,7 @@
-// How weights lie in memory once they are interleaved: in the order in which they are read. `lanes` rows are a group. For each 256 columns (fewer
-// at the end of a row) it has a chunk: first the scales, in arrays of one element a row for each 32 columns (or 16, or all), then the quants of the
-// first 32 columns, of the next 32, and so on.
+// The layout of interleaved weights in memory, which is the order in which they are read. `lanes` rows form a group. A
+// group has a chunk for each 256 columns (fewer at the end of a row). A chunk has first the scales, in arrays of one
+// element per row for each 32 columns (or 16, or all), then the quants of the first 32 columns, of the next 32, and so
+// on.
 #pragma once
 
 #include <cstddef>
@@ -14,13 +15,12 @@
 
 namespace luup::kernels {
 
-constexpr int lanes = LUUP_KERNEL_LANES;  // of 32 bits, in the register that the kernels work in
+constexpr int lanes = LUUP_KERNEL_LANES;  // of 32 bits, in the registers that the kernels use
 constexpr int block = 32;  // columns that are multiplied before their sum is scaled
-constexpr int chunk = 8;   // blocks whose scales stand together; in the K formats they share a second one
+constexpr int chunk = 8;   // blocks whose scales are adjacent; in the K formats they share a second scale
 
-// value = scale * (quant - Zero): a half float a row and block.
-template <int Zero>
-struct Scale {
+// value = scale * (quant - Zero): a half float per row and block.
+template <int Zero> struct Scale {
     static constexpr int    parts = 1;  // blocks of 32 in ggml's block
     static constexpr int    zero  = Zero;
     static constexpr size_t bytes(int64_t blocks) { return static_cast<size_t>(blocks) * lanes * 2; }
@@ -32,38 +32,44 @@ struct ScaleAndOffset {
     static constexpr size_t bytes(int64_t blocks) { return static_cast<size_t>(blocks) * lanes * 4; }
 };
 
-// value = factor * scale * quant - factor of the offset * offset: two half floats a row, then two arrays of bytes.
+// value = factor * scale * quant - factor of the offset * offset: two half floats per row, then two arrays of bytes.
 struct SuperScaleAndOffset {
     static constexpr int    parts = chunk;
-    static constexpr size_t bytes(int64_t blocks) { return static_cast<size_t>(blocks) * lanes * 2 + static_cast<size_t>(blocks / chunk) * lanes * 4; }
+    static constexpr size_t bytes(int64_t blocks) {
+        return static_cast<size_t>(blocks) * lanes * 2 + static_cast<size_t>(blocks / chunk) * lanes * 4;
+    }
 };
 
-// value = factor * scale * (quant - 32): a half float a row, then an array of signed bytes, for each 16 columns.
+// value = factor * scale * (quant - 32): a half float per row, then an array of signed bytes for each 16 columns.
 struct SuperScaleOfHalves {
     static constexpr int    parts = chunk;
-    static constexpr size_t bytes(int64_t blocks) { return static_cast<size_t>(blocks) * lanes * 2 + static_cast<size_t>(blocks / chunk) * lanes * 2; }
+    static constexpr size_t bytes(int64_t blocks) {
+        return static_cast<size_t>(blocks) * lanes * 2 + static_cast<size_t>(blocks / chunk) * lanes * 2;
+    }
 };
 
-// The quants of a group's block, in vectors of `lanes` x 4 bytes: four columns of each row. Up to 4 bits: the low halves of the bytes of vector j
-// are columns 4j to 4j+3, the high halves 16 more. More bits are in further vectors, see quants_of() in multiply.cpp.
-template <int Bits, class ItsScales>
-struct Layout {
+// The quants of a group's block, in vectors of `lanes` x 4 bytes: four columns of each row. With 4 bits, the low halves
+// of the bytes of vector j are columns 4j to 4j+3, and the high halves the columns 16 further. The fifth and sixth bits
+// are in further vectors; see quants_of() in multiply.cpp.
+template <int Bits, class ItsScales> struct Layout {
     using Scales                   = ItsScales;
     static constexpr int    bits   = Bits;
     static constexpr size_t quants = static_cast<size_t>(lanes) * block * Bits / 8;
-    static constexpr size_t bytes(int64_t blocks) { return static_cast<size_t>(blocks) * quants + Scales::bytes(blocks); }
+    static constexpr size_t bytes(int64_t blocks) {
+        return static_cast<size_t>(blocks) * quants + Scales::bytes(blocks);
+    }
 };
 
 using Q4_0 = Layout<4, Scale<8>>;
 using Q4_1 = Layout<4, ScaleAndOffset>;
 using Q5_0 = Layout<5, Scale<16>>;
 using Q5_1 = Layout<5, ScaleAndOffset>;
-using Q8_0 = Layout<8, Scale<128>>;  // unsigned, as all others
+using Q8_0 = Layout<8, Scale<128>>;  // unsigned, like all others
 using Q4_K = Layout<4, SuperScaleAndOffset>;
 using Q5_K = Layout<5, SuperScaleAndOffset>;
 using Q6_K = Layout<6, SuperScaleOfHalves>;
 
-// All of them, each with ggml's block.
+// All formats, each with ggml's block.
 #define LUUP_KERNEL_FORMATS(EACH) \
     EACH(Q4_0, block_q4_0)        \
     EACH(Q4_1, block_q4_1)        \

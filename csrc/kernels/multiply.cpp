@@ -13,21 +13,21 @@ namespace luup::kernels {
 
 namespace {
 
-// Tokens that are multiplied at once: each has two registers, and AVX-512 has twice as many.
+// Tokens that are multiplied at once. Each takes two registers, and AVX-512 has twice as many as AVX2.
 constexpr int tile = lanes == 16 ? 8 : 4;
 
-// How far ahead weights are asked for: while few tokens are multiplied it is memory that takes the time.
+// How far ahead weights are prefetched. With few tokens, memory takes most of the time.
 constexpr size_t prefetched_bytes = 8192;
 
-// How much of the weights and of the activations is worked on before the other changes: both fit the second-level cache together.
+// The size of the parts of weights and activations that are multiplied with each other, so that both fit into the
+// second-level cache.
 constexpr int64_t cached_bytes = 256 * 1024;
 
-// Up to so many values every thread rounds all activations for itself: waiting for each other would take longer.
+// Up to this number of values every thread rounds all activations for itself, since a barrier would take longer.
 constexpr int64_t rounded_by_each = 8192;
 
-// Columns 4j to 4j+3 of a block, one byte each.
-template <int Bits, int j>
-inline Ints quants_of(const uint8_t * quants) {
+// Returns columns 4j to 4j+3 of a block, one byte each.
+template <int Bits, int j> inline Ints quants_of(const uint8_t * quants) {
     constexpr int vector = lanes * 4;
     if constexpr (Bits == 8) {
         return load(quants + j * vector);
@@ -43,45 +43,46 @@ inline Ints quants_of(const uint8_t * quants) {
     }
 }
 
-// The scales of a chunk of `count` blocks: value = scale * quant + offset.
-template <class Scales>
-struct Reader;
+// Reads the scales of a chunk of `count` blocks: value = scale * quant + offset.
+template <class Scales> struct Reader;
 
-template <int Zero>
-struct Reader<Scale<Zero>> {
+template <int Zero> struct Reader<Scale<Zero>> {
     const uint8_t * scales;
     Reader(const uint8_t * at, int64_t) : scales(at) {}
     Floats scale(int64_t i) const { return load_halves(scales + i * lanes * 2); }
     Floats offset(int64_t, Floats scale) const { return multiply(scale, repeat(-static_cast<float>(Zero))); }
 };
 
-template <>
-struct Reader<ScaleAndOffset> {
+template <> struct Reader<ScaleAndOffset> {
     const uint8_t *scales, *offsets;
     Reader(const uint8_t * at, int64_t count) : scales(at), offsets(at + count * lanes * 2) {}
     Floats scale(int64_t i) const { return load_halves(scales + i * lanes * 2); }
     Floats offset(int64_t i, Floats) const { return load_halves(offsets + i * lanes * 2); }
 };
 
-template <>
-struct Reader<SuperScaleAndOffset> {
+template <> struct Reader<SuperScaleAndOffset> {
     Floats          factor, offset_factor;
     const uint8_t * scales;
     Reader(const uint8_t * at, int64_t)
-        : factor(load_halves(at)), offset_factor(multiply(load_halves(at + lanes * 2), repeat(-1.0f))), scales(at + lanes * 4) {}
+        : factor(load_halves(at)),
+          offset_factor(multiply(load_halves(at + lanes * 2), repeat(-1.0f))),
+          scales(at + lanes * 4) {}
     Floats scale(int64_t i) const { return multiply(factor, load_unsigned_bytes(scales + i * lanes)); }
-    Floats offset(int64_t i, Floats) const { return multiply(offset_factor, load_unsigned_bytes(scales + (chunk + i) * lanes)); }
+    Floats offset(int64_t i, Floats) const {
+        return multiply(offset_factor, load_unsigned_bytes(scales + (chunk + i) * lanes));
+    }
 };
 
-template <>
-struct Reader<SuperScaleOfHalves> {
+template <> struct Reader<SuperScaleOfHalves> {
     Floats          factor;
     const uint8_t * scales;
     Reader(const uint8_t * at, int64_t) : factor(load_halves(at)), scales(at + lanes * 2) {}
-    Floats scale(int64_t i, int half) const { return multiply(factor, load_signed_bytes(scales + (2 * i + half) * lanes)); }
+    Floats scale(int64_t i, int half) const {
+        return multiply(factor, load_signed_bytes(scales + (2 * i + half) * lanes));
+    }
 };
 
-// Adds to the sums of N tokens columns 4j to 4j+3 of a block, for the given j and all that follow up to `end`.
+// Adds columns 4j to 4j+3 of a block to the sums of N tokens, for each j from the given one to before `end`.
 template <int Bits, int N, int j, int end>
 LUUP_INLINED void add_columns(const uint8_t * quants, const int16_t * activations, size_t stride, Ints (&sums)[N]) {
     const Ints weights = quants_of<Bits, j>(quants), even = even_bytes(weights), odd = odd_bytes(weights);
@@ -96,11 +97,14 @@ LUUP_INLINED void add_columns(const uint8_t * quants, const int16_t * activation
     }
 }
 
-// Adds to `products` those of one block of a group of rows with N tokens.
+// Adds the products of one block of a group of rows with N tokens to `products`.
 template <class Layout, int N>
-LUUP_INLINED void multiply_block(const Reader<typename Layout::Scales> & scales, int64_t i, const uint8_t * quants, const int16_t * activations,
-                                 const int16_t * of_block, size_t stride, Floats (&products)[N]) {
-    const auto others = [&](int n) -> const OfBlock & { return *reinterpret_cast<const OfBlock *>(of_block + n * stride); };
+LUUP_INLINED void multiply_block(const Reader<typename Layout::Scales> & scales, int64_t i, const uint8_t * quants,
+                                 const int16_t * activations, const int16_t * of_block, size_t stride,
+                                 Floats (&products)[N]) {
+    const auto others = [&](int n) -> const OfBlock & {
+        return *reinterpret_cast<const OfBlock *>(of_block + n * stride);
+    };
     Ints       sums[N];
     const auto add_scaled = [&](Floats scale) {
         LUUP_UNROLLED
@@ -132,9 +136,10 @@ LUUP_INLINED void multiply_block(const Reader<typename Layout::Scales> & scales,
     }
 }
 
-// The products of a group of rows with N tokens; `out` has a token's products every `out_stride` floats.
+// Multiplies a group of rows with N tokens; the products of the next token are `out_stride` floats further in `out`.
 template <class Layout, int N>
-void multiply_tile(const uint8_t * weights, int64_t columns, const uint8_t * activations, float * out, int64_t out_stride) {
+void multiply_tile(const uint8_t * weights, int64_t columns, const uint8_t * activations, float * out,
+                   int64_t out_stride) {
     const int64_t blocks   = columns / block;
     const size_t  stride   = activation_bytes(columns) / sizeof(int16_t);
     const auto *  words    = reinterpret_cast<const int16_t *>(activations);
@@ -162,7 +167,8 @@ void multiply_tile(const uint8_t * weights, int64_t columns, const uint8_t * act
 }
 
 template <class Layout>
-void multiply_tokens(const uint8_t * group, int64_t columns, const uint8_t * activations, int64_t tokens, float * out, int64_t out_stride) {
+void multiply_tokens(const uint8_t * group, int64_t columns, const uint8_t * activations, int64_t tokens, float * out,
+                     int64_t out_stride) {
     const size_t stride = activation_bytes(columns);
     for (; tokens >= tile; tokens -= tile, activations += tile * stride, out += tile * out_stride) {
         multiply_tile<Layout, tile>(group, columns, activations, out, out_stride);
@@ -184,7 +190,7 @@ void multiply_tokens(const uint8_t * group, int64_t columns, const uint8_t * act
     }
 }
 
-// Groups of rows `first` to `last`, with all tokens.
+// Multiplies the groups of rows `first` to `last` with all tokens.
 template <class Layout>
 void multiply_groups(ggml_tensor * product, const uint8_t * activations, int64_t first, int64_t last) {
     const ggml_tensor *   weights = product->src[0];
@@ -197,8 +203,9 @@ void multiply_groups(ggml_tensor * product, const uint8_t * activations, int64_t
     const uint8_t * const quants      = static_cast<const uint8_t *>(weights->data);
     for (int64_t token = 0; token < tokens; token += at_once) {
         for (int64_t group = first; group < last; group++) {
-            multiply_tokens<Layout>(quants + group * group_bytes, columns, activations + token * stride, std::min(at_once, tokens - token),
-                                    out + token * out_stride + group * lanes, out_stride);
+            multiply_tokens<Layout>(quants + group * group_bytes, columns, activations + token * stride,
+                                    std::min(at_once, tokens - token), out + token * out_stride + group * lanes,
+                                    out_stride);
         }
     }
 }
@@ -244,10 +251,12 @@ void multiply(const ggml_compute_params * params, ggml_tensor * product) {
     round_activations(input, params->ith, params->nth, scratch);
     ggml_barrier(params->threadpool);
 
-    // So few groups at a time that their weights stay in the cache while all tokens pass, and that no thread ends much later than the others.
+    // Threads take few groups at a time, so that their weights stay in the cache for all tokens, and no thread ends
+    // much later than the others.
     const int64_t group_bytes = static_cast<int64_t>(ggml_row_size(weights->type, weights->ne[0])) * lanes;
-    const int64_t at_once     = std::max<int64_t>(1, std::min(cached_bytes / group_bytes, groups / (int64_t(params->nth) * 4)));
-    const int64_t parts       = (groups + at_once - 1) / at_once;
+    const int64_t at_once =
+        std::max<int64_t>(1, std::min(cached_bytes / group_bytes, groups / (int64_t(params->nth) * 4)));
+    const int64_t parts = (groups + at_once - 1) / at_once;
     for (int64_t part = params->ith; part < parts; part = ggml_threadpool_chunk_add(params->threadpool, 1)) {
         multiply_groups(product, scratch, part * at_once, std::min(groups, (part + 1) * at_once));
     }

@@ -1,4 +1,4 @@
-// The register that the kernels work in: the widest that has what they need, with `lanes` lanes of 32 bits.
+// The registers that the kernels use: the widest with the instructions that they need, with `lanes` lanes of 32 bits.
 #pragma once
 
 #include "layout.h"
@@ -16,7 +16,7 @@
 #    define LUUP_NOT_INLINED __attribute__((noinline))
 #endif
 
-// Before a loop over what is to stay in registers.
+// Precedes a loop over values that must stay in registers.
 #if defined(__clang__)
 #    define LUUP_UNROLLED _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
@@ -29,18 +29,16 @@ namespace luup::kernels {
 
 constexpr uint16_t minus_infinity = 0xFC00;  // as a half float
 
-enum class Masked { none,
-                    some,
-                    all };
+enum class Masked { none, some, all };
 
-// Two 16-bit numbers as one of 32 bits.
+// Returns two 16-bit numbers as one of 32 bits.
 inline int32_t pair(const int16_t * two) {
     int32_t both;
     std::memcpy(&both, two, sizeof(both));
     return both;
 }
 
-// Into the first cache, or the second.
+// Prefetch into the first-level or the second-level cache.
 inline void prefetch(const void * bytes) {
     _mm_prefetch(static_cast<const char *>(bytes), _MM_HINT_T0);
 }
@@ -58,7 +56,7 @@ inline void prefetch_second(const void * bytes) {
 
 namespace luup::kernels {
 
-// e^x for x <= 0, but no less than e^-87 = 2e-38: 2^(whole part) times the series of the rest.
+// Returns e^x for x <= 0, at least e^-87 = 2e-38: 2^(whole part of y) times a series for the rest, with y = x / ln 2.
 inline Floats exponential(Floats x) {
     const Floats y     = multiply(largest(x, repeat(-87.0f)), repeat(1.44269504f));
     const Floats whole = nearest(y);

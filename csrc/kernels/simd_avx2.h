@@ -1,4 +1,4 @@
-// AVX2, with VNNI where there is that for 256 bits: 8 lanes. What the functions are for stands in simd_avx512.h.
+// AVX2, with 256-bit VNNI if the CPU has it: 8 lanes. simd_avx512.h describes the functions.
 #pragma once
 
 namespace luup::kernels {
@@ -60,7 +60,8 @@ inline Floats multiply_add(Floats a, Floats b, Floats c) {
     return _mm256_fmadd_ps(a, b, c);
 }
 inline Floats times_power_of_two(Floats value, Floats exponent) {
-    return _mm256_mul_ps(value, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(exponent), _mm256_set1_epi32(127)), 23)));
+    return _mm256_mul_ps(value, _mm256_castsi256_ps(_mm256_slli_epi32(
+                                    _mm256_add_epi32(_mm256_cvtps_epi32(exponent), _mm256_set1_epi32(127)), 23)));
 }
 inline Floats largest(Floats a, Floats b) {
     return _mm256_max_ps(a, b);
@@ -82,7 +83,8 @@ inline Floats sums_of_quarters(const Floats (&of)[4]) {  // halves, here
     return _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xEE));
 }
 inline Floats sums_of_lanes(const Floats (&fours)[2]) {
-    return _mm256_add_ps(_mm256_permute2f128_ps(fours[0], fours[1], 0x20), _mm256_permute2f128_ps(fours[0], fours[1], 0x31));
+    return _mm256_add_ps(_mm256_permute2f128_ps(fours[0], fours[1], 0x20),
+                         _mm256_permute2f128_ps(fours[0], fours[1], 0x31));
 }
 
 inline Ints low_nibbles(Ints bytes) {
@@ -92,9 +94,9 @@ inline Ints high_nibbles(Ints bytes) {
     return _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
 }
 
-template <int Shift, int Mask>
-inline Ints with_bits(Ints bytes, Ints more) {
-    const Ints placed = Shift >= 0 ? _mm256_slli_epi16(more, Shift >= 0 ? Shift : 0) : _mm256_srli_epi16(more, Shift >= 0 ? 0 : -Shift);
+template <int Shift, int Mask> inline Ints with_bits(Ints bytes, Ints more) {
+    const Ints placed =
+        Shift >= 0 ? _mm256_slli_epi16(more, Shift >= 0 ? Shift : 0) : _mm256_srli_epi16(more, Shift >= 0 ? 0 : -Shift);
     return _mm256_or_si256(bytes, _mm256_and_si256(placed, _mm256_set1_epi8(Mask)));
 }
 
@@ -118,14 +120,16 @@ inline Ints add_products(Ints sum, Ints a, const int16_t * b) {
 
 inline float largest_magnitude(const float * x) {
     const Floats sign = _mm256_set1_ps(-0.0f);
-    return largest_lane(_mm256_max_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(x)), _mm256_andnot_ps(sign, _mm256_loadu_ps(x + 8))));
+    return largest_lane(
+        _mm256_max_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(x)), _mm256_andnot_ps(sign, _mm256_loadu_ps(x + 8))));
 }
 
 inline int32_t round_to_words(const float * x, float factor, int16_t * words) {
     const Ints a      = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), _mm256_set1_ps(factor)));
     const Ints b      = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), _mm256_set1_ps(factor)));
     const Ints packed = _mm256_packs_epi32(_mm256_shuffle_epi32(a, 0xD8), _mm256_shuffle_epi32(b, 0xD8));
-    _mm256_storeu_si256(reinterpret_cast<__m256i *>(words), _mm256_permute4x64_epi64(packed, 0xD8));  // packs works within halves
+    // packs works within halves
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(words), _mm256_permute4x64_epi64(packed, 0xD8));
     const Ints both = _mm256_add_epi32(a, b);
     __m128i    four = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
     four            = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));

@@ -1,4 +1,4 @@
-// AVX-512, with VNNI where there is that: 16 lanes. simd_avx2.h has the same functions for 8.
+// AVX-512, with VNNI if the CPU has it: 16 lanes. simd_avx2.h has the same functions for 8 lanes.
 #pragma once
 
 namespace luup::kernels {
@@ -72,21 +72,23 @@ inline float sum_of_lanes(Floats value) {
     return _mm512_reduce_add_ps(value);
 }
 
-// Of each quarter, the sums of its lanes in a, b, c and d.
+// Returns in each quarter the sums of its lanes in the four registers.
 inline Floats sums_of_quarters(const Floats (&of)[4]) {
     const Floats ab = _mm512_add_ps(_mm512_unpacklo_ps(of[0], of[1]), _mm512_unpackhi_ps(of[0], of[1]));
     const Floats cd = _mm512_add_ps(_mm512_unpacklo_ps(of[2], of[3]), _mm512_unpackhi_ps(of[2], of[3]));
     return _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xEE));
 }
 
-// The sums of the lanes of 16 registers, of which those of quarters are known.
+// Returns the sums of the lanes of 16 registers, given the sums of their quarters.
 inline Floats sums_of_lanes(const Floats (&fours)[4]) {
-    const Floats low  = _mm512_add_ps(_mm512_shuffle_f32x4(fours[0], fours[1], 0x88), _mm512_shuffle_f32x4(fours[0], fours[1], 0xDD));
-    const Floats high = _mm512_add_ps(_mm512_shuffle_f32x4(fours[2], fours[3], 0x88), _mm512_shuffle_f32x4(fours[2], fours[3], 0xDD));
+    const Floats low =
+        _mm512_add_ps(_mm512_shuffle_f32x4(fours[0], fours[1], 0x88), _mm512_shuffle_f32x4(fours[0], fours[1], 0xDD));
+    const Floats high =
+        _mm512_add_ps(_mm512_shuffle_f32x4(fours[2], fours[3], 0x88), _mm512_shuffle_f32x4(fours[2], fours[3], 0xDD));
     return _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xDD));
 }
 
-// What the four bits of each byte are, low or high.
+// Return the low or the high four bits of each byte.
 inline Ints low_nibbles(Ints bytes) {
     return _mm512_and_si512(bytes, _mm512_set1_epi8(15));
 }
@@ -94,14 +96,14 @@ inline Ints high_nibbles(Ints bytes) {
     return _mm512_and_si512(_mm512_srli_epi16(bytes, 4), _mm512_set1_epi8(15));
 }
 
-// `bytes` with the bits of `more` that are in `Mask`, once that is shifted left by `Shift` (right, if negative).
-template <int Shift, int Mask>
-inline Ints with_bits(Ints bytes, Ints more) {
-    const Ints placed = Shift >= 0 ? _mm512_slli_epi16(more, Shift >= 0 ? Shift : 0) : _mm512_srli_epi16(more, Shift >= 0 ? 0 : -Shift);
+// Returns `bytes` with those bits of `more` that are in `Mask` after a shift left by `Shift` (right if it is negative).
+template <int Shift, int Mask> inline Ints with_bits(Ints bytes, Ints more) {
+    const Ints placed =
+        Shift >= 0 ? _mm512_slli_epi16(more, Shift >= 0 ? Shift : 0) : _mm512_srli_epi16(more, Shift >= 0 ? 0 : -Shift);
     return _mm512_ternarylogic_epi32(bytes, placed, _mm512_set1_epi8(Mask), 0xF8);  // bytes | (placed & Mask)
 }
 
-// The first and the third of the four unsigned bytes of a lane as 16-bit numbers, and the second and the fourth.
+// Return the first and the third of a lane's four unsigned bytes, or the second and the fourth, as 16-bit numbers.
 inline Ints even_bytes(Ints bytes) {
     return _mm512_and_si512(bytes, _mm512_set1_epi16(255));
 }
@@ -109,8 +111,8 @@ inline Ints odd_bytes(Ints bytes) {
     return _mm512_srli_epi16(bytes, 8);
 }
 
-// Adds to each lane the products of its two 16-bit numbers in `a` and those at `b`. (clang makes two instructions of the one that is named, for a
-// shorter chain; there are chains enough here.)
+// Adds to each lane the products of its two 16-bit numbers in `a` with those at `b`. Assembly for clang, which would
+// split the intrinsic into two instructions for a shorter chain; the callers have enough independent chains.
 inline Ints add_products(Ints sum, Ints a, const int16_t * b) {
 #if defined(__AVX512VNNI__) && defined(__clang__)
     struct Pair {
@@ -129,20 +131,24 @@ inline float largest_magnitude(const float * x) {  // of 16 floats
     return _mm512_reduce_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x)));
 }
 
-// 16 floats times `factor`, rounded to 16 bits, of each four the first, the third, the second and the fourth; returns their sum.
+// Stores 16 floats times `factor`, rounded to 16 bits, with the second and the third of each four exchanged. Returns
+// their sum.
 inline int32_t round_to_words(const float * x, float factor, int16_t * words) {
     const Ints rounded = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(factor)));
-    _mm256_storeu_si256(reinterpret_cast<__m256i *>(words), _mm512_cvtepi32_epi16(_mm512_shuffle_epi32(rounded, _MM_PERM_DBCA)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(words),
+                        _mm512_cvtepi32_epi16(_mm512_shuffle_epi32(rounded, _MM_PERM_DBCA)));
     return _mm512_reduce_add_epi32(rounded);
 }
 
-// Which of `2 * lanes` cells a row of the mask hides; `none` means that it adds nothing to them either.
+// Returns which of `2 * lanes` cells a row of the mask hides. `none` also means that it adds nothing to their scores.
 inline Masked which_are(const uint16_t * halves) {
     const Ints row = _mm512_loadu_si512(halves);
     if (_mm512_test_epi16_mask(row, row) == 0) {
         return Masked::none;
     }
-    return _mm512_cmpeq_epi16_mask(row, _mm512_set1_epi16(static_cast<short>(minus_infinity))) == 0xFFFFFFFFu ? Masked::all : Masked::some;
+    return _mm512_cmpeq_epi16_mask(row, _mm512_set1_epi16(static_cast<short>(minus_infinity))) == 0xFFFFFFFFu
+               ? Masked::all
+               : Masked::some;
 }
 
 }  // namespace luup::kernels

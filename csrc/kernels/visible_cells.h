@@ -1,8 +1,9 @@
 /*
- * The cells that tokens of a batch may see, as lists.
+ * Lists of the cells that the tokens of a batch may see.
  *
- * A context holds the cells of many agents, and the mask tells of each cell whether a token may see it. A few tokens next to each other are looked
- * at together: what two of them have in common at the start of their lists, a prompt for the most part, need not be read for each of them.
+ * A context has the cells of many agents, and the mask says for each cell whether a token may see it. A few
+ * neighbouring tokens are handled together: the common beginning of their lists, mostly a prompt, is read once for all
+ * of them.
  */
 #pragma once
 
@@ -18,7 +19,7 @@ namespace luup::kernels {
 
 class VisibleCells {
   public:
-    static constexpr int at_once    = 32;  // cells that are worked on together
+    static constexpr int at_once    = 32;  // cells in a block
     static constexpr int tokens_max = 8;
 
     static size_t bytes(int64_t cells) { return static_cast<size_t>(tokens_max * rounded(cells)) * sizeof(int32_t); }
@@ -26,7 +27,8 @@ class VisibleCells {
     VisibleCells(void * memory, int64_t cells)
         : all_(cells), stride_(rounded(cells)), index_(static_cast<int32_t *>(memory)) {}
 
-    // Those of `tokens` tokens from `first` on, unless they are here already. Without a mask each token sees all cells.
+    // Gathers the cells of `tokens` tokens from `first` on, unless it has them already. Without a mask each token sees
+    // all cells.
     void gather(const ggml_tensor * mask, int64_t first, int tokens) {
         if (first_ == first && tokens_ == tokens) {
             return;
@@ -34,7 +36,9 @@ class VisibleCells {
         first_  = first;
         tokens_ = tokens;
         for (int t = 0; t < tokens; t++) {
-            row_[t]    = mask ? reinterpret_cast<const ggml_fp16_t *>(static_cast<const char *>(mask->data) + (first + t) * mask->nb[1]) : nullptr;
+            row_[t]    = mask ? reinterpret_cast<const ggml_fp16_t *>(static_cast<const char *>(mask->data) +
+                                                                      (first + t) * mask->nb[1])
+                              : nullptr;
             count_[t]  = 0;
             biased_[t] = false;
             if (mask) {
@@ -48,13 +52,13 @@ class VisibleCells {
     }
 
     int64_t count(int token) const { return count_[token]; }
-    // Two blocks longer, by the last cell again and again.
+    // The list is two blocks longer than count(): it repeats the last cell.
     const int32_t * index(int token) const { return index_ + token * stride_; }
-    // Whether anything but zero is added to the token's scores, and what is added in a place of its list.
+    // Whether the mask adds anything but zero to the token's scores, and what it adds at a place of the list.
     bool  biased(int token) const { return biased_[token]; }
     float bias(int token, int64_t place) const { return GGML_CPU_FP16_TO_FP32(row_[token][index(token)[place]]); }
 
-    // How many tokens from this one on have the same in the block of `at_once` places of their lists that begins with `place`.
+    // Returns how many tokens from this one on have the same cells in the block of their lists that begins at `place`.
     int together(int token, int64_t place) const {
         const int64_t last = std::min(place + at_once, count_[token]);
         int           end  = token + 1;
@@ -104,11 +108,12 @@ class VisibleCells {
         biased_[token] |= biased;
     }
 
-    // The length of what both lists begin with.
+    // Returns the length of the common beginning of both lists.
     int64_t common(int a, int b) const {
         const int64_t most = std::min(count_[a], count_[b]);
         int64_t       same = 0;
-        while (same + at_once <= most && std::memcmp(index(a) + same, index(b) + same, at_once * sizeof(int32_t)) == 0) {
+        while (same + at_once <= most &&
+               std::memcmp(index(a) + same, index(b) + same, at_once * sizeof(int32_t)) == 0) {
             same += at_once;
         }
         while (same < most && index(a)[same] == index(b)[same]) {

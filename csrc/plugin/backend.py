@@ -4,5 +4,5 @@ import os
 
 
 def folder() -> str:
-    """The folder with the backend's library."""
+    """Return the folder with the backend's library."""
     return os.path.dirname(os.path.abspath(__file__))

@@ -1,8 +1,8 @@
-"""Writes the project of a package with a GPU backend: ``python csrc/plugin/make.py KIND FOLDER``.
+"""Write the project of a package with a GPU backend: ``python csrc/plugin/make.py KIND FOLDER``.
 
-All kinds are made from one template, ``pyproject.toml.in``. The version is the core's, and the package asks for exactly
-that core. ``pip wheel FOLDER`` builds it. ``[tool.cibuildwheel]`` in it has the command that repairs a wheel: the
-core's library and those of the GPU's driver stay outside.
+All kinds have one template, ``pyproject.toml.in``. The package has the core's version and requires exactly that one.
+``pip wheel FOLDER`` builds it. Its ``[tool.cibuildwheel]`` has the command that repairs a wheel, which leaves out the
+core's library and those of the GPU's driver.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ ROOT = HERE.parent.parent
 
 
 class Kind(NamedTuple):
-    """What sets one package apart from the others.
+    """The differences between the packages.
 
     Attributes:
-        title: The backend, for readers.
+        title: The name of the backend for readers.
         backend: Its name in LUUP_GPU_BACKENDS.
-        dependencies: Packages with the vendor's libraries.
-        library_folders: Where these lie, from site-packages.
-        outside: What stays out of the wheel: those libraries, and the driver's.
+        dependencies: The packages with the vendor's libraries.
+        library_folders: The folders of these libraries, relative to site-packages.
+        outside: The libraries that are not copied into the wheel: the vendor's and the driver's.
     """
 
     title: str
@@ -45,14 +45,14 @@ KINDS = {
         ["nvidia/cublas/lib", "nvidia/cuda_runtime/lib"],
         ["libcublas.so.*", "libcublasLt.so.*", "libcudart.so.*", "libcuda.so.*"],
     ),
-    # AMD's libraries come with its driver; no index has packages of them that all distributions could use.
+    # AMD's libraries come with its driver; no package index has them for all distributions.
     "rocm": Kind("ROCm", "hip", [], [], ["libamdhip64.so.*", "libhipblas.so.*", "librocblas.so.*"]),
     "vulkan": Kind("Vulkan", "vulkan", [], [], ["libvulkan.so.*"]),
 }
 
 
 def core_value(name: str) -> str:
-    """A value of the core's pyproject.toml, such as its version."""
+    """Return a value of the core's pyproject.toml, such as its version."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     found = re.search(rf'^{name} = "(.+?)"$', text, re.MULTILINE)
     if not found:
@@ -61,7 +61,7 @@ def core_value(name: str) -> str:
 
 
 def make(kind: str, folder: Path) -> None:
-    """Writes the project into `folder`; what is built there already stays."""
+    """Write the project into `folder`, and keep what is built there."""
     one = KINDS[kind]
     version = core_value("version")
     package = f"luup_agent_{kind}"
@@ -86,7 +86,7 @@ def make(kind: str, folder: Path) -> None:
 
 
 def main(arguments: List[str]) -> int:
-    """Writes one project; 2 if the arguments are wrong."""
+    """Write one project; return 2 if the arguments are wrong."""
     if len(arguments) != 2 or arguments[0] not in KINDS:
         print(f"usage: python csrc/plugin/make.py {{{','.join(KINDS)}}} FOLDER", file=sys.stderr)
         return 2

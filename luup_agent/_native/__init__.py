@@ -1,27 +1,27 @@
-"""All that touches the C library: handles, strings, numbers, errors, logs and the pump of a run."""
+"""The only package that touches the C library: handles, strings, numbers, errors, logs and the events of a run.
+
+May use `errors`, `_logging`, `messages`, `settings`, `model_info` and `_gpu_packages`; knows nothing of the rest.
+"""
 
 from __future__ import annotations
 
 from luup_agent._luup_cffi import ffi, lib
-from luup_agent._native.agents import NativeAgent, check_settings
+from luup_agent._native.agents import NativeAgent, check_grammar, check_settings
 from luup_agent._native.diagnostics import (
-    check,
     drain_logs,
     error_message,
-    error_name,
     exit_quietly,
     log_level_of,
-    set_log_level,
 )
-from luup_agent._native.handles import new_cell, take_string, take_tokens
+from luup_agent._native.embedders import EmbedCall, NativeEmbedder, encode_list
 from luup_agent._native.library import (
     backends,
+    check_pattern,
     check_schema,
     cpu_variant,
     devices,
     function_names,
     llama_version,
-    load_backends,
     version,
 )
 from luup_agent._native.models import Layout, NativeModel, RemoteSettings, default_model_params, estimate
@@ -41,21 +41,16 @@ from luup_agent._native.runs import (
     EVENT_TOOL_RESULT,
     NativeRun,
 )
-from luup_agent._native.settings import RunRequest, default_run_params, default_sampling, run_params, sampling_params
+from luup_agent._native.settings import OutputRequest, RunRequest, encode_settings
 from luup_agent._native.values import (
-    INT32_MAX,
-    Struct,
+    encode_absolute_path,
     encode_bool,
     encode_float,
     encode_int,
-    encode_items,
-    encode_optional_path,
     encode_path,
     encode_text,
-    encode_texts,
     encode_timeout,
     new_output,
-    to_dict,
     to_text,
 )
 
@@ -73,51 +68,42 @@ __all__ = [
     "EVENT_TEXT",
     "EVENT_TOOL_CALL",
     "EVENT_TOOL_RESULT",
-    "INT32_MAX",
+    "EmbedCall",
     "Layout",
     "NativeAgent",
+    "NativeEmbedder",
     "NativeModel",
     "NativeRun",
+    "OutputRequest",
     "RemoteSettings",
     "RunRequest",
-    "Struct",
     "backends",
-    "check",
+    "check_grammar",
+    "check_pattern",
     "check_schema",
     "check_settings",
     "cpu_variant",
     "default_model_params",
-    "default_run_params",
-    "default_sampling",
     "devices",
     "drain_logs",
+    "encode_absolute_path",
     "encode_bool",
     "encode_float",
     "encode_int",
-    "encode_items",
-    "encode_optional_path",
+    "encode_list",
     "encode_path",
+    "encode_settings",
     "encode_text",
-    "encode_texts",
     "encode_timeout",
     "error_message",
-    "error_name",
     "estimate",
     "exit_quietly",
     "ffi",
     "function_names",
     "lib",
     "llama_version",
-    "load_backends",
     "log_level_of",
-    "new_cell",
     "new_output",
-    "run_params",
-    "sampling_params",
-    "set_log_level",
-    "take_string",
-    "take_tokens",
-    "to_dict",
     "to_text",
     "version",
 ]

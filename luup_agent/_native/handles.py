@@ -1,33 +1,81 @@
-"""What the library hands over: handles, strings and arrays.
+"""Ownership of what the library returns: handles, strings and arrays.
 
-A handle is held in a cell, a pointer which the C function fills in place: an exception that strikes at any point
-(`KeyboardInterrupt`) leaves the cell either empty or owned, so nothing leaks. The cell's finalizer destroys what is in
-it; in the child of a fork the library makes that a no-op.
+An `Owner` holds a handle in a cell, a pointer that the C function fills in place. A `KeyboardInterrupt` at any point
+leaves the cell either empty or owned, so nothing leaks. In the child of a fork the library ignores that a handle is
+destroyed.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Optional
+import weakref
+from typing import Any, Callable, List, Optional, Set
 
 from luup_agent._luup_cffi import ffi, lib
 from luup_agent._native.diagnostics import check
 from luup_agent._native.values import to_text
+from luup_agent.errors import ClosedError
 
 
-def new_cell(type_name: str, destroy: Any, keep: Optional[List[object]] = None) -> Any:
-    """An empty cell for a handle; `destroy` gets what is in it when the cell is released or collected.
+class Owner:
+    """Owns a handle and destroys it when nothing refers to the owner any more.
 
-    What is in `keep` lives at least until then.
+    A thread that calls the library holds a reference to the owner meanwhile, so no other thread destroys the handle
+    under it.
+
+    The handle must outlive every ``__del__`` method that may use it. In cyclic garbage and at exit these run in any
+    order, together with the finalizers of cffi and the callbacks of weak references, and only then do objects lose
+    their references. Therefore the handle ends with `_life`, an object that the garbage collector does not know: it
+    goes when the last reference to it goes.
+
+    Attributes:
+        cell: A ``handle **`` for the C function that creates the handle.
     """
 
-    def finalize(cell: Any, _keep: object = keep) -> None:
-        destroy(cell[0])
+    __slots__ = ("_kind", "_life", "cell")
 
-    return ffi.gc(ffi.new(type_name + " **"), finalize)
+    def __init__(self, kind: str, destroy: Callable[[Any], None], keep: Optional[List[object]] = None) -> None:
+        """Prepare an empty cell.
+
+        Args:
+            kind: "model", "agent" or "run".
+            destroy: Called with the handle at its end.
+            keep: Objects that must live until then.
+        """
+        self._kind = kind
+        self.cell = ffi.new(f"luup_{kind} **")
+        self._life = _until_gone(self.cell, destroy, keep)
+
+    @property
+    def pointer(self) -> Any:
+        """The handle.
+
+        Raises:
+            ClosedError: There is none.
+        """
+        pointer = self.cell[0]
+        if not pointer:
+            raise ClosedError(f"the {self._kind} was closed")
+        return pointer
+
+
+_endings: Set[weakref.ref[Any]] = set()  # a weak reference calls its function only while it lives
+
+
+def _until_gone(cell: Any, destroy: Callable[[Any], None], keep: Optional[List[object]]) -> Any:
+    """Return an object at whose end the handle in `cell` is destroyed."""
+    life = ffi.new("char *")
+
+    def end(reference: weakref.ref[Any], _keep: Optional[List[object]] = keep) -> None:
+        pointer, cell[0] = cell[0], ffi.NULL
+        destroy(pointer)
+        _endings.discard(reference)
+
+    _endings.add(weakref.ref(life, end))
+    return life
 
 
 def take_string(call: Callable[[Any], int]) -> str:
-    """The string that `call` leaves in its ``char **``."""
+    """Return the string that `call` stores in its ``char **``, and free the C string."""
     text = ffi.new("char **")
     check(call(text))
     try:
@@ -37,7 +85,7 @@ def take_string(call: Callable[[Any], int]) -> str:
 
 
 def take_tokens(call: Callable[[Any, int, Any], int], guess: int) -> List[int]:
-    """The tokens that `call(buffer, capacity, n_tokens)` gives, however many."""
+    """Return all tokens that `call(buffer, capacity, n_tokens)` stores; `guess` is the first capacity."""
     n_tokens = ffi.new("size_t *")
     capacity = guess
     while True:

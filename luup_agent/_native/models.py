@@ -1,18 +1,19 @@
-"""Models: their parameters, and the handle."""
+"""`NativeModel`, the handle of a ``luup_model``, and the parameters that create one."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from luup_agent._luup_cffi import ffi, lib
 from luup_agent._native.diagnostics import check, drain_logs, set_log_level
-from luup_agent._native.handles import new_cell, take_string, take_tokens
+from luup_agent._native.handles import Owner, take_string, take_tokens
 from luup_agent._native.library import load_backends
 from luup_agent._native.values import (
     INT32_MAX,
     Struct,
+    encode_absolute_path,
     encode_bool,
     encode_float,
     encode_int,
@@ -20,11 +21,15 @@ from luup_agent._native.values import (
     encode_path,
     encode_text,
     encode_texts,
+    encode_timeout,
     new_output,
     to_dict,
 )
 from luup_agent.errors import ForkedError, InvalidParamError
-from luup_agent.exchange import Responder
+from luup_agent.settings import RopeScaling
+
+if TYPE_CHECKING:
+    from luup_agent._completions.exchange import Responder
 
 _SPLIT_MODES: Dict[str, int] = {
     "none": lib.LUUP_SPLIT_NONE,
@@ -34,7 +39,7 @@ _SPLIT_MODES: Dict[str, int] = {
 
 
 def default_model_params() -> Dict[str, Any]:
-    """The library's own defaults for loading a model, by field; None where Python has that for it."""
+    """Return the library's defaults for loading a model, with None for "default" and "no limit" as in Python."""
     params = ffi.new("luup_model_params *")
     lib.luup_model_default_params(params)
     skip = (
@@ -49,33 +54,61 @@ def default_model_params() -> Dict[str, Any]:
         "n_tensor_split",
         "rpc_servers",
         "n_rpc_servers",
+        "cache_type_k",
+        "cache_type_v",
+        "rope_scaling",
+        "rope_factor",
+        "rope_original_context",
+        "adapters",
+        "n_adapters",
     )
     values = {name: getattr(params, name) for name, _ in ffi.typeof("luup_model_params").fields if name not in skip}
     if values["context_size"] == lib.LUUP_CONTEXT_SIZE_DEFAULT:
         values["context_size"] = None
     if values["max_waiting"] == -1:
         values["max_waiting"] = None
+    keep_alive_ms = values.pop("keep_alive_ms")
+    values["keep_alive"] = None if keep_alive_ms == -1 else keep_alive_ms / 1000
     values["split_mode"] = next(name for name, mode in _SPLIT_MODES.items() if mode == values["split_mode"])
     return values
 
 
-class _Load:
-    """One load of a model, as its progress callback sees it."""
+class Load:
+    """The state of one load, for its progress callback."""
 
     def __init__(self, on_progress: Optional[Callable[[float], object]]) -> None:
+        if on_progress is not None and not callable(on_progress):
+            raise InvalidParamError(f"on_progress must be callable, not {type(on_progress).__name__}")
         self.on_progress = on_progress
         self.error: Optional[BaseException] = None
 
+    def perform(self, load: Callable[[], int]) -> None:
+        """Call a load function of the library, with this as its `user_data`, and raise what its callback raised.
+
+        Raises:
+            LuupError: The load failed.
+        """
+        load_backends()
+        set_log_level()
+        try:
+            code = load()
+            if self.error is not None:
+                raise self.error
+            check(code)
+        finally:
+            self.error = None  # breaks the cycle error - traceback - frame - load
+            drain_logs()
+
 
 def _stop_load(_type: object, error: Optional[BaseException], traceback: Any) -> None:
-    """Keeps what the callback raised; the callback then answers False, and the load ends."""
+    """Keep the exception of the callback, which returns False then and so stops the load."""
     if traceback is not None:
         ffi.from_handle(traceback.tb_frame.f_locals["user_data"]).error = error
 
 
 @ffi.def_extern(error=False, onerror=_stop_load)  # type: ignore[untyped-decorator, unused-ignore]
 def luup_py_load_progress(progress: float, user_data: Any) -> bool:
-    """Runs in the thread that loads. Being here at all lets Python see a Ctrl-C."""
+    """Report the progress, in the thread that loads. Entering Python also lets Ctrl-C interrupt the load."""
     load = ffi.from_handle(user_data)
     if load.error is not None:
         return False
@@ -85,7 +118,7 @@ def luup_py_load_progress(progress: float, user_data: Any) -> bool:
 
 
 class Layout(NamedTuple):
-    """The parameters of `Model.from_local` that decide what a model takes of which memory."""
+    """The parameters of `Model.from_local` that determine how much memory a model takes, and where."""
 
     gpu_layers: int
     context_size: Optional[int]
@@ -96,6 +129,8 @@ class Layout(NamedTuple):
     main_gpu: int
     tensor_split: Optional[Sequence[float]]
     rpc_servers: Optional[Sequence[str]]
+    cache_type: object = "f16"
+    rope_scaling: Optional[RopeScaling] = None
 
 
 def _layout_params(layout: Layout) -> Struct:
@@ -113,17 +148,63 @@ def _layout_params(layout: Layout) -> Struct:
     names, devices = encode_texts("devices", layout.devices)
     servers, addresses = encode_texts("rpc_servers", layout.rpc_servers)
     shares = ffi.new("float[]", [encode_float(*item) for item in encode_items("tensor_split", layout.tensor_split)])
+    types = _cache_types(layout.cache_type)
+    params.cache_type_k, params.cache_type_v = types
+    scaling = _write_rope_scaling(params, layout.rope_scaling)
     if names:
         params.devices, params.n_devices = devices, len(names)
     if len(shares):
         params.tensor_split, params.n_tensor_split = shares, len(shares)
     if servers:
         params.rpc_servers, params.n_rpc_servers = addresses, len(servers)
-    return Struct(params, (names, devices, shares, servers, addresses))
+    return Struct(params, (names, devices, shares, servers, addresses, types, scaling))
+
+
+def _cache_types(value: object) -> List[Any]:
+    """Return the types of keys and values as C strings."""
+    types = value if isinstance(value, (list, tuple)) else (value, value)
+    if len(types) != 2:
+        raise InvalidParamError(f"cache_type must be one type, or two for keys and values, not {len(types)}")
+    return [ffi.new("char[]", encode_text("cache_type", each)) for each in types]
+
+
+def _write_rope_scaling(params: Any, scaling: object) -> Any:
+    if scaling is None:
+        return None
+    if not isinstance(scaling, RopeScaling):
+        raise InvalidParamError(
+            f'rope_scaling must be a RopeScaling, such as RopeScaling("yarn", 4.0), not {type(scaling).__name__}'
+        )
+    name = ffi.new("char[]", encode_text("the type of rope_scaling", scaling.type))
+    params.rope_scaling = name
+    params.rope_factor = encode_float("the factor of rope_scaling", scaling.factor)
+    if scaling.original_context_size is not None:
+        params.rope_original_context = encode_int(
+            "the original_context_size of rope_scaling", scaling.original_context_size, low=1
+        )
+    return name
+
+
+def _encode_adapters(adapters: object) -> Tuple[Any, int, List[Any]]:
+    """Return the ``luup_adapter_file`` array, its length, and the objects that have to live while it is used."""
+    if adapters is None:
+        return ffi.NULL, 0, []
+    if not isinstance(adapters, Mapping):
+        raise InvalidParamError(
+            f"adapters must be a dict of names and files, such as {{'sql': 'sql.gguf'}}, not {type(adapters).__name__}"
+        )
+    array, texts = ffi.new("luup_adapter_file[]", len(adapters)), []
+    for entry, (name, path) in zip(array, adapters.items()):
+        texts += [
+            ffi.new("char[]", encode_text("a name in adapters", name)),
+            ffi.new("char[]", encode_path(f"adapters[{name!r}]", path)),
+        ]
+        entry.name, entry.path = texts[-2:]
+    return array, len(adapters), [array, *texts]
 
 
 def estimate(path: object, layout: Layout) -> Dict[str, Any]:
-    """The fields of ``luup_memory_estimate``."""
+    """Return the fields of ``luup_memory_estimate``."""
     c_path = encode_path("path", path)
     params = _layout_params(layout)
     load_backends()
@@ -135,19 +216,29 @@ def estimate(path: object, layout: Layout) -> Dict[str, Any]:
 
 
 class RemoteSettings(NamedTuple):
-    """What the requests of a remote model have beside the conversation: the parameters of `NativeModel.remote`."""
+    """The parts of a remote model's requests that do not depend on the conversation.
+
+    Attributes:
+        name: The model's name on its server.
+        extra_body: The text of a JSON object to merge into each request.
+        response_format: How to ask for typed results, see `Model.from_remote`.
+        message_fields: Which of the server's own fields go back to it.
+        empty_content: The content of a message that has tool calls and no text.
+    """
 
     name: object
     extra_body: Optional[str] = None
     response_format: object = "json_schema"
+    message_fields: object = "auto"
+    empty_content: object = "auto"
 
 
 class NativeModel:
     """A ``luup_model``.
 
     Attributes:
-        responders: Who answers the requests of its runs, by the index that these have; none for a local model.
-        settings: Of a remote model; None for another one.
+        responders: The responders of its runs' requests by model index; () for a local model, which makes no requests.
+        settings: The settings of a remote model; None for other kinds.
     """
 
     responders: Tuple[Responder, ...] = ()
@@ -165,18 +256,20 @@ class NativeModel:
         prefix_cache: Union[str, os.PathLike[str], None],
         use_mmap: bool,
         use_mlock: bool,
+        adapters: Optional[Mapping[str, Union[str, os.PathLike[str]]]],
+        keep_alive: Optional[float],
         chat_template: Optional[str],
         on_progress: Optional[Callable[[float], object]],
     ) -> None:
-        """Loads the file; the parameters are those of `Model.from_local`."""
+        """Load a file; the parameters are those of `Model.from_local`."""
         c_path = encode_path("path", path)
         template = ffi.NULL
         if chat_template is not None:
             template = ffi.new("char[]", encode_text("chat_template", chat_template))
-        folder = ffi.NULL if prefix_cache is None else ffi.new("char[]", encode_path("prefix_cache", prefix_cache))
-        if on_progress is not None and not callable(on_progress):
-            raise InvalidParamError(f"on_progress must be callable, not {type(on_progress).__name__}")
-        load = _Load(on_progress)
+        folder = (
+            ffi.NULL if prefix_cache is None else ffi.new("char[]", encode_absolute_path("prefix_cache", prefix_cache))
+        )
+        load = Load(on_progress)
         user_data = ffi.new_handle(load)
         struct = _layout_params(layout)
         params = struct.pointer
@@ -187,74 +280,81 @@ class NativeModel:
         params.cache_ram = encode_int("cache_ram", cache_ram, -(1 << 63), (1 << 63) - 1)
         params.use_mmap = encode_bool("use_mmap", use_mmap)
         params.use_mlock = encode_bool("use_mlock", use_mlock)
+        params.keep_alive_ms = encode_timeout(keep_alive, "keep_alive")
         params.prefix_cache = folder
+        params.adapters, params.n_adapters, kept = _encode_adapters(adapters)
         params.chat_template = template
         params.progress = lib.luup_py_load_progress
         params.user_data = user_data
-        load_backends()
-        set_log_level()
-        self._cell = new_cell("luup_model", lib.luup_model_destroy)
-        try:
-            code = lib.luup_model_load(c_path, params, self._cell)
-            if load.error is not None:
-                raise load.error
-            check(code)
-        finally:
-            load.error = None  # breaks the cycle error - traceback - frame - load
-            drain_logs()
-        self.handle = self._cell[0]
+        self._owner = Owner("model", lib.luup_model_destroy)
+        load.perform(lambda: lib.luup_model_load(c_path, params, self._owner.cell))
+        del kept
+
+    @property
+    def handle(self) -> Any:
+        """The C pointer."""
+        return self._owner.pointer
 
     @classmethod
     def remote(cls, settings: RemoteSettings, responder: Responder) -> NativeModel:
-        """A model that `responder` answers for; the settings' `extra_body` is the text of a JSON object."""
+        """Create a model whose requests `responder` answers."""
         model = object.__new__(cls)
         params = ffi.new("luup_remote_params *")
         lib.luup_remote_default_params(params)
         texts = [ffi.new("char[]", encode_text("model", settings.name))]
-        texts.append(ffi.new("char[]", encode_text("response_format", settings.response_format)))
-        params.model, params.response_format = texts
+        params.model = texts[0]
+        for name in ("response_format", "message_fields", "empty_content"):
+            texts.append(ffi.new("char[]", encode_text(name, getattr(settings, name))))
+            setattr(params, name, texts[-1])
         if settings.extra_body is not None:
             texts.append(ffi.new("char[]", encode_text("extra_body", settings.extra_body)))
             params.extra_body = texts[-1]
-        model._cell = new_cell("luup_model", lib.luup_model_destroy)
-        check(lib.luup_model_create_remote(params, model._cell))
-        model.handle = model._cell[0]
+        model._owner = Owner("model", lib.luup_model_destroy)
+        check(lib.luup_model_create_remote(params, model._owner.cell))
         model.responders = (responder,)
         model.settings = settings
         return model
 
     @classmethod
-    def fallback(cls, models: Sequence[NativeModel]) -> NativeModel:
-        """A model of several, the next of which answers when one fails."""
+    def fallback(cls, models: Sequence[NativeModel], responders: Tuple[Responder, ...]) -> NativeModel:
+        """Create a model that asks the next of `models` when one fails; `responders` are theirs, in this order."""
         model = object.__new__(cls)
         handles = ffi.new("luup_model *[]", [each.handle for each in models])
-        model._cell = new_cell("luup_model", lib.luup_model_destroy)
-        check(lib.luup_model_create_fallback(handles, len(models), model._cell))
-        model.handle = model._cell[0]
-        local = Responder()  # is never asked
-        if any(each.responders for each in models):
-            model.responders = tuple(each.responders[0] if each.responders else local for each in models)
+        model._owner = Owner("model", lib.luup_model_destroy)
+        check(lib.luup_model_create_fallback(handles, len(models), model._owner.cell))
+        model.responders = responders
         return model
 
     def info(self) -> Dict[str, Any]:
-        """The fields of ``luup_model_info``."""
+        """Return the fields of ``luup_model_info``."""
         info = new_output("luup_model_info")
         check(lib.luup_model_get_info(self.handle, info))
         return to_dict(info)
 
     def stats(self) -> Dict[str, Any]:
-        """The fields of ``luup_model_stats``."""
+        """Return the fields of ``luup_model_stats``."""
         stats = new_output("luup_model_stats")
         check(lib.luup_model_get_stats(self.handle, stats))
         return to_dict(stats)
 
     def warmup(self) -> None:
-        """Decodes a token so that the weights are in memory."""
+        """Decode a token, so that the weights are in memory."""
         check(lib.luup_model_warmup(self.handle))
         drain_logs()
 
+    def unload(self) -> None:
+        """Free the weights until they are needed again."""
+        check(lib.luup_model_unload(self.handle))
+        drain_logs()
+
+    def is_loaded(self) -> bool:
+        """Return whether the weights are in memory."""
+        loaded = ffi.new("bool *")
+        check(lib.luup_model_is_loaded(self.handle, loaded))
+        return bool(loaded[0])
+
     def tokenize(self, text: object, parse_special: object) -> List[int]:
-        """The tokens of `text`."""
+        """Return the tokens of `text`."""
         c_text = encode_text("text", text)
         special = encode_bool("parse_special", parse_special)
         return take_tokens(
@@ -263,13 +363,13 @@ class NativeModel:
         )
 
     def detokenize(self, tokens: Sequence[int]) -> str:
-        """The text of `tokens`."""
+        """Return the text of `tokens`."""
         ids = [encode_int(f"tokens[{index}]", token) for index, token in enumerate(tokens)]
         buffer = ffi.new("int32_t[]", ids)
         return take_string(lambda text: lib.luup_model_detokenize(self.handle, buffer, len(ids), text))
 
     def close(self) -> None:
-        """Ends the runs and frees the memory; the handle stays. In the child of a fork nothing happens."""
+        """End all runs and free the memory; the handle stays valid. Does nothing in the child of a fork."""
         with contextlib.suppress(ForkedError):
             check(lib.luup_model_close(self.handle))
         drain_logs()

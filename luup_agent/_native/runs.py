@@ -1,20 +1,19 @@
-"""Runs: the handle and its pump."""
+"""`NativeRun`, the handle of a ``luup_run``, which pulls its events."""
 
 from __future__ import annotations
 
 import json
-import threading
 from typing import Any, Dict, List, Optional, Tuple
 
 from luup_agent._luup_cffi import ffi, lib
 from luup_agent._native.agents import NativeAgent
 from luup_agent._native.diagnostics import check, drain_logs, error_message
-from luup_agent._native.handles import new_cell, take_string
+from luup_agent._native.handles import Owner, take_string
 from luup_agent._native.settings import RunRequest, run_params
 from luup_agent._native.values import encode_text, to_text
-from luup_agent.errors import ClosedError, LuupError, make_error
+from luup_agent.errors import ClosedError, LuupError, RunCancelledError, make_error
 from luup_agent.messages import FinishReason
-from luup_agent.sampling import Settings
+from luup_agent.settings import Settings
 
 EVENT_NONE: int = lib.LUUP_EVENT_NONE
 EVENT_TEXT: int = lib.LUUP_EVENT_TEXT
@@ -29,6 +28,7 @@ EVENT_SUMMARY_REQUEST: int = lib.LUUP_EVENT_SUMMARY_REQUEST
 EVENT_SUMMARIZED: int = lib.LUUP_EVENT_SUMMARIZED
 EVENT_DONE: int = lib.LUUP_EVENT_DONE
 EVENT_ERROR: int = lib.LUUP_EVENT_ERROR
+_ABOUT_CALLS = (EVENT_TOOL_CALL, EVENT_TOOL_RESULT)
 _FINISH_REASONS: Dict[int, FinishReason] = {
     lib.LUUP_FINISH_STOP: "stop",
     lib.LUUP_FINISH_LENGTH: "length",
@@ -37,82 +37,126 @@ _FINISH_REASONS: Dict[int, FinishReason] = {
 
 
 class NativeRun:
-    """A ``luup_run`` and its pump: `next` fills the event, the properties and methods read it.
+    """A ``luup_run`` and its current event: `next` pulls an event, and other methods read it.
 
-    One thread at a time may use it; `cancel` and `messages` may come from any.
+    Only one thread at a time may use a run, but `close`, `cancel`, `stop_thinking`, `messages`, `push_chunk` and
+    `end_completion` may be called from any thread. A thread that calls the library holds a reference to the handle's
+    owner, and `next` copies what the event refers to: so `close` can't free what another thread uses.
     """
 
-    __slots__ = ("__weakref__", "_cell", "_event", "_guard", "_handle", "_keep")
+    __slots__ = ("__weakref__", "_event", "_keep", "_logprobs", "_owner", "_text", "_texts", "_wants_logprobs")
 
     def __init__(self) -> None:
-        """Makes an empty one, which `close` may be called on from now on."""
+        """Prepare a run that has not started; `close` may be called from now on."""
         self._keep: List[object] = []
-        self._cell: Any = new_cell("luup_run", lib.luup_run_destroy, self._keep)
-        self._handle: Any = ffi.NULL
+        self._owner: Optional[Owner] = Owner("run", lib.luup_run_destroy, self._keep)
         self._event: Any = ffi.new("luup_event *")
-        self._guard = threading.RLock()  # between `close` and a tool's thread that asks for the messages
+        self._text = ""  # the event's
+        self._logprobs = ""  # the event's
+        self._wants_logprobs = False
+        self._texts: Tuple[str, str, str] = ("", "", "")  # of an event about a call: its id, its tool, its arguments
+
+    def _live(self) -> Owner:
+        """Return the owner of the handle. The caller keeps it in a variable while it uses the handle.
+
+        Raises:
+            RunCancelledError: The run was closed.
+        """
+        owner = self._owner
+        if owner is None:
+            raise RunCancelledError("the run was closed")
+        return owner
 
     def start(self, agent: NativeAgent, settings: Settings, request: RunRequest) -> None:
-        """Begins to answer; never waits for the model."""
+        """Start the run, without waiting for the model."""
         params = run_params(settings, agent.settings, request)
         c_message = ffi.NULL if request.message is None else encode_text("message", request.message)
-        check(lib.luup_run_start(agent.handle, c_message, params.pointer, self._cell))
-        self._handle = self._cell[0]
+        self._wants_logprobs = settings.logprobs or settings.top_logprobs > 0
+        owner = self._live()
+        check(lib.luup_run_start(agent.handle, c_message, params.pointer, owner.cell))
+        if self._owner is None:  # closed meanwhile, when there was nothing to cancel yet
+            lib.luup_run_cancel(owner.pointer)
 
     def next(self, timeout_ms: int) -> int:
-        """Waits up to `timeout_ms` for an event and gives its type. The GIL is free meanwhile."""
-        code = lib.luup_run_next(self._handle, timeout_ms, self._event)
+        """Wait up to `timeout_ms` for the next event and return its type. Releases the GIL."""
+        owner = self._live()
+        event = self._event
+        code = lib.luup_run_next(owner.pointer, timeout_ms, event)
         if code:
             check(code)
-        kind: int = self._event.type
+        kind: int = event.type
+        if kind != EVENT_NONE:
+            length = event.text_length
+            self._text = ffi.unpack(event.text, length).decode("utf-8") if length else ""
+            if kind in _ABOUT_CALLS:
+                self._texts = (to_text(event.call_id), to_text(event.tool_name), to_text(event.arguments))
+            elif kind == EVENT_DONE:
+                self._texts = (to_text(event.confidence), "", "")
+            if self._wants_logprobs:
+                self._logprobs = to_text(event.logprobs)
         return kind
 
     def wait(self, timeout_ms: int) -> bool:
-        """Waits up to `timeout_ms` for the run's end, whatever events come, and tells whether it is there."""
+        """Wait up to `timeout_ms` until the run ends or waits for its driver; return whether it has ended.
+
+        Events stay queued for `next` meanwhile, so that the tokens of an answer do not wake this thread one by one.
+        """
         ended = ffi.new("bool *")
-        check(lib.luup_run_wait(self._handle, timeout_ms, ended))
+        owner = self._live()
+        check(lib.luup_run_wait(owner.pointer, timeout_ms, ended))
         return bool(ended[0])
 
     def text(self) -> str:
-        """The text of the last event: of a TOOL_CALL its arguments, of a TOOL_RESULT what the model is told."""
-        event = self._event
-        text: str = ffi.unpack(event.text, event.text_length).decode("utf-8")
-        return text
+        """Return the event's text: of a TOOL_CALL the arguments, of a TOOL_RESULT the result for the model."""
+        return self._text
+
+    def logprobs(self) -> List[Dict[str, Any]]:
+        """Return the tokens of a TEXT or DONE event, in the form of OpenAI's ``logprobs.content``."""
+        entries: List[Dict[str, Any]] = json.loads(self._logprobs) if self._logprobs else []
+        return entries
 
     def error(self, partial_text: str) -> LuupError:
-        """The exception for an ERROR event."""
-        return make_error(self._event.error, self.text() or error_message(self._event.error), partial_text)
+        """Return the exception for an ERROR event."""
+        return make_error(self._event.error, self._text or error_message(self._event.error), partial_text)
 
     def progress(self) -> Tuple[int, int]:
-        """Prompt tokens done and in total, of a PROGRESS event; messages replaced and in total, of a SUMMARIZED one."""
+        """Return done and total: of a PROGRESS event prompt tokens, of a SUMMARIZED one messages (done = replaced)."""
         return self._event.progress_done, self._event.progress_total
 
     def call(self) -> Tuple[str, str, int]:
-        """Of a TOOL_CALL event: the id, the tool's name, and how many more calls of the turn follow."""
-        event = self._event
-        return to_text(event.call_id), to_text(event.tool_name), event.calls_left
+        """Return the id and the tool's name of a TOOL_CALL event, and how many calls of the turn follow it."""
+        call_id, tool_name, _ = self._texts
+        return call_id, tool_name, self._event.calls_left
 
-    def builtin_result(self) -> Tuple[str, str, str, bool]:
-        """Of a TOOL_RESULT event: the call's id, the tool's name, the arguments, and whether the call failed."""
-        event = self._event
-        return to_text(event.call_id), to_text(event.tool_name), to_text(event.arguments), bool(event.is_error)
+    def result(self) -> Tuple[str, str, str, bool, bool]:
+        """Return the call's id, the tool's name, the arguments, whether the call failed, and whether it was refused.
+
+        Of a TOOL_RESULT event.
+        """
+        return (*self._texts, bool(self._event.is_error), bool(self._event.refused))
+
+    def turns(self) -> int:
+        """Return the number of the model's answers so far, of a TOOL_CALL, TOOL_RESULT, DONE or ERROR event."""
+        turns: int = self._event.turns
+        return turns
 
     def submit_summary(self, summary: str) -> None:
-        """Answers a SUMMARY_REQUEST event."""
-        check(lib.luup_run_submit_summary(self._handle, encode_text("summary", summary)))
+        """Answer a SUMMARY_REQUEST event."""
+        owner = self._live()
+        check(lib.luup_run_submit_summary(owner.pointer, encode_text("summary", summary)))
 
     def finish_reason(self) -> FinishReason:
-        """Of a DONE event: "stop", "length" or "tool_calls"."""
+        """Return the finish reason of a DONE event: "stop", "length" or "tool_calls"."""
         return _FINISH_REASONS[self._event.finish_reason]
 
     def confidence(self) -> Dict[str, float]:
-        """Of a DONE event: how sure the model was of the enums and bools in its answer, by JSON pointer."""
-        text = to_text(self._event.confidence)
+        """Return the model's confidence in each enum and bool of its answer, by JSON pointer, of a DONE event."""
+        text = self._texts[0]
         values: Dict[str, float] = json.loads(text) if text else {}
         return values
 
     def measures(self) -> Dict[str, Any]:
-        """The token counts, turns and seconds of a DONE event, by field."""
+        """Return the token counts, turns and seconds of a DONE or ERROR event by field."""
         return {
             name: getattr(self._event, name)
             for name, _ in ffi.typeof("luup_event").fields
@@ -120,71 +164,89 @@ class NativeRun:
         }
 
     def submit_result(self, call_id: str, content: str, is_error: bool) -> None:
-        """Answers a TOOL_CALL event."""
+        """Answer a TOOL_CALL event."""
+        owner = self._live()
+        c_id, c_content = encode_text("call_id", call_id), encode_text("content", content)
+        check(lib.luup_run_submit_tool_result(owner.pointer, c_id, c_content, is_error))
+
+    def fail_call(self, call_id: str, content: str) -> None:
+        """Answer a TOOL_CALL event with an error, and end the run, whose ERROR event comes soon."""
+        owner = self._live()
         check(
-            lib.luup_run_submit_tool_result(
-                self._handle, encode_text("call_id", call_id), encode_text("content", content), is_error
-            )
+            lib.luup_run_fail_tool_call(owner.pointer, encode_text("call_id", call_id), encode_text("content", content))
         )
 
     def model_index(self) -> int:
-        """Of a COMPLETION_REQUEST event: which of a fallback's models is asked."""
+        """Return the index of the model that a COMPLETION_REQUEST event is for, which is 0 except in a fallback."""
         index: int = self._event.model_index
         return index
 
     def push_chunk(self, chunk: str) -> bool:
-        """Gives the run a chunk of the answer to its request, from any thread; False once no more are wanted."""
+        """Pass the run a chunk of the answer to its request. Return False once the run needs no more."""
         more = ffi.new("bool *")
         text = encode_text("chunk", chunk)
-        with self._guard:
-            if self._handle == ffi.NULL:
-                return False
-            check(lib.luup_run_push_chunk(self._handle, text, more))
+        owner = self._owner
+        if owner is None:
+            return False
+        check(lib.luup_run_push_chunk(owner.pointer, text, more))
         return bool(more[0])
 
     def end_completion(self, code: int, message: str) -> None:
-        """Ends the answer to the run's request, from any thread; 0 if it came whole."""
+        """End the answer to the run's request; `code` is 0 if the answer is complete, else an error."""
         text = encode_text("message", message.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8"))
-        with self._guard:
-            if self._handle != ffi.NULL:
-                check(lib.luup_run_end_completion(self._handle, code, text))
+        owner = self._owner
+        if owner is not None:
+            check(lib.luup_run_end_completion(owner.pointer, code, text))
 
     def review(self, problem: Optional[str]) -> None:
-        """Answers an OUTPUT event; None accepts the answer."""
-        check(
-            lib.luup_run_review_output(self._handle, ffi.NULL if problem is None else encode_text("problem", problem))
-        )
+        """Answer an OUTPUT event: None accepts the answer, a text is the problem to tell the model."""
+        owner = self._live()
+        c_problem = ffi.NULL if problem is None else encode_text("problem", problem)
+        check(lib.luup_run_review_output(owner.pointer, c_problem))
 
     def suspend(self) -> None:
-        """Ends a run that waits for tool results with a DONE event; the calls wait in the history."""
-        check(lib.luup_run_suspend(self._handle))
+        """End a run that waits for tool results with a DONE event; the calls stay pending in the history."""
+        owner = self._live()
+        check(lib.luup_run_suspend(owner.pointer))
 
     def messages(self) -> List[Dict[str, Any]]:
-        """The messages that the run has added so far, as OpenAI chat messages."""
-        with self._guard:
-            if self._handle == ffi.NULL:
-                raise ClosedError("the run has ended")
-            text = take_string(lambda text: lib.luup_run_get_messages(self._handle, text))
+        """Return the messages that the run has added so far, as OpenAI chat messages."""
+        owner = self._owner
+        if owner is None or not owner.cell[0]:
+            raise ClosedError("the run has ended")
+        handle = owner.pointer
+        text = take_string(lambda text: lib.luup_run_get_messages(handle, text))
         messages: List[Dict[str, Any]] = json.loads(text)
         return messages
 
     def set_wakeup(self, descriptor: int, owner: object) -> None:
-        """Lets the library write a byte to `descriptor` when events come; `owner` is kept until the run is gone."""
+        """Let the library write a byte to `descriptor` when events arrive; `owner` lives as long as the run."""
         self._keep.append(owner)
-        check(lib.luup_run_set_wakeup_fd(self._handle, descriptor))
+        owner = self._live()
+        check(lib.luup_run_set_wakeup_fd(owner.pointer, descriptor))
         del self._keep[:-1]
 
+    def stop_thinking(self) -> None:
+        """End the thoughts of the answer under way, from any thread."""
+        owner = self._owner
+        if owner is not None and owner.cell[0]:
+            check(lib.luup_run_stop_thinking(owner.pointer))
+
     def cancel(self) -> None:
-        """Ends the run soon, with an ERROR event."""
-        if self._handle != ffi.NULL:
-            lib.luup_run_cancel(self._handle)
+        """Cancel the run, which ends soon with an ERROR event."""
+        owner = self._owner
+        if owner is not None and owner.cell[0]:
+            lib.luup_run_cancel(owner.pointer)
 
     def close(self) -> None:
-        """Cancels the run if it goes on, and gives the handle back. No method may be called afterwards but this."""
-        with self._guard:
-            cell, self._cell, self._handle = self._cell, None, ffi.NULL
-            if cell is not None:
-                ffi.release(cell)
-        if cell is not None:
-            self._keep.clear()
+        """Cancel the run if it has not ended, and release the handle, from any thread.
+
+        A thread that is inside another method meanwhile finds that the run was cancelled, and releases the handle.
+        """
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            if owner.cell[0]:  # there is a run: a Ctrl-C may have come before `start` returned
+                lib.luup_run_cancel(owner.pointer)
+            self._keep = []
+            del owner
             drain_logs()

@@ -1,4 +1,4 @@
-"""The peers that the tool-calling benchmark asks: llama-cpp-python, and llama.cpp's server as xllamacpp carries it."""
+"""The peers of the tool-calling benchmark: llama-cpp-python, and llama.cpp's server as packaged by xllamacpp."""
 
 import json
 import subprocess

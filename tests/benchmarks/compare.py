@@ -3,9 +3,9 @@
     python tests/benchmarks/compare.py [--model FILE] [--threads N] [--rounds N] [--json FILE]
                                        [--peer-python INTERPRETER] [--only LIBRARY …]
 
-Each library answers in a process of its own, begun anew for every round, with the same prompts, greedily. The peers are
-installed by pip into environments of their own unless --peer-python has them (llama-cpp-python is compiled, which takes
-ten minutes). Prints a table in Markdown, and with --json writes every single measurement.
+Each library answers in a process of its own, started again for every round, with the same prompts, greedily. The peers
+are installed by pip into environments of their own unless --peer-python has them (llama-cpp-python is compiled, which
+takes ten minutes). Prints a table in Markdown, and with --json writes every single measurement.
 """
 
 import argparse

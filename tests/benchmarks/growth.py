@@ -72,11 +72,11 @@ def by_prompt(options):
 
 
 def by_vocabulary(options):
-    """Milliseconds of processor time a token: (free text, held to a schema), by a model of one layer."""
+    """Milliseconds of processor time a token: (free text, bound to a schema), by a model of one layer."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
     import gguf
     import numpy
-    import random_model
+    from support import random_model
 
     def milliseconds(model, output_type):
         agent = Agent(model, temperature=0.8, seed=1, max_tokens=400, enable_history=False)
@@ -126,7 +126,7 @@ def plot(results, folder):
     axes[0].set(xscale="log", xlabel="agents", ylabel="tokens/s, all together", ylim=0)
     axes[1].plot(list(prompt), [first for first, _ in prompt.values()], marker="o")
     axes[1].set(xscale="log", yscale="log", xlabel="tokens of the prompt", ylabel="seconds to the first token")
-    for column, label in enumerate(("free text", "held to a schema")):
+    for column, label in enumerate(("free text", "bound to a schema")):
         axes[2].plot(list(vocabulary), [row[column] for row in vocabulary.values()], marker="o", label=label)
     axes[2].set(xlabel="tokens in the vocabulary", ylabel="ms a token, a model of one layer", ylim=0)
     axes[2].legend()

@@ -1,4 +1,4 @@
-"""Whether what a grammar dictates may be decoded in one batch: 200 typed results, with jump_forward and without.
+"""The effect of decoding dictated tokens in one batch: 200 typed results, with jump_forward and without.
 
     python tests/benchmarks/jump_forward.py [--model FILE] [--threads N] [--prompts N]
 
@@ -43,7 +43,7 @@ class Order(BaseModel):
 
 
 class Weather(BaseModel):
-    """What the weather is like."""
+    """The weather in a city."""
 
     city: str = Short
     sky: Literal["sunny", "cloudy", "rain", "snow"]

@@ -1,4 +1,4 @@
-"""What many agents on one model cost: waiting tools, pressure on the context, memory, idling, and cancelled runs.
+"""The cost of many agents on one model: waiting tools, pressure on the context, memory, idling, and cancelled runs.
 
     python tests/benchmarks/many_agents.py [--model FILE] [--threads N] [--only NAME …] [--json FILE]
 

@@ -1,4 +1,4 @@
-"""Virtual environments for the libraries that are compared with: made once, in the cache folder."""
+"""Virtual environments for the peers, made once in the cache folder."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The work that `compare.py` gives each library, and what it answers. Runs in that library's own interpreter.
+"""The work that `compare.py` gives to each library, in an interpreter of its own.
 
     python side_work.py LIBRARY MODEL THREADS CONTEXT SLOTS
 
@@ -226,7 +226,7 @@ def main():
         task = json.loads(line)
         print(json.dumps(TASKS[task.pop("task")](side, **task)), file=out, flush=True)
     out.close()
-    os._exit(0)  # what a peer does at its end is no part of the comparison
+    os._exit(0)  # the exit of a peer is not part of the comparison
 
 
 if __name__ == "__main__":

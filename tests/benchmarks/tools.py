@@ -1,4 +1,4 @@
-"""Tools on the real model: forced calls, a tool's round trip, and what a grammar costs a token.
+"""Tools on the real model: forced calls, a tool's round trip, and the cost of a grammar per token.
 
     python tests/benchmarks/tools.py [--model FILE] [--large FILE] [--calls N] [--rounds N]
 

@@ -168,7 +168,7 @@ kinds += [
 
 
 def one(kind, seed, unwanted):
-    """A model with a first field of that kind, whose schema is none of `unwanted`; and its schema."""
+    """Return a model whose first field has that kind and whose schema is not in `unwanted`, and the schema."""
     made = []
 
     @hypothesis.seed(seed)

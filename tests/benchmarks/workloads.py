@@ -1,4 +1,4 @@
-"""What the benchmarks ask for: plain English that a small model answers at length."""
+"""The prompts of the benchmarks: plain English that a small model answers at length."""
 
 import json
 
@@ -19,7 +19,7 @@ _RULES = (
     "You don't talk about other customers. You answer in English. "
 )
 
-# About 1,100 tokens, eight tools told in them.
+# About 1,100 tokens, including the descriptions of eight tools.
 SYSTEM = (
     _RULES * 9
     + "\nThese are your tools:\n"

@@ -1,4 +1,4 @@
-"""Every file in examples/ runs, and says what its docstring promises."""
+"""Every file in examples/ runs and prints what its docstring promises."""
 
 from __future__ import annotations
 
@@ -7,25 +7,36 @@ import sys
 from pathlib import Path
 
 import pytest
-from http_server import Server, replying
+from support.http_server import Server, replying
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
 EXPECTED = {
     "async_streaming.py": ["Ann got ", "Paris", "Ben got ", "Tokyo", "Cleo got ", "Cairo", "Berlin"],
     "basic_chat.py": ["Paris", "5 messages, "],
     "builtin_tools.py": [
-        'todo_list gave: [{"id":1,"text":"Buy milk"',
+        'todo_list returned: [{"id":1,"text":"Buy milk"',
         "done: ['Buy milk']",
         "mat.",
         "summarized: True",
     ],
+    "forms_and_probabilities.py": [
+        "I won the race! happy, ",
+        "year: 19",
+        "sum: ",
+        " + ",
+        "city: {'name': 'Paris', 'country': ",
+        "' Paris': ' Paris' ",
+        "animals: ",
+    ],
+    "long_context.py": ["q8_0: 191 MB", "trained for 8192 tokens, now 16384 by yarn", "answer: "],
+    "idle_model.py": ["Paris", "in memory: False, messages: 3", "Madrid", "in memory: False, messages: 5"],
     "multi_agent.py": ["the lead asks with {'country': ", "the geographer says: ", "the poet says: "],
-    "structured_output.py": ["{'title': ", " is a ", "sure of the genre: ", " colors: ", "happy: ", "sad: "],
+    "structured_output.py": ["{'title': ", " is a ", "confidence in the genre: ", " colors: ", "happy: ", "sad: "],
     "tool_calling.py": [
         "weather is called with {'city': ",
-        "weather gave: It is sunny in ",
+        "weather returned: It is sunny in ",
         "is allowed",
-        "book_flight gave: The flight to ",
+        "book_flight returned: The flight to ",
     ],
 }
 
@@ -36,7 +47,7 @@ def run(example, model):
     )
 
 
-OTHERS = ["remote_api.py", "testing_your_agent.py"]  # those that need no model here
+OTHERS = ["rag.py", "remote_api.py", "testing_your_agent.py"]  # those that need no model, or another one
 
 
 def test_every_example_is_tested():
@@ -80,6 +91,19 @@ def test_the_example_with_a_server_tells_that_nobody_is_there():
     assert result.returncode == 1
     assert "127.0.0.1" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_example_with_vectors_tells_of_a_wrong_embedder(tmp_path, model_path):
+    command = [sys.executable, "-W", "error", str(FOLDER / "rag.py")]
+    for arguments, code, words in (
+        ([], 2, "usage: "),
+        ([str(tmp_path / "none.gguf"), str(tmp_path), "What?", str(model_path)], 1, "there is no file"),
+        ([str(model_path), str(tmp_path), "What?", str(model_path)], 1, "Choose a pooling"),
+    ):
+        result = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120)
+        assert result.returncode == code
+        assert words in result.stderr
+        assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("how", [[], ["-m", "pytest", "-q", "-p", "no:cacheprovider"]], ids=["script", "pytest"])

@@ -22,7 +22,7 @@ PYTHON = blocks("python")
 
 
 def expected_output(block):
-    """What the block's comments promise: `print(…)  # text` or `# → text`."""
+    """Return the output that the block's comments promise: `print(…)  # text` or `# → text`."""
     return re.findall(r"print\(.*\)  # (.+)$", block, flags=re.MULTILINE)
 
 
@@ -54,8 +54,8 @@ def test_the_first_screen_has_the_two_commands():
 
 def test_the_commands_are_those_that_ci_runs():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    for marker in ("readme() { readme_command 1", "tests() { readme_command 2"):
-        assert marker in script
+    for marker in (r"readme\(\) \{.*\n    readme_command 1 ", r"tests\(\) \{.*\n    readme_command 2\n"):
+        assert re.search(marker, script)
 
 
 def test_linked_files_exist():

@@ -1,4 +1,4 @@
-"""SCALING.md: each Python block runs against servers that are there, and its command starts one."""
+"""docs/SCALING.md: each Python block runs against real servers, and its command starts one."""
 
 import re
 import shlex
@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import llama_server as programs
 import pytest
+from support import llama_server as programs
 
-TEXT = (Path(__file__).resolve().parents[2] / ".github" / "SCALING.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).resolve().parents[2] / "docs" / "SCALING.md").read_text(encoding="utf-8")
 SERVER, FALLBACK, RPC = re.findall(r"^```python\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
 ASK = """
 from luup_agent import Agent, Model
@@ -20,7 +20,7 @@ with model:
 
 
 def put(block, **words):
-    """The block with its places and names, in quotes there, replaced."""
+    """Return the block with the given quoted places and names replaced."""
     for place, word in words.items():
         block, times = re.subn(rf'"{place}[^"]*"', repr(str(word)), block)
         assert times, place
@@ -35,6 +35,7 @@ def answer(block):
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 def test_a_server_answers(llama_server):
     assert "Paris" in answer(put(SERVER, http=llama_server.url, Qwen="smollm2", **{"…": "sk-of-the-tests"})).stdout
 

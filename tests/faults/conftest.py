@@ -7,31 +7,42 @@ import pytest
 CONTEXT, WIDTH, HEADS, LAYERS = 512, 64, 4, 1
 
 
-def write_gguf(path, architecture="llama", vocabulary=True, tensors=True, double=False, omit=(), **changes):
-    """Writes a model of random weights to `path`.
+def write_gguf(
+    path,
+    architecture="llama",
+    vocabulary=True,
+    tensors=True,
+    double=False,
+    omit=(),
+    alignment=None,
+    norm_type=numpy.float32,
+    **changes,
+):
+    """Write a model of random weights to `path`.
 
     `omit` names metadata keys that are left out, `changes` gives others new values, by the end of their name; `double`
-    lets a token be there twice.
+    lets a token be there twice; `norm_type` is the type of the norms' weights.
     """
     writer = gguf.GGUFWriter(str(path), architecture)
+    if alignment is not None:
+        writer.add_custom_alignment(alignment)
     numbers = {
         "context_length": CONTEXT,
         "embedding_length": WIDTH,
         "block_count": LAYERS,
         "feed_forward_length": 2 * WIDTH,
         "attention.head_count": HEADS,
+        "attention.layer_norm_rms_epsilon": 1e-5,
         **changes,
     }
     for key, value in numbers.items():
+        name = key if key.startswith("tokenizer.") else f"{architecture}.{key}"
         if key not in omit:
-            writer.add_uint32(f"{architecture}.{key}", value)
+            (writer.add_float32 if isinstance(value, float) else writer.add_uint32)(name, value)
     if architecture == "bert":
         writer.add_float32("bert.attention.layer_norm_epsilon", 1e-5)
         writer.add_bool("bert.attention.causal", False)
         writer.add_uint32("bert.pooling_type", 1)
-    else:
-        writer.add_float32(f"{architecture}.attention.layer_norm_rms_epsilon", 1e-5)
-    if architecture == "bert":
         tokens = [b"t%d" % i for i in range(100)] + [b"[UNK]", b"[CLS]", b"[SEP]", b"[MASK]"]
     else:
         tokens = [b"<unk>", b"<s>", b"</s>"] + [b"<0x%02X>" % i for i in range(256)]
@@ -49,7 +60,7 @@ def write_gguf(path, architecture="llama", vocabulary=True, tensors=True, double
     if tensors:
         for name, shape in tensor_shapes(architecture, len(tokens)):
             random = numpy.random.default_rng(len(name)).standard_normal(shape) * 0.1
-            writer.add_tensor(name, random.astype(numpy.float32))
+            writer.add_tensor(name, random.astype(norm_type if "norm" in name else numpy.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -58,7 +69,7 @@ def write_gguf(path, architecture="llama", vocabulary=True, tensors=True, double
 
 
 def tensor_shapes(architecture, n_tokens):
-    """The tensors of a model of one layer; shapes as numpy has them."""
+    """Return the tensors of a model of one layer, with numpy's order of dimensions."""
     square, wide, tall, line = (WIDTH, WIDTH), (2 * WIDTH, WIDTH), (WIDTH, 2 * WIDTH), (WIDTH,)
     if architecture == "bert":
         return [

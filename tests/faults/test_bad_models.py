@@ -1,10 +1,11 @@
-"""Files that are no models: a typed error, no signal, and a normal run afterwards in the same process."""
+"""Files that are not models: a typed error, no signal, and a normal run afterwards in the same process."""
 
 import os
 import random
 import socket
 import struct
 
+import numpy
 import pytest
 
 GIB = 2**30
@@ -14,7 +15,8 @@ SOURCE = """
     from luup_agent import Agent, LuupError, Model
     for path in sys.argv[2:]:
         try:
-            Model.from_local(path, context_size=256, threads=1).close()
+            with Model.from_local(path, context_size=256, threads=1) as model:
+                Agent(model, max_tokens=2).generate("hi")
             print("loaded")
         except LuupError as error:
             assert str(error), "no message"
@@ -27,7 +29,7 @@ SOURCE = """
 
 @pytest.fixture
 def outcomes(child, model_path):
-    """The names of what loading some files ends with; a normal run follows in the same process."""
+    """Loads some files, then makes a normal run in the same process; returns the names of the errors."""
 
     def load(*paths):
         result = child(SOURCE, model_path, *paths, memory=3 * GIB, timeout=120)
@@ -144,6 +146,43 @@ def test_metadata_that_does_not_fit(outcomes, gguf_file, name, options):
 def test_absurd_metadata(outcomes, gguf_file, name, options):
     (outcome,) = outcomes(gguf_file(name, **options))
     assert outcome in ("ModelLoadError", "OutOfMemoryError", "loaded")
+
+
+@pytest.mark.parametrize("epsilon", [float("nan"), float("inf"), -1e-5, 2.0])
+def test_a_norm_that_can_not_be_computed(outcomes, gguf_file, epsilon):
+    options = {"attention.layer_norm_rms_epsilon": epsilon}
+    assert outcomes(gguf_file("epsilon", **options)) == ["ModelLoadError"]
+
+
+@pytest.mark.parametrize("type_", [numpy.int8, numpy.int16, numpy.int32, numpy.int64, numpy.float64, numpy.float16])
+def test_weights_of_a_type_without_kernels(outcomes, gguf_file, type_):
+    assert outcomes(gguf_file("norms", norm_type=type_)) == ["ModelLoadError"]
+
+
+@pytest.mark.parametrize("alignment", [1, 2, 4, 8, 16, 64, 4096])
+def test_an_alignment(outcomes, gguf_file, alignment):
+    (outcome,) = outcomes(gguf_file("aligned", alignment=alignment))
+    assert outcome == "loaded" if alignment >= 16 else outcome in ("ModelLoadError", "loaded")
+
+
+KEYS = [
+    "context_length", "embedding_length", "block_count", "feed_forward_length", "attention.head_count", "vocab_size",
+    "attention.head_count_kv", "attention.key_length", "attention.value_length", "attention.sliding_window",
+    "attention.layer_norm_rms_epsilon", "attention.scale", "rope.dimension_count", "rope.freq_base",
+    "rope.scaling.factor", "rope.scaling.original_context_length", "expert_count", "expert_used_count", "logit_scale",
+    "tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id", "tokenizer.ggml.padding_token_id",
+]  # fmt: skip
+INTEGERS = [0, 1, 7, 64, 2**16, 2**31, 2**32 - 1]
+FLOATS = [-1.0, 1e30, float("inf"), float("nan")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", KEYS)
+def test_any_number_in_the_metadata(outcomes, gguf_file, key):
+    values = INTEGERS + FLOATS
+    paths = [gguf_file(f"number_{i}", **{key: value}) for i, value in enumerate(values)]
+    found = dict(zip(map(str, values), outcomes(*paths)))
+    assert set(found.values()) <= {"ModelLoadError", "OutOfMemoryError", "ContextFullError", "loaded"}, found
 
 
 def test_the_error_names_the_file_and_the_reason(gguf_file, tmp_path):

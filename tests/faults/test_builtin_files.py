@@ -1,4 +1,4 @@
-"""The files of built-in tools outlive crowds, kills and full disks."""
+"""The files of built-in tools survive concurrent writers, killed processes and full disks."""
 
 import json
 import random
@@ -47,6 +47,7 @@ def test_eight_writers_lose_nothing(tiny_path, tmp_path):
     assert len({todo["text"] for todo in todos}) == 200  # 2 threads' numbers, 100 of each, from every process
 
 
+@pytest.mark.slow
 def test_kills_leave_the_old_file_or_the_new_one(tiny_path, tmp_path):
     path = tmp_path / "todo.json"
     rng = random.Random(7)

@@ -1,6 +1,7 @@
-"""What the tests with the real model share."""
+"""Fixtures for the tests with the real model."""
 
 import pytest
+from support.tool_calls import calling
 
 from luup_agent import Agent, Model
 
@@ -15,7 +16,7 @@ FORCED = (
 
 
 class Solo:
-    """What an agent answers when nobody else is served: the truth that crowded answers are compared with.
+    """The answers of an agent alone on its model, with which answers under load are compared.
 
     A batch's arithmetic differs a little, so where several tokens are about as likely, an answer may leave the solo
     one. It is then told apart from an answer to somebody else's question by teacher forcing: given the common
@@ -37,7 +38,7 @@ class Solo:
         return self._answers[key]
 
     def check(self, questions, answers, system_prompt=None, max_tokens=24):
-        """Fails unless every answer is that of a solo run, or leaves it at a place where that is a likely way on."""
+        """Fail unless every answer is that of a solo run, or differs from it first in a likely token."""
         assert len(answers) == len(questions)
         for question, mine in zip(questions, answers):
             assert isinstance(mine, str), (question, mine)
@@ -46,7 +47,7 @@ class Solo:
                 assert self.is_likely(question, mine, solo, system_prompt), (question, mine, solo)
 
     def is_likely(self, question, mine, solo, system_prompt):
-        """Whether `mine` goes on likely from where it leaves `solo`."""
+        """Return whether the first token in which `mine` differs from `solo` is a likely one."""
         tokens, others = self._model.tokenize(mine), self._model.tokenize(solo)
         same = next((i for i, (a, b) in enumerate(zip(tokens, others)) if a != b), min(len(tokens), len(others)))
         beginning = self._model.detokenize(tokens[:same])
@@ -72,3 +73,14 @@ def solo(model, model_path):
             tokens = Agent(model, prompt)._prompt_tokens("Hi")
             assert Agent(forced, prompt)._prompt_tokens("Hi" + MARK) == tokens
         yield Solo(model, forced)
+
+
+@pytest.fixture
+def tooled(greedy):
+    """Makes an agent with tools whose history ends with pending calls of them, and whose answer is a word."""
+
+    def make(tools, *calls, **options):
+        agent = greedy(tools=tools, **{"max_tokens": 2, "tool_choice": "none", **options})
+        return calling(agent, *calls) if calls else agent
+
+    return make

@@ -3,20 +3,20 @@
 import json
 
 import pytest
+from support.tool_calls import add, calling, results
 
 from luup_agent import ApprovalRequiredError, InvalidParamError, Tool, ToolNotFoundError, ToolResult
-from tests.model.test_tools import add, calling, results
 
 
 @pytest.fixture
 def done():
-    """What the dangerous tool has done."""
+    """The list of what the dangerous tool has done."""
     return []
 
 
 @pytest.fixture
 def guarded(greedy, done):
-    """Makes an agent whose history ends with calls of a tool that needs an approval, and of one that does not."""
+    """Makes an agent whose history ends with pending calls, with and without the need of an approval."""
 
     def delete(path: str) -> str:
         """Deletes a file."""

@@ -10,7 +10,7 @@ import warnings
 import pytest
 
 from luup_agent import Agent, BusyError, RunCancelledError, RunTimeoutError
-from luup_agent.async_run import _wakers
+from luup_agent._run.async_run import _wakers
 
 CAPITAL = "What is the capital city of France? Answer in one sentence."
 STORY = "Tell me a long story about a fox and a raven."
@@ -41,6 +41,7 @@ def test_it_can_be_run(greedy):
     assert "Paris" in asyncio.run(greedy().generate_async(CAPITAL))
 
 
+@pytest.mark.slow
 async def test_64_agents_are_gathered(greedy, solo):
     questions = [f"Say hello to number {number}." for number in range(16)] * 4
     answers = await asyncio.gather(*(greedy(max_tokens=8).generate_async(question) for question in questions))
@@ -74,7 +75,7 @@ async def test_wait_for_cancels_the_run(greedy, model, idle):
 async def test_a_timeout_of_the_run_is_the_runs_error(greedy):
     stream = greedy(max_tokens=2000).generate_async(STORY, timeout=1.5)
     first = await stream.__anext__()
-    for _ in range(2):  # awaiting again tells it again
+    for _ in range(2):  # awaiting again raises again
         with pytest.raises(RunTimeoutError) as caught:
             await stream
         assert caught.value.partial_text.startswith(first)

@@ -1,4 +1,4 @@
-"""What an agent on a local model does beyond tests/everywhere: tokens, seeds, statistics (`api`: each API in turn)."""
+"""The behaviour of agents on a local model beyond tests/conformance: tokens, seeds, statistics."""
 
 import uuid
 

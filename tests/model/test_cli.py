@@ -27,7 +27,7 @@ def command(model_path, *arguments):
 
 
 def greedy_answers(model_path, *messages):
-    """What the Python API answers, one message after the other."""
+    """Return the answers of the Python API, one for each message."""
     with Model.from_local(model_path, threads=1) as model:
         agent = Agent(model, cli.SYSTEM_PROMPT, temperature=0, max_tokens=24)
         return [agent.generate(message) for message in messages]
@@ -55,9 +55,10 @@ def test_the_options_reach_the_agent(model_path, capsys):
         "max_tokens": 12,
         "stop": ["XYZ", "QQQ"],
     }
-    with Model.from_local(model_path, context_size=512, threads=1, gpu_layers=0) as model:
+    with Model.from_local(model_path, context_size=512, threads=1, gpu_layers=0, cache_type="q4_0") as model:
         expected = Agent(model, "You are a pirate.", **options).generate("Hello!")
     arguments = ["--system", "You are a pirate.", "--context-size", "512", "--threads", "1", "--gpu-layers", "0"]
+    arguments += ["--cache-type", "q4_0"]
     for name, value in options.items():
         for item in value if isinstance(value, list) else [value]:
             arguments += ["--" + name.replace("_", "-"), str(item)]
@@ -74,7 +75,7 @@ def test_a_stop_text_ends_the_answer(model_path, capsys):
 
 def test_a_cut_answer_is_told_on_stderr(model_path, capsys):
     assert cli.main(["chat", str(model_path), STORY, "--temperature", "0", "--max-tokens", "5"]) == 0
-    assert capsys.readouterr().err == "[cut after 5 tokens: --max-tokens and --context-size set the limit]\n"
+    assert capsys.readouterr().err == "[cut off after 5 tokens; raise --max-tokens or --context-size]\n"
 
 
 def test_no_limit_of_tokens_ends_with_the_context(model_path, capsys):
@@ -84,7 +85,7 @@ def test_no_limit_of_tokens_ends_with_the_context(model_path, capsys):
     captured = capsys.readouterr()
     assert len(captured.out.split()) > 50
     assert code == 0
-    assert captured.err.startswith("[cut after ")
+    assert captured.err.startswith("[cut off after ")
 
 
 def test_verbose_tells_speeds(model_path, capsys):
@@ -115,6 +116,7 @@ def test_an_empty_system_prompt_leaves_it_to_the_model(model_path, capsys):
         (["Hi", "--temperature", "-1"], "temperature"),
         (["Hi", "--top-p", "2"], "top_p"),
         (["Hi", "--context-size", "1"], "context_size"),
+        (["Hi", "--cache-type", "q3_k"], "cache_type"),
         (["Hi", "--seed", "-5"], "seed"),
         (["Hi", "--stop", ""], "stop"),
         ([""], "message"),
@@ -140,7 +142,7 @@ def test_a_file_that_is_no_model(tmp_path, capsys):
 
 @contextlib.contextmanager
 def endless_answer(model_path):
-    """A process that has begun to write a story."""
+    """Start a process that writes a story; return it once it has begun."""
     process = subprocess.Popen(
         command(model_path, STORY, *LONG), stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
     )
@@ -196,7 +198,7 @@ def test_a_line_that_is_no_text_is_refused(model_path):
 
 
 class Conversation:
-    """The command in a terminal of its own."""
+    """The command in a pseudo-terminal."""
 
     def __init__(self, model_path, *arguments):
         import pty
@@ -210,7 +212,7 @@ class Conversation:
         self.seen = ""
 
     def read_until(self, text, seconds=300):
-        """What the terminal shows from the last call up to `text`."""
+        """Return the output of the terminal since the last call, up to `text`."""
         end = time.monotonic() + seconds
         while text not in self.seen:
             assert time.monotonic() < end, f"{text!r} did not come; seen: {self.seen!r}"

@@ -1,4 +1,4 @@
-"""Many agents on one model: each gets its own answer, whoever else is served."""
+"""Many agents on one model: each gets its own answer, however many others run."""
 
 import asyncio
 import random
@@ -19,6 +19,7 @@ QUESTIONS = [f"What is the capital of {country}?" for country in COUNTRIES]
 STORY = "Tell me a long story about a fox and a raven."
 
 
+@pytest.mark.slow
 def test_32_agents_at_once_answer_as_if_alone(api, greedy, solo):
     assert len(QUESTIONS) == 32
     answers = api.texts([(greedy(), question) for question in QUESTIONS])

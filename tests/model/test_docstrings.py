@@ -1,15 +1,16 @@
-"""The examples in the docstrings run, and give what they say."""
+"""The examples in the docstrings run and print what they promise."""
 
 import doctest
 import inspect
 import io
 
 import pytest
+from support import bert
 
 import luup_agent
-from luup_agent import Agent
+from luup_agent import Agent, Embedder
 
-# What a docstring's first lines take for given.
+# The names that the examples assume.
 GIVEN = {name: getattr(luup_agent, name) for name in luup_agent.__all__}
 
 
@@ -33,14 +34,41 @@ DOCUMENTED = dict(documented())
 
 
 def example_of(name, given):
-    """The example in a docstring, without its asynchronous lines; None if there is none."""
+    """Return the example in a docstring, without its asynchronous lines; None if it has no example."""
     value = DOCUMENTED[name]
     test = doctest.DocTestParser().get_doctest(inspect.getdoc(value) or "", given, name, None, None)
     test.examples = [e for e in test.examples if "await " not in e.source and "async for" not in e.source]
     return test if test.examples else None
 
 
-@pytest.mark.parametrize("name", [name for name in DOCUMENTED if example_of(name, {})])
+WITH_VECTORS = ("Embedder", "Vectors", "Ranked")
+
+
+@pytest.fixture(scope="module")
+def minilm_path():
+    """The file of the model with which the examples make vectors."""
+    gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
+    try:
+        return bert.minilm_path(gguf, numpy)
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", [n for n in DOCUMENTED if n.startswith(WITH_VECTORS) and example_of(n, {})])
+def test_an_example_with_vectors_runs(name, minilm_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "minilm.gguf").symlink_to(minilm_path)
+    output = io.StringIO()
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    with Embedder.from_local(minilm_path, threads=1) as embedder:
+        runner.run(example_of(name, {**GIVEN, "embedder": embedder}), out=output.write)
+    assert runner.failures == 0, output.getvalue()
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in DOCUMENTED if not name.startswith(WITH_VECTORS) and example_of(name, {})]
+)
 def test_an_example_runs(name, model, model_path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -61,6 +89,6 @@ def test_an_example_runs(name, model, model_path, tmp_path, monkeypatch):
 
 
 def test_everything_a_user_calls_has_an_example():
-    without = [name for name in DOCUMENTED if name.partition(".")[0] in ("Agent", "Model") and ">>>" not in
+    without = [name for name in DOCUMENTED if name.partition(".")[0] in ("Agent", "Embedder", "Model") and ">>>" not in
                (inspect.getdoc(DOCUMENTED[name]) or "")]  # fmt: skip
     assert without == []

@@ -1,4 +1,4 @@
-"""The engine under its own rules: shared prefixes, warm turns, room, fairness, cancelling in the middle."""
+"""The engine: shared prefixes, warm turns, eviction, fairness, cancelling."""
 
 import sys
 import threading
@@ -46,13 +46,13 @@ def test_equal_beginnings_are_prefilled_once(model_path):
         assert shared > 150
         assert stats.tokens_cached >= 11 * shared, stats
         assert stats.tokens_prefilled <= shared + 12 * (len(one) - shared + 1), stats
-        # Later agents find it too, whoever computed it.
+        # Later agents find it too, no matter which one computed it.
         assert Agent(fresh, LONG_PROMPT, max_tokens=1).run("Is 97 prime?").usage.cached_tokens >= shared
 
 
 @pytest.mark.slow
 def test_more_agents_than_the_context_holds(small, solo):
-    """Sequences are given up and computed again, and nobody notices it in the text."""
+    """Sequences are evicted and computed again, without a change of the text."""
     questions = [f"Tell me a story about the number {number}." for number in range(20)]
     before = small.stats()
     answers = texts([Agent(small, temperature=0, max_tokens=24) for _ in questions], questions)

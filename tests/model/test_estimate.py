@@ -1,4 +1,4 @@
-"""What a model takes of memory is told before it is loaded, from its header."""
+"""The memory that a model needs, estimated from its header before it is loaded."""
 
 import shutil
 
@@ -85,9 +85,9 @@ def test_what_is_wrong_is_told_as_by_a_load(model_path, tmp_path):
         ({"main_gpu": 99}, "main_gpu is 99, but . GPUs are used"),
         ({"main_gpu": 1.5}, "main_gpu must be an int"),
         ({"devices": "CUDA0"}, "devices must be a list or a tuple, not str"),
-        ({"devices": []}, "devices is empty"),
+        ({"devices": []}, "devices must not be empty"),
         ({"devices": [0]}, r"devices\[0\] must be a str, not int"),
-        ({"devices": ["CUDA0"], "gpu_layers": 0}, "devices are named, but gpu_layers is 0"),
+        ({"devices": ["CUDA0"], "gpu_layers": 0}, "devices are given, but gpu_layers is 0"),
         ({"devices": ["GPU"] * 1000}, "devices has more than"),
         ({"tensor_split": 1}, "tensor_split must be a list or a tuple, not int"),
         ({"tensor_split": ["1"]}, r"tensor_split\[0\] must be a float, not str"),
@@ -103,7 +103,7 @@ def test_devices_that_make_no_sense_are_refused(model_path, options, message):
 
 def test_a_device_that_is_not_there_is_named(model_path):
     for function in (Model.estimate, Model.from_local):
-        with pytest.raises(BackendInitError, match="there is no GPU Abacus0"):
+        with pytest.raises(BackendInitError, match="this machine has no GPU Abacus0"):
             function(model_path, devices=["Abacus0"])
 
 

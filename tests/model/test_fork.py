@@ -1,4 +1,4 @@
-"""Forks: agents that go on by themselves from where another one stands."""
+"""Forks: agents that continue another one's conversation independently."""
 
 import asyncio
 

@@ -1,10 +1,10 @@
-"""Models whose memory is not a plain KV cache: sliding windows, and one state for all that was read."""
+"""Models without a plain KV cache: sliding windows, and recurrent states."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import random_model
+from support import random_model
 
 from luup_agent import Agent, Model
 

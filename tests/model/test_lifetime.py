@@ -19,7 +19,7 @@ LOADED = """
 
 
 def resident():
-    """Bytes of memory in use."""
+    """Return the bytes of resident memory."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize()
 
@@ -48,6 +48,7 @@ def test_500_streams_left_half_way_leave_nothing(model, idle):
     assert agent.generate("What is the capital city of France? Answer in one sentence.", temperature=0, max_tokens=16)
 
 
+@pytest.mark.slow
 def test_agents_come_and_go(model, idle):
     def use(count):
         for _ in range(count):
@@ -141,7 +142,7 @@ FORK = """
                 except ForkedError as error:
                     assert str(error)
                 else:
-                    raise AssertionError(f"call {number} did not tell of the fork")
+                    raise AssertionError(f"call {number} did not raise ForkedError")
             repr(model), repr(agent)
             model.close()
             del stream, agent, model, calls, call

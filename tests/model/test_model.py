@@ -1,4 +1,4 @@
-"""Loading a model, and what it tells of itself."""
+"""Loading a model, its information and its statistics."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ from luup_agent import (
     ModelNotFoundError,
     _logging,
 )
-from luup_agent.model import _short_count
+from luup_agent.model_info import _short_count
 
 CAPITAL = "What is the capital city of France? Answer in one sentence."
 SMALL = {"context_size": 512, "threads": 1}
@@ -208,7 +208,7 @@ def test_the_library_is_silent_and_logs_to_the_logger(model_path, capfd, caplog)
     with Model.from_local(model_path, **SMALL) as model:
         Agent(model, max_tokens=4).generate("Hi")
     assert capfd.readouterr() == ("", "")
-    assert [record for record in caplog.records if record.name == "luup_agent"]
+    assert [record for record in caplog.records if record.name == "luup_agent.core"]
 
 
 def test_verbose_writes_to_stderr(model_path, capfd, caplog, monkeypatch):
@@ -246,7 +246,7 @@ def test_a_model_that_is_subclassed(model_path):
 
 
 def test_a_name_of_the_catalog_is_told_what_to_write_instead():
-    hint = r"there is no file smollm2; catalog\.resolve\('smollm2'\) gives its path"
+    hint = r"there is no file smollm2; use catalog\.resolve\('smollm2'\) to get its path"
     with pytest.raises(ModelNotFoundError, match=hint):
         Model.from_local("smollm2")
     with pytest.raises(ModelNotFoundError, match=r"there is no file other$"):

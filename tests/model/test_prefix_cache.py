@@ -1,4 +1,4 @@
-"""What agents begin with, kept in a folder for the next process."""
+"""Prompt prefixes that are kept in a folder for the next process."""
 
 import logging
 

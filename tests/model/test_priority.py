@@ -1,4 +1,4 @@
-"""Who goes first when not all can, and how many may wait."""
+"""The order of runs that wait for the engine, and the limit of the queue."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def narrow(tiny_path):
 
 
 def story(model, priority=0):
-    """A run that ends only when it is closed, as far as these tests go."""
+    """Start a run that, within these tests, ends only when it is closed."""
     return Agent(model, max_tokens=1500, temperature=1.0, priority=priority).generate_stream("Tell me a story.")
 
 

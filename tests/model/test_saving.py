@@ -44,7 +44,7 @@ def test_all_that_was_said_and_set_comes_back(agent, saved, tiny_model):
     loaded = Agent.load(saved, tiny_model)
     assert loaded.get_history() == agent.get_history()
     assert loaded.system_prompt == SYSTEM
-    assert loaded._settings._replace(tools=()) == agent._settings._replace(stop=["never comes"], tools=())
+    assert loaded._parts.settings._replace(tools=()) == agent._parts.settings._replace(stop=["never comes"], tools=())
     assert loaded.run("Go on.").usage.completion_tokens <= 8
     assert len(agent.messages) == 3
 
@@ -96,7 +96,7 @@ def test_an_agent_that_never_ran_is_saved(tiny_model, tmp_path):
 def test_another_model_computes_it_again_and_says_so(saved, model, caplog):
     with caplog.at_level(logging.WARNING, "luup_agent"):
         loaded = Agent.load(saved, model)
-    assert "computed again: it was saved with another model" in caplog.text
+    assert "prefill the whole conversation: it was saved with another model" in caplog.text
     assert len(loaded.messages) == 3
     assert loaded.run("Hello", max_tokens=1).usage.completion_tokens == 1
 
@@ -105,7 +105,7 @@ def test_another_template_computes_it_again(saved, tiny_path, caplog):
     template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
     with Model.from_local(tiny_path, threads=1, chat_template=template) as other, caplog.at_level(logging.WARNING):
         assert not is_warm(Agent.load(saved, other))
-    assert "computed again" in caplog.text
+    assert "prefill the whole conversation" in caplog.text
 
 
 def test_without_room_in_ram_it_is_computed_again(saved, tiny_path, caplog):

@@ -1,6 +1,6 @@
 """Tools and typed results through the Python API with every chat template that llama.cpp bundles.
 
-The model is tiny and its weights are random: it means nothing that it says, so whatever comes out right was held to it.
+The model is tiny and its weights are random: its text means nothing, so whatever is right was enforced.
 """
 
 from typing import List, Literal
@@ -15,7 +15,7 @@ Digit = Annotated[int, Field(ge=0, le=9)]
 
 
 class Verdict(BaseModel):
-    """What a run has to give."""
+    """The expected results of a run."""
 
     label: Literal["red", "blue"]
     digits: Annotated[List[Digit], Field(max_length=3)]
@@ -28,7 +28,7 @@ FREE_ARGUMENTS = ("Kimi-K3", "LFM2", "google-gemma-4", "muse-glimmer")
 
 
 def each_template(templates, path, check):
-    """Calls `check(agent)` with a model for each of `templates`; fails with all that went wrong."""
+    """Call `check(agent)` with a model for each of `templates`; fail with all their failures."""
     problems = []
     for template in templates:
         source = template.read_text(encoding="utf-8")
@@ -43,12 +43,12 @@ def each_template(templates, path, check):
 
 
 def typed_result(agent):
-    """Without tools; thoughts are bounded, and what comes after them is valid."""
+    """Check a typed result without tools: thoughts are bounded, and the text after them is valid."""
     assert isinstance(agent.generate("Red or blue?", output_type=Verdict, seed=1), Verdict)
 
 
 def forced_call_and_typed_result(agent):
-    """The tool that was asked for runs, with arguments that fit; then a valid object comes."""
+    """Check that the forced tool runs with valid arguments, and that a valid object follows."""
     calls = []
 
     @agent.tool
@@ -76,6 +76,7 @@ def forced_call_and_typed_result(agent):
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 def test_every_bundled_template_holds_a_model_that_means_nothing(templates, marked_path):
     def check(agent):
         typed_result(agent)

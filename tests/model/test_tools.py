@@ -1,63 +1,26 @@
-"""Tools, run for the real model; the same for the synchronous and the asynchronous API.
+"""Tools that the real model calls, by the synchronous and the asynchronous API alike.
 
-Where it matters what is called, the history ends with calls that wait (`calling`): a run goes on with them.
+Where it matters what is called, the history ends with pending calls (`tooled`), and the run begins with them.
 """
 
 import asyncio
-import contextlib
 import contextvars
-import json
-import logging
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pydantic import AfterValidator
+from support.tool_calls import add, add_later, results
 from typing_extensions import Annotated, Literal
 
 from luup_agent import (
-    Agent,
     InvalidParamError,
-    InvalidSchemaError,
     MaxTurnsError,
-    Message,
-    ModelRetry,
     RunContext,
-    RunTimeoutError,
     Tool,
     ToolNotFoundError,
     ToolResult,
-    ToolRetryError,
 )
-
-QUESTION = {"role": "user", "content": "Do it."}
-
-
-def calling(agent, *calls):
-    """Lets the history end with calls, (name, arguments) each, that wait for their results."""
-    written = [
-        {"id": f"call_{n}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
-        for n, (name, arguments) in enumerate(calls)
-    ]
-    agent.set_history([QUESTION, {"role": "assistant", "content": "", "tool_calls": written}])
-    return agent
-
-
-@pytest.fixture
-def tooled(greedy):
-    """Makes an agent with tools whose history ends with calls of them, and which then only says a word."""
-
-    def make(tools, *calls, **options):
-        agent = greedy(tools=tools, **{"max_tokens": 2, "tool_choice": "none", **options})
-        return calling(agent, *calls) if calls else agent
-
-    return make
-
-
-def results(response):
-    return [call.result for call in response.tool_calls]
-
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Called by the model
@@ -139,7 +102,7 @@ def test_a_choice_without_tools_is_refused(api, greedy, option):
         ({"tools": 5}, "tools must be a list"),
         ({"tools": [5]}, r"tools\[0\]: a tool must be callable"),
         ({"tools": [lambda: 1]}, r"tools\[0\]: the name of a tool"),
-        ({"tools": [Tool(print, name="a", parameters={"type": "object"})] * 2}, r"tools\[1\] has the name"),
+        ({"tools": [Tool(print, name="a", parameters={"type": "object"})] * 2}, r"tools\[1\] has the same name"),
     ],
 )
 def test_a_wrong_option_is_named(api, greedy, options, problem):
@@ -150,17 +113,6 @@ def test_a_wrong_option_is_named(api, greedy, options, problem):
 # ---------------------------------------------------------------------------------------------------------------------
 # Running them
 # ---------------------------------------------------------------------------------------------------------------------
-
-
-def add(a: int, b: int = 1) -> int:
-    """Adds two numbers."""
-    return a + b
-
-
-async def add_later(a: int, b: int = 1) -> int:
-    """Adds two numbers, after a while."""
-    await asyncio.sleep(0.01)
-    return a + b
 
 
 def test_results_stand_in_the_order_of_the_calls(api, tooled):
@@ -264,362 +216,3 @@ def test_long_and_odd_results_reach_the_model_bounded(api, tooled):
     assert contents[:3] == ['"NaN"', "a\ufffdb\ufffd", "null"]
     assert contents[3].startswith("xxx")
     assert len(contents[3]) < 150
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Failing
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def test_an_exception_is_told_to_the_model_and_logged(api, tooled, caplog):
-    def fail() -> None:
-        raise LookupError("no such row")
-
-    async def fail_too() -> None:
-        raise LookupError("no such row")
-
-    def cycle() -> list:
-        value = []
-        value.append(value)
-        return value
-
-    agent = tooled([fail, fail_too, cycle], ("fail", {}), ("fail_too", {}), ("cycle", {}))
-    with caplog.at_level(logging.WARNING, "luup_agent"):
-        told = results(api.response(agent, None))
-    assert told[:2] == [ToolResult("Error: LookupError: no such row", is_error=True)] * 2
-    assert "Circular" in told[2].content
-    assert told[2].is_error
-    records = [record for record in caplog.records if record.exc_info]
-    assert sorted(record.getMessage() for record in records) == [
-        "the tool 'cycle' failed",
-        "the tool 'fail' failed",
-        "the tool 'fail_too' failed",
-    ]
-
-
-class Boom(Exception):
-    pass
-
-
-def test_what_is_cancelled_inside_of_a_tool_is_a_failed_call(api, tooled):
-    async def wait() -> str:
-        inner = asyncio.ensure_future(asyncio.sleep(60))
-        inner.cancel()
-        await inner
-        return "never"
-
-    assert results(api.response(tooled([wait], ("wait", {})), None)) == [ToolResult("Error: CancelledError: ", True)]
-
-
-@pytest.mark.parametrize("error", [Boom, KeyboardInterrupt, SystemExit, GeneratorExit])
-@pytest.mark.parametrize("others", [0, 1])
-def test_what_is_to_propagate_ends_the_run(api, tooled, error, others):
-    raised = error("stop")
-
-    @Tool
-    def fail() -> None:
-        raise raised
-
-    fail.on_error = "raise"
-    agent = tooled([fail, add], ("fail", {}), *[("add", {"a": 1})] * others)
-    before = agent.get_history()
-    with pytest.raises(error) as caught:
-        api.response(agent, None)
-    assert caught.value is raised
-    assert agent.get_history() == before
-
-
-@pytest.mark.parametrize("error", [Boom, SystemExit])
-def test_what_is_to_propagate_from_a_coroutine_ends_the_run(api, tooled, error):
-    cancelled = threading.Event()
-
-    async def fail() -> None:
-        await asyncio.sleep(0.05)
-        raise error("stop")
-
-    async def wait() -> None:
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
-
-    agent = tooled([Tool(fail, on_error="raise"), wait], ("fail", {}), ("wait", {}))
-    begin = time.monotonic()
-    with pytest.raises(error, match="stop"):
-        api.response(agent, None)
-    assert time.monotonic() - begin < 30
-
-
-@pytest.mark.parametrize("source", ["hint", "validator"])
-def test_a_better_call_is_asked_for_so_many_times(api, tooled, source):
-    def check(n: int) -> int:
-        if n > 9:
-            raise ValueError("too many")
-        return n
-
-    def order(ctx: RunContext, n: Annotated[int, AfterValidator(check)]) -> str:
-        raise ModelRetry("Ask Ada first.")
-
-    call = ("order", {"n": 5 if source == "hint" else 50})
-    told = (
-        "Error: Ask Ada first." if source == "hint" else "Error: the arguments are not valid:\nn: Value error, too many"
-    )
-    (result,) = results(api.response(tooled([order], call), None))
-    assert result == ToolResult(told, is_error=True)
-    twice = api.response(tooled([order], call, call), None, retries=2)
-    assert results(twice) == [result] * 2
-    for options, tool in (({"retries": 0}, order), ({}, Tool(order, retries=0))):
-        agent = tooled([tool], call)
-        before = agent.get_history()
-        with pytest.raises(ToolRetryError, match="order.*0 times") as caught:
-            api.response(agent, None, **options)
-        assert caught.value.call.id == "call_0"
-        assert isinstance(caught.value.__cause__, ModelRetry if source == "hint" else ValueError)
-        assert agent.get_history() == before
-
-
-def test_the_context_counts_the_retries(api, tooled, greedy):
-    seen = []
-
-    def order(ctx: RunContext) -> str:
-        """Orders a pizza."""
-        seen.append(ctx.retry)
-        raise ModelRetry("again")
-
-    agent = greedy(tools=[order], max_tokens=48)
-    with contextlib.suppress(ToolRetryError, MaxTurnsError):
-        api.response(agent, "Order a pizza.", tool_choice="required", retries=1, max_turns=3)
-    assert seen == list(range(len(seen)))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Time
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def test_a_late_tool_is_told_to_the_model(api, tooled):
-    release = threading.Event()
-
-    def slow() -> str:
-        release.wait(60)
-        return "too late"
-
-    async def slow_too() -> str:
-        await asyncio.sleep(60)
-        return "too late"
-
-    agent = tooled([Tool(slow, timeout=0.1), Tool(slow_too, timeout=0.1)], ("slow", {}), ("slow_too", {}))
-    begin = time.monotonic()
-    response = api.response(agent, None)
-    assert time.monotonic() - begin < 300
-    assert results(response) == [ToolResult("Error: the tool did not answer within 0.1 seconds", is_error=True)] * 2
-    release.set()
-
-
-def test_the_runs_deadline_holds_while_tools_run(api, tooled):
-    release = threading.Event()
-
-    def slow() -> None:
-        release.wait(60)
-
-    async def slow_too() -> None:
-        await asyncio.sleep(60)
-
-    for calls in ([("slow", {})], [("slow_too", {})], [("slow", {}), ("slow_too", {})]):
-        agent = tooled([slow, slow_too], *calls)
-        begin = time.monotonic()
-        with pytest.raises(RunTimeoutError):
-            api.response(agent, None, timeout=0.3)
-        assert time.monotonic() - begin < 30
-        assert len(agent.pending) == len(calls)
-    release.set()
-
-
-def test_closing_a_stream_does_not_wait_for_its_tools(tooled):
-    release = threading.Event()
-
-    def slow() -> None:
-        release.wait(60)
-
-    agent = tooled([slow, add], ("slow", {}), ("add", {"a": 1}))
-    stream = agent.stream_events(None)
-    begin = time.monotonic()
-    while next(stream).type != "tool_result":
-        pass
-    stream.close()
-    assert time.monotonic() - begin < 30
-    agent.clear_history()  # not busy
-    release.set()
-
-
-def test_cancelling_a_run_cancels_its_tools(async_api, tooled):
-    state = []
-
-    async def slow() -> None:
-        try:
-            state.append("begun")
-            await asyncio.sleep(60)
-        finally:
-            state.append("ended")
-
-    async def cancel():
-        agent = tooled([slow], ("slow", {}))
-        task = asyncio.ensure_future(agent.run_async(None))
-        while not state:  # noqa: ASYNC110  # set by the tool
-            await asyncio.sleep(0.01)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await asyncio.sleep(0.02)
-        assert state == ["begun", "ended"]
-        agent.clear_history()  # not busy
-
-    async_api.do(cancel())
-
-
-def test_dropping_a_run_cancels_its_tools(async_api, tooled):
-    state = []
-
-    async def slow() -> None:
-        try:
-            state.append("begun")
-            await asyncio.sleep(60)
-        finally:
-            state.append("ended")
-
-    async def drop():
-        agent = tooled([slow, add], ("slow", {}), ("add", {"a": 1}))
-        stream = agent.stream_events_async(None)
-        async for event in stream:
-            if event.type == "tool_result":
-                break
-        del stream
-        await asyncio.sleep(0.1)
-        assert state == ["begun", "ended"]
-        agent.clear_history()  # not busy
-
-    async_api.do(drop())
-
-
-def test_ctrl_c_while_tools_run(tooled):
-    import _thread
-
-    release = threading.Event()
-
-    def interrupted() -> None:
-        _thread.interrupt_main()
-        release.wait(60)
-
-    for others in (0, 1):
-        agent = tooled([Tool(interrupted, timeout=60), add], ("interrupted", {}), *[("add", {"a": 1})] * others)
-        begin = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
-            agent.run(None)
-        assert time.monotonic() - begin < 30
-        agent.clear_history()  # not busy
-    release.set()
-
-
-def test_the_context_of_a_run_that_has_ended_says_so(tooled):
-    kept = []
-
-    def keep(ctx: RunContext) -> None:
-        kept.append(ctx)
-
-    tooled([keep], ("keep", {})).run(None)
-    with pytest.raises(Exception, match="has ended"):
-        print(kept[0].messages)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The tools of an agent
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def test_tools_come_and_go(greedy):
-    agent = greedy("You are helpful.")
-    assert dict(agent.tools) == {}
-    empty = agent.context
-
-    @agent.tool
-    def plus(a: int, b: int) -> int:
-        """Adds two numbers."""
-        return a + b
-
-    @agent.tool(name="minus", description="Subtracts.")
-    def subtract(a: int, b: int) -> int:
-        return a - b
-
-    assert (plus(1, 2), subtract(3, 2)) == (3, 1)  # the functions themselves
-    assert list(agent.tools) == ["plus", "minus"]
-    assert agent.tools["minus"].description == "Subtracts."
-    full = agent.context
-    assert full.tools > 20
-    assert full.system + full.tools + full.history + full.free == full.total
-    with pytest.raises(InvalidParamError, match="'plus' already"):
-        agent.add_tool(plus)
-    agent.remove_tool("plus")
-    agent.remove_tool("minus")
-    with pytest.raises(ToolNotFoundError, match="no tool 'plus'"):
-        agent.remove_tool("plus")
-    assert agent.context == empty
-
-
-def test_tools_of_a_call_come_to_those_of_the_agent(api, tooled):
-    agent = tooled([add, Tool(lambda: "theirs", name="who")], ("who", {}), ("add", {"a": 1}), ("new", {}))
-    mine = [Tool(lambda: "mine", name="who"), Tool(lambda: "new", name="new")]
-    assert results(api.response(agent, None, tools=mine)) == [ToolResult("mine"), ToolResult("2"), ToolResult("new")]
-    assert list(agent.tools) == ["add", "who"]
-    calling(agent, ("who", {}))
-    assert results(api.response(agent, None)) == [ToolResult("theirs")]
-
-
-def test_a_tool_that_can_not_be_enforced_is_refused_by_the_agent_too(greedy):
-    def take(n: int, word: str): ...
-
-    with pytest.raises(InvalidSchemaError):
-        greedy(tools=[Tool(take, parameters={"type": "object", "properties": {"w": {"pattern": "(?<=a)b"}}})])
-
-
-def test_sixteen_agents_use_tools_at_once(api, model):
-    agents = [Agent(model, temperature=0, max_tokens=4, tool_choice="none") for _ in range(16)]
-    for n, agent in enumerate(agents):
-
-        def who(n: int = n) -> str:
-            return f"agent {n}"
-
-        agent.add_tool(Tool(who, name="who", parameters={"type": "object"}))
-        agent.add_tool(add_later)
-        calling(agent, ("who", {}), ("add_later", {"a": n}))
-    if hasattr(api, "do"):
-
-        async def gather():
-            return await asyncio.gather(*(agent.run_async(None) for agent in agents))
-
-        responses = api.do(gather())
-    else:
-        with ThreadPoolExecutor(16) as pool:
-            responses = list(pool.map(lambda agent: agent.run(None), agents))
-    for n, response in enumerate(responses):
-        assert results(response) == [ToolResult(f"agent {n}"), ToolResult(str(n + 1))]
-
-
-def test_history_with_calls_survives(greedy):
-    agent = calling(greedy(tools=[add]), ("add", {"a": 1}), ("add", {"a": 2}))
-    other = greedy(tools=[add])
-    other.set_history(json.loads(json.dumps(agent.get_history())))
-    assert other.messages == agent.messages
-    assert [call.arguments for call in other.pending] == [{"a": 1}, {"a": 2}]
-    third = greedy(tools=[add])
-    third.set_history(agent.messages)
-    assert third.get_history() == agent.get_history()
-    assert isinstance(third.messages[-1], Message)
-
-
-@pytest.mark.parametrize("text", ["a\0b", "\udfff"])
-def test_calls_that_the_core_could_not_take_are_refused(greedy, text):
-    agent = greedy(tools=[add])
-    call = {"id": text, "type": "function", "function": {"name": "add", "arguments": "{}"}}
-    with pytest.raises(InvalidParamError, match=r"messages\[1\]\.tool_calls\[0\]\.id"):
-        agent.set_history([QUESTION, {"role": "assistant", "content": "", "tool_calls": [call]}])

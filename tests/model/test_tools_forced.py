@@ -50,6 +50,7 @@ class Enough(Exception):
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 async def test_twenty_forced_calls_have_valid_arguments(greedy, function):
     seen = []

@@ -1,4 +1,4 @@
-"""Calls that nobody forces, by a model that was not taught to call tools: it has to mean them."""
+"""Calls with tool_choice="auto" by a model that was not trained to call tools: only likely calls are made."""
 
 from typing import Literal
 
@@ -54,7 +54,7 @@ def test_what_nobody_asked_for_is_not(model, function, message):
 
 
 def test_a_call_that_is_taken_back_leaves_no_trace_in_the_answer(model):
-    message = "What is the capital of France?"  # a call is begun, and not meant
+    message = "What is the capital of France?"  # a call is begun, but unlikely
     with_tools = Agent(model, "You are a helpful assistant.", tools=[get_weather], temperature=0, max_tokens=60)
     pieces = list(with_tools.generate_stream(message))
     assert "".join(pieces) == with_tools.get_history()[-1]["content"]

@@ -53,6 +53,7 @@ for side in sides:
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 @pytest.mark.parametrize("first", ["ours", "theirs"])
 @pytest.mark.parametrize("package", PACKAGES)
 def test_both_answer(package, first, child, model_path):

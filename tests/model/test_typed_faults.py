@@ -1,4 +1,4 @@
-"""What goes wrong with typed results and calls ends in a typed error, and nothing else does."""
+"""Failures of typed results and calls end in a typed error, and only failures do."""
 
 import asyncio
 import json
@@ -115,7 +115,7 @@ def test_stop_texts_do_not_cut_calls(wild):
 
 
 def test_a_schema_that_is_meant_to_harm_ends_in_an_answer_or_a_typed_error(child, tiny_path):
-    program = Path(__file__).with_name("schema_bombs.py").read_text("utf-8")
+    program = (Path(__file__).parents[1] / "support" / "schema_bombs.py").read_text("utf-8")
     result = child(program, tiny_path, memory=3 * GIB, timeout=150)
     assert result.returncode == 0, result.stdout[-300:] + result.stderr[-2000:]
     ends = dict(line.split() for line in result.stdout.splitlines())

@@ -23,6 +23,7 @@ def _typed_models():
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 def test_1000_typed_runs_give_1000_valid_objects(tiny_model):
     agent = Agent(
         tiny_model, temperature=1.0, top_k=100, top_p=1.0, min_p=0.0, max_tokens=4000, retries=0, enable_history=False

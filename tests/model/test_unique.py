@@ -1,4 +1,4 @@
-"""Names of an object, and items where `uniqueItems` is set, come once; where few are left, an answer finds its end."""
+"""Names of an object, and items where `uniqueItems` is set, are unique; an answer ends where none are left."""
 
 import json
 
@@ -56,10 +56,10 @@ def test_an_answer_finds_its_end(tiny_model, name):
         tiny_model, temperature=1.0, top_k=100, top_p=1.0, min_p=0.0, max_tokens=1000, retries=0, enable_history=False
     )
     judge = jsonschema.Draft202012Validator(SCHEMAS[name])
-    request = _native.RunRequest("Go on.", None, json.dumps(SCHEMAS[name]))
-    runs = [(_native.NativeRun(), agent._settings._replace(seed=seed)) for seed in range(20)]
+    request = _native.RunRequest("Go on.", None, _native.OutputRequest("schema", json.dumps(SCHEMAS[name])))
+    runs = [(_native.NativeRun(), agent._parts.settings._replace(seed=seed)) for seed in range(20)]
     for run, settings in runs:
-        run.start(agent._native_agent, settings, request)
+        run.start(agent._parts.handle.native, settings, request)
     for run, _ in runs:
         kind = _native.EVENT_NONE
         while kind != _native.EVENT_DONE:

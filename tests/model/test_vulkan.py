@@ -28,6 +28,7 @@ def machine():
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 def test_it_answers(child, model_path, machine):
     # lavapipe compiles its shaders first: a minute of computing.
     result = child(SOURCE, model_path, -1, env=machine, timeout=1800)

@@ -16,7 +16,7 @@ def run(*command, folder):
 
 @pytest.fixture(scope="session")
 def mypy(tmp_path_factory):
-    """The lines that `mypy --strict` says of a program."""
+    """Runs `mypy --strict` on a program; returns its lines."""
     pytest.importorskip("mypy")
     folder = tmp_path_factory.mktemp("mypy")
 
@@ -30,7 +30,7 @@ def mypy(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def problems(mypy):
-    """The errors that `mypy --strict` finds in a program."""
+    """Runs `mypy --strict` on a program; returns the errors."""
     return lambda source: [line for line in mypy(source) if ": error:" in line]
 
 
@@ -45,7 +45,7 @@ def _pyright_types(output):
 
 @pytest.fixture(scope="session", params=["mypy", "pyright"])
 def revealed(request, tmp_path_factory):
-    """The types that a checker gives for the `reveal_type` of a program, module names left out."""
+    """The types that a checker reveals for a program, without module names."""
     if request.param == "mypy":
         mypy = request.getfixturevalue("mypy")
         return lambda source: [re.sub(r"\b(\w+\.)+(?=\w)", "", text) for text in _mypy_types(mypy(source))]

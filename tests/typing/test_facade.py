@@ -1,4 +1,4 @@
-"""What a type checker tells a user of the package."""
+"""The types that a user of the package gets from a type checker."""
 
 import re
 
@@ -6,7 +6,9 @@ import pytest
 
 RIGHT = """
 from typing import AsyncIterator, Iterator
-from luup_agent import Agent, AgentResponse, Model, RunOptions, Usage
+from array import array
+from typing import List
+from luup_agent import Agent, AgentResponse, Embedder, Model, RunOptions, Usage
 
 async def use(model: Model) -> None:
     agent = Agent(model, "You are helpful.", temperature=0, stop=["a", "b"], timeout=None)
@@ -27,8 +29,27 @@ async def use(model: Model) -> None:
     async for other in agent.stream_events_async("Hi"):
         if other.type == "reasoning":
             text += other.text
-    with Model.from_local("model.gguf", context_size=512) as loaded:
+    thinking = Agent(model, reasoning="low", template_options={"enable_thinking": True})
+    pieces = thinking.generate_stream("Hi", reasoning=200)
+    events = thinking.stream_events("Hi", reasoning=False)
+    events.stop_thinking()
+    thinking.generate_async("Hi", reasoning=True).stop_thinking()
+    count: int = thinking.run("Hi", reasoning=None, template_options={}).usage.reasoning_tokens
+    biased = Agent(model, presence_penalty=1, frequency_penalty=0.5, logit_bias={" a": 1, 5: -100.0}, logprobs=True)
+    shares = [token.probability for token in biased.run("Hi", top_logprobs=5).logprobs]
+    later: Model = await Model.from_local_async("model.gguf", keep_alive=None, threads=1)
+    hub: Model = await Model.from_hub_async("owner/repo", "Q4_K_M", keep_alive=5)
+    vectors_of: Embedder = await Embedder.from_local_async("minilm.gguf", threads=1)
+    present: bool = later.loaded
+    later.unload()
+    with Model.from_local("model.gguf", context_size=512, keep_alive=1.5) as loaded:
         size: int = loaded.get_info().context_size
+    with Embedder.from_local("minilm.gguf", pooling="mean") as embedder:
+        vectors = embedder.embed(["a", "b"], truncate=True)
+        first: array[float] = (await embedder.embed_async(["a"]))[0]
+        number: float = vectors[0][1] + sum(first)
+        lists: List[List[float]] = vectors[:1].tolist()
+        document: str = embedder.rerank("a", ["b"], top=1)[0].document
 """
 
 
@@ -39,18 +60,24 @@ def test_a_right_program_is_right(problems):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ('Agent("model.gguf")', "expected .Model"),
+        ('Agent("model.gguf")', "No overload variant"),
+        ('Agent(agent.model, temperature="hot")', "No overload variant"),
+        ('agent.generate("Hi", logit_bias=[5])', "No overload variant"),
         ('agent.generate_stream("Hi", temprature=1)', "temprature"),
         ('agent.generate_stream("Hi", temperature="hot")', "expected .float"),
         ("agent.generate_stream(5)", "expected .str"),
+        ('agent.generate_stream("Hi", reasoning="max")', "reasoning"),
+        ('agent.generate_stream("Hi", template_options=5)', "template_options"),
         ('agent.generate("Hi", temperature="hot")', "No overload variant"),
         ("agent.generate(5)", "No overload variant"),
         ('number: int = agent.generate("Hi")', "expression has type .str"),
         ('agent.run("Hi").txt', "has no attribute .txt"),
         ('Model.from_local("m", context_size="8192")', "expected .int"),
+        ('Embedder.from_local("m", pooling="max")', "pooling"),
+        ('Embedder.from_local("m").embed([5])', "expected .str|List item"),
     ],
 )
 def test_a_wrong_line_is_found(problems, line, problem):
-    source = f"from luup_agent import Agent, Model\ndef use(agent: Agent) -> None:\n    {line}\n"
+    source = f"from luup_agent import Agent, Embedder, Model\ndef use(agent: Agent) -> None:\n    {line}\n"
     (found,) = problems(source)
     assert re.search(problem, found)

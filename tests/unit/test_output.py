@@ -1,4 +1,4 @@
-"""What `output_type` takes, what the model is told of a mistake, and what labels are."""
+"""The types that `output_type` accepts, the messages about wrong results, and labels."""
 
 import dataclasses
 import datetime
@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field, field_validator
 from typing_extensions import Annotated, Literal, TypedDict
 
 from luup_agent import Classification, InvalidParamError, InvalidSchemaError, ModelRetry
-from luup_agent.classify import normalise, read_labels
-from luup_agent.output import dotted, explain, output_spec
+from luup_agent._agent.classify import normalise, read_labels
+from luup_agent._run.typed_output import dotted, explain, output_spec
 
 
 class Movie(BaseModel):
@@ -112,6 +112,62 @@ def test_keys_that_the_schema_allows_are_keys_of_the_type(key, data):
 @pytest.mark.parametrize("key", [Color, uuid.UUID, datetime.date, Literal["a", "b"]])
 def test_pydantic_says_itself_what_other_keys_are(key):
     assert "propertyNames" in json.loads(output_spec(Dict[key, int]).schema)
+
+
+class Search(BaseModel):
+    kind: Literal["search"] = "search"
+    query: str = ""
+
+
+class Answer(BaseModel):
+    kind: Literal["answer"] = "answer"
+    text: str
+
+
+class Loop(BaseModel):
+    kind: Literal["loop"] = "loop"
+    inner: Optional["Step"] = None
+
+
+class Plan(TypedDict, total=False):
+    kind: Literal["plan"]
+    steps: List["Step"]
+
+
+Step = Annotated[Union[Search, Answer, Loop, Plan], Field(discriminator="kind")]
+Loop.model_rebuild()
+
+
+class Fast(BaseModel):
+    kind: Literal["search"] = "search"
+    how: Literal["fast"] = Field("fast", alias="How")
+
+
+class Slow(BaseModel):
+    kind: Literal["search"] = "search"
+    how: Literal["slow"] = Field("slow", alias="How")
+
+
+Nested = Annotated[Union[Answer, Annotated[Union[Fast, Slow], Field(discriminator="how")]], Field(discriminator="kind")]
+
+
+@pytest.mark.parametrize("type_", [Step, List[Step], Dict[str, Step], Optional[Step], Nested, Union[Nested, int]])
+def test_the_tags_of_a_discriminated_union_are_required_and_its_mapping_is_not_shown(type_):
+    schema = json.loads(output_spec(type_).schema)
+    assert "discriminator" not in json.dumps(schema)
+    assert "mapping" not in json.dumps(schema)
+    for part in schema["$defs"].values():
+        for tag in ("kind", "How"):
+            assert (tag in part["properties"]) <= (tag in part["required"])
+
+
+def test_what_only_looks_like_a_discriminator_stays():
+    class Odd(BaseModel):
+        discriminator: Dict[str, int] = Field(default={"propertyName": 1}, examples=[{"discriminator": {"mapping": 1}}])
+
+    schema = json.loads(output_spec(Odd).schema)["properties"]["discriminator"]
+    assert schema["default"] == {"propertyName": 1}
+    assert schema["examples"] == [{"discriminator": {"mapping": 1}}]
 
 
 def test_an_empty_union_is_refused():

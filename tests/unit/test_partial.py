@@ -1,18 +1,31 @@
-"""A typed result is there in parts while its text still grows, however the text is cut."""
+"""Partial typed results while the text grows, however it is cut."""
 
+import copy
 import dataclasses
 import datetime
 import json
-from typing import Any, Dict, List, Optional, Union
+from decimal import Decimal
+from typing import Any, Dict, Generic, List, Optional, TypeVar, Union
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    RootModel,
+    WrapValidator,
+    field_validator,
+    with_config,
+)
 from pydantic.dataclasses import dataclass as pydantic_dataclass
-from typing_extensions import Annotated, Literal, TypedDict
+from support.zoo.classes import Computed
+from typing_extensions import Annotated, Literal, NotRequired, Self, TypedDict
 
-from luup_agent.partial import NOTHING, JsonPrefix, PartialTypes
+from luup_agent._run.partial_output import NOTHING, JsonPrefix, PartialTypes
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -44,7 +57,7 @@ MOVIE = {
 
 
 def partials(type_, text, sizes=None):
-    """The values that a reader gives for `text` in pieces of `sizes`, one character each by default."""
+    """Return the partial values for `text` in pieces of `sizes`, one character each by default."""
     reader = PartialTypes(type_).reader()
     found, start = [], 0
     for size in sizes or [1] * len(text):
@@ -219,6 +232,115 @@ def test_keys_are_the_aliases_and_validators_of_the_class_wait_for_the_whole():
     first, second = partials(Strict, '{"number": 3, "m": 50, ')
     assert (first.n, first.m) == (3, 0)
     assert (second.n, second.m) == (3, 50)
+
+
+class Partly(TypedDict):
+    a: int
+    b: NotRequired[str]
+
+
+T = TypeVar("T")
+
+
+class Linked(BaseModel, Generic[T]):
+    value: T
+    following: Optional["Linked[T]"] = None
+
+
+class Chain(BaseModel):
+    value: int
+    following: Optional[Self] = None
+
+
+class Python(BaseModel):
+    model_config = ConfigDict(regex_engine="python-re")
+    word: str = Field(pattern=r"^(?!foo)[a-z]{3}$")
+    last: int
+
+
+class Private(BaseModel):
+    shown: int
+    last: int
+    _count: int = PrivateAttr(default=3)
+    _later: int
+
+    def model_post_init(self, context):
+        self._later = self.shown + self.last
+
+
+class Configured(BaseModel):
+    model_config = ConfigDict(val_json_bytes="base64", str_to_lower=True, extra="allow", populate_by_name=True)
+    raw: bytes = Field(alias="Raw")
+    text: str
+    last: int
+
+
+class Retried(BaseModel):
+    a: Annotated[int, AfterValidator({}.__getitem__)]  # raises KeyError
+    b: int
+
+
+class Wrapped(BaseModel):
+    checked: Annotated[List[int], WrapValidator(lambda value, handler: tuple(handler(value)))]
+    last: int
+
+
+@with_config(ConfigDict(extra="allow", str_to_upper=True))
+class Upper(TypedDict):
+    a: str
+
+
+class Ints(RootModel[List[int]]):
+    pass
+
+
+class Deferred(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+    a: int
+    b: Optional["Deferred"] = None
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "shown"),
+    [
+        (Partly, '{"a": 1, "b": "x"}', [{"a": 1}, {"a": 1, "b": "x"}]),
+        (Chain, '{"value": 1, "following": {"value": 2}}', ["value=1 following=None"]),
+        (Linked[int], '{"value": 1, "following": {"value": 2}}', ["value=1 following=None"]),
+        (Python, '{"word": "bar", "last": 1}', ["word='bar'"]),
+        (Computed, '{"width": 2, "height": 3 , "x": 1}', ["width=2 area=None", "width=2 height=3 area=6"]),
+        (Private, '{"shown": 1, "last": 2}', ["shown=1"]),
+        (Configured, '{"Raw": "aGk=", "text": "AB", "last": 1}', ["raw=b'hi'", "raw=b'hi' text='ab'"]),
+        (Configured, '{"raw": "aGk=", "more": [1], "last": 1}', ["raw=b'hi'", "raw=b'hi' more=[1]"]),
+        (Upper, '{"a": "x", "b": "y"}', [{"a": "X"}, {"a": "X", "b": "y"}]),
+        (Wrapped, '{"checked": [3, 4], "last": 1}', ["checked=(3,)", "checked=(3, 4)"]),
+        (Ints, "[1, 2]", ["root=[1]"]),
+        (Deferred, '{"a": 1, "b": {"a": 2}}', ["a=1 b=None"]),
+        (Retried, '{"a": 1, "b": 2}', []),
+        (List[Decimal], "[1.10, 12345678901234567890.5, 3]", [[Decimal("1.10")]]),
+        (Dict[str, Any], '{"a": ' + "[" * 100_000, []),
+        (List[Any], "[" + "1" * 10_000 + ", 2]", []),
+        (Movie, '{"title": [1], "title": {"x": 1}, "title": "y", "director": [2', []),
+        (Cat, '{"lives": 1, "kind": {"a": 2', ["lives=1"]),
+        (Annotated[Union[Cat, Dog], Field(discriminator="kind")], '{"kind": ["cat", 2], "x": 1', []),
+    ],
+    ids=str,
+)
+def test_every_type_has_partial_values_that_can_be_shown(type_, text, shown):
+    found = partials(type_, text)
+    assert [str(value) if isinstance(value, BaseModel) else value for value in found][: len(shown)] == shown
+    for value in found:
+        assert repr(value)
+        assert copy.copy(value) == value
+
+
+def test_a_partial_value_of_a_class_passes_for_it():
+    first = partials(Computed, '{"width": 2, "h')[0]
+    assert isinstance(first, Computed)
+    assert first.__class__ is Computed
+    assert (first.width, first.area, hasattr(first, "height")) == (2, None, False)
+    private = partials(Private, '{"shown": 2, "l')[0]
+    assert private._count == 3
+    assert not hasattr(private, "_later")
 
 
 def test_nothing_comes_of_what_is_not_valid():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import luup_agent
-from luup_agent.plugins import ENTRY_POINTS
+from luup_agent._gpu_packages import ENTRY_POINTS
 
 MAKE = Path(__file__).parents[2] / "csrc" / "plugin" / "make.py"
 KINDS = {"cuda12": "cuda", "rocm": "hip", "vulkan": "vulkan"}

@@ -1,16 +1,19 @@
-"""The facade's signatures agree with the C library, with each other and with what they say."""
+"""The facade's signatures agree with the C library, with each other and with their docstrings."""
 
 import inspect
+import os
 import subprocess
 import sys
 
 import pytest
+from typing_extensions import get_type_hints
 
 import luup_agent
-from luup_agent import Agent, InvalidParamError, Model, RunOptions, _native
-from luup_agent.sampling import Settings
-
-OURS = {"seed", "stop", "timeout", "tools", "tool_choice", "deps", "approve"}  # have no default in the library
+from luup_agent import Agent, Embedder, InvalidParamError, LoadOptions, Model, RunOptions, _native
+from luup_agent.embeddings import EmbedderOptions
+from luup_agent.settings import Settings, native_settings
+from luup_agent.testing import ScriptedModel
+from luup_agent.tools import ToolLike
 
 
 def defaults(function):
@@ -18,21 +21,66 @@ def defaults(function):
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
-def test_sampling_defaults_are_the_librarys():
-    python = defaults(Agent.__init__)
-    native = _native.default_sampling()
-    assert native.pop("seed") == 0xFFFFFFFF
-    assert python["seed"] is None
-    assert native.pop("stop") == _native.ffi.NULL
-    assert {name: python[name] for name in native} == pytest.approx(native)
-    assert set(native) | set(_native.default_run_params()) == set(Settings._fields) - OURS
+def native_default(name, native):
+    """Return the library's default for a setting as a Python value."""
+    params = _native.ffi.new(f"luup_{native.struct}_params *")
+    getattr(_native.lib, f"luup_{native.struct}_default_params")(params)
+    value = getattr(params, native.field or name)
+    if native.kind in ("texts", "reasoning", "json", "bias", "adapter"):
+        return None if value == _native.ffi.NULL else value
+    if native.kind == "tool_choice":
+        return "auto" if value == _native.ffi.NULL else value
+    if native.kind == "keep_history":
+        return "on_error" if value else "on_success"
+    if native.kind == "seconds":
+        return None if value == -1 else value / 1000
+    return None if value == native.none else value
 
 
-def test_run_defaults_are_the_librarys():
-    python = defaults(Agent.__init__)
-    native = _native.default_run_params()
-    assert {name: python[name] for name in native} == native
-    assert Settings._field_defaults == {name: python[name] for name in Settings._field_defaults}
+def test_the_defaults_of_an_embedder_are_the_librarys():
+    params = _native.ffi.new("luup_embedder_params *")
+    _native.lib.luup_embedder_default_params(params)
+    for name, value in defaults(Embedder.from_local).items():
+        if value is None:
+            unset = {"context_size": -(2**31), "pooling": -1, "devices": _native.ffi.NULL, "on_progress": None}[name]
+            assert unset is None or getattr(params, name) == unset, name
+        else:
+            assert getattr(params, name) == value, name
+    call = _native.ffi.new("luup_embed_params *")
+    _native.lib.luup_embed_default_params(call)
+    for function in (Embedder.embed, Embedder.embed_async):
+        assert defaults(function) == {"normalize": call.normalize, "truncate": call.truncate, "on_progress": None}
+    assert defaults(Embedder.rerank) == defaults(Embedder.rerank_async)
+    assert set(EmbedderOptions.__annotations__) == set(defaults(Embedder.from_local))
+
+
+def test_defaults_are_the_librarys():
+    table = native_settings()
+    python = {name: defaults(Agent.__init__)[name] for name in table}
+    native = {name: native_default(name, each) for name, each in table.items()}
+    assert {name: type(value) for name, value in native.items()} == {name: type(python[name]) for name in python}
+    assert native == pytest.approx(python)
+    assert set(Settings._fields) - set(table) == {"tools", "deps", "approve"}  # Python's own
+
+
+def test_every_number_of_the_library_is_a_setting():
+    requests = {
+        "sampling",
+        "tools",
+        "output_schema",
+        "output_pattern",
+        "output_grammar",
+        "output_choices",
+        "review_output",
+        "confidence",
+        "choices",
+        "n_choices",
+    }
+    beside = {"n_stop", "max_reasoning_tokens", "n_logit_bias", "n_adapters"}  # the second numbers of other settings
+    for struct in ("sampling", "run"):
+        fields = {name for name, _ in _native.ffi.typeof(f"luup_{struct}_params").fields}
+        known = {each.field or name for name, each in native_settings().items() if each.struct == struct}
+        assert fields - known - requests == {"size"} | (beside if struct == "sampling" else set())
 
 
 def test_model_defaults_are_the_librarys():
@@ -41,10 +89,20 @@ def test_model_defaults_are_the_librarys():
     assert {name: python[name] for name in native} == native
 
 
-def test_every_setting_of_an_agent_can_be_overridden():
-    options = set(RunOptions.__annotations__)
-    assert options == set(Settings._fields)
-    assert options < set(inspect.signature(Agent.__init__).parameters)
+def test_the_settings_are_the_same_wherever_they_are_written():
+    names = {"Approve": str, "ToolLike": ToolLike}  # known to type checkers only
+    table, options, arguments = (get_type_hints(each, localns=names) for each in (Settings, RunOptions, Agent.__init__))
+    assert table == options == {name: arguments[name] for name in options}
+    assert Settings._field_defaults == {name: defaults(Agent.__init__)[name] for name in table}
+
+
+def test_the_options_of_a_load_are_the_same_wherever_they_are_written():
+    names = set(inspect.signature(Model.from_local).parameters) - {"path"}
+    assert set(LoadOptions.__annotations__) == names
+    assert not names & set(inspect.signature(Model.from_hub).parameters)
+    if sys.version_info >= (3, 9):  # where os.PathLike has parameters
+        arguments, options = get_type_hints(Model.from_local), get_type_hints(LoadOptions, localns={"os": os})
+        assert options == {name: arguments[name] for name in names}
 
 
 @pytest.mark.parametrize(
@@ -66,8 +124,7 @@ def test_async_twins_take_the_same_parameters(sync, twin):
     "method", ["generate", "generate_stream", "generate_async", "run", "stream_events", "stream_events_async"]
 )
 def test_an_unknown_option_is_named(method):
-    agent = Agent.__new__(Agent)
-    agent._settings = Settings(0.7, 0.95, 40, 0.05, 1.0, 64, None, None, 512, None)
+    agent = Agent(ScriptedModel([]))
     with pytest.raises(TypeError, match=rf"{method}\(\) got an unexpected keyword argument 'temprature'"):
         getattr(agent, method)("Hi", temprature=1)
 
@@ -92,7 +149,7 @@ def test_public_names_are_sorted_and_say_where_they_come_from():
 
 
 def members_of(cls):
-    """What a class has from this package's classes."""
+    """Return the attributes that a class has from classes of this package."""
     for part in cls.__mro__:
         if part.__module__.partition(".")[0] == "luup_agent":
             yield from vars(part).items()

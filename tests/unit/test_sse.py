@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luup_agent import HTTPError
-from luup_agent.remote_request import read_retry_after
-from luup_agent.sse import Body, Decoder
+from luup_agent._completions.request import read_retry_after
+from luup_agent._completions.sse import Body, Decoder
 
 STREAM = (
     '\ufeff: a comment\n\ndata: {"a": "Grüße 🦊"}\n\n'

@@ -8,7 +8,7 @@ import json
 import uuid
 from typing import Dict, List, Optional, Union
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter
 from typing_extensions import Annotated, Literal, TypedDict
@@ -62,7 +62,7 @@ names = st.sampled_from(["a", "b_c", "_x", "json", "title", "type", "default", "
 
 @st.composite
 def functions(draw):
-    """A function with random parameters that returns what it is called with."""
+    """Generate a function with random parameters that returns its arguments."""
     parameters = []
     for name in draw(st.lists(names, unique=True, max_size=5)):
         kind = draw(st.sampled_from([inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY]))
@@ -77,7 +77,7 @@ def functions(draw):
 
 
 def values(schema, definitions):
-    """Instances of the schemas that pydantic makes of the types above, as hypothesis strategies."""
+    """Return a hypothesis strategy for the instances of a schema that pydantic makes of the types above."""
     if "$ref" in schema:
         return values(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     if "anyOf" in schema:
@@ -127,7 +127,6 @@ def scalar(kind, schema):
     }[kind]
 
 
-@settings(max_examples=150)
 @given(functions(), st.data())
 def test_whatever_the_schema_allows_arrives_as_the_parameters_types(function, data):
     made = Tool(function)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from luup_agent.tool_results import clean, shorten, to_text
+from luup_agent._tools.results import clean, shorten, to_text
 
 
 class Color(enum.Enum):
@@ -102,6 +102,7 @@ def test_an_object_that_can_not_be_written_raises_its_own_error():
         to_text([Bad()])
 
 
+@pytest.mark.slow
 def test_long_texts_keep_their_beginning_and_end():
     text = "".join(str(i % 10) for i in range(10_000_000))
     short = to_text(text)

@@ -1,4 +1,4 @@
-"""A tool is made of a function: its name, its description, its schema; what can't be one is refused by name."""
+"""Tools made from functions: name, description, schema; and functions that are refused."""
 
 import asyncio
 import dataclasses
@@ -48,7 +48,7 @@ def add(a: int, b: int = 1) -> int:
 
 
 def call(made, **arguments):
-    """Calls the tool with the JSON text of `arguments`, as a run does."""
+    """Call the tool with the JSON text of `arguments`, as a run does."""
     positional, keywords = made._parse(json.dumps(arguments))
     return made.function(*positional, **keywords)
 
@@ -201,7 +201,7 @@ def test_wrong_arguments_are_a_validation_error(given):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What can be a tool
+# Callables
 # ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -452,7 +452,7 @@ def test_odd_docstrings_do_no_harm(docstring):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What is refused
+# Refusals
 # ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -487,7 +487,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("function", "problem"), REFUSED, ids=[str(row[0]) for row in REFUSED])
+@pytest.mark.parametrize(
+    ("function", "problem"), REFUSED, ids=[getattr(row[0], "__qualname__", str(row[0])) for row in REFUSED]
+)
 def test_what_can_be_no_tool_is_refused(function, problem):
     with pytest.raises((InvalidParamError, InvalidSchemaError), match=problem):
         Tool(function)

@@ -1,0 +1,39 @@
+// Files that are mapped into memory and that another process may shorten meanwhile.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace luup {
+
+// Watches files that are mapped into memory. Reading a page behind the end of a file that became shorter raises SIGBUS,
+// which ends a process. While an object lives, such a read of its files gives zeros instead, and lost() reports it. The
+// page may also be lost because the disk failed. On Linux only; elsewhere the object does nothing. Reads of other
+// mappings, and other signals, are as before.
+class MappedFiles {
+  public:
+    // Files that don't exist are left out.
+    explicit MappedFiles(const std::vector<std::string> & paths);
+    ~MappedFiles();
+    MappedFiles(const MappedFiles &)             = delete;
+    MappedFiles & operator=(const MappedFiles &) = delete;
+
+    // Returns the path of a file of which a page could not be read, or "". Any thread may call it; it takes no time.
+    std::string lost() const;
+
+  private:
+    struct Slot;
+
+    struct Watched {
+        std::string path;
+        Slot *      slot;
+        uint64_t    losses;  // before this object
+    };
+
+    std::vector<Watched> files_;
+
+    friend struct MappedFileTable;
+};
+
+}  // namespace luup

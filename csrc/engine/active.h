@@ -1,0 +1,64 @@
+// The engine's completions in progress: active ones have a sequence, waiting ones do not.
+#pragma once
+
+#include "engine/completion.h"
+#include "engine/drafts.h"
+#include "engine/sampler.h"
+#include "engine/sequence_pool.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace luup {
+
+// Tokens that were guessed to follow, and how good the guesses were.
+struct Drafting {
+    PromptLookup             lookup;
+    DraftRecord              record;
+    std::vector<llama_token> tokens;  // in the batch, behind the token of row `Active::output`
+};
+
+// A completion with a sequence.
+struct Active {
+    Active(const Sampling & sampling, int32_t n_vocab) : sampler(sampling, n_vocab) {}
+
+    std::shared_ptr<Completion> completion;
+    Sequence *                  sequence = nullptr;  // nullptr once it has ended, and while it waits again
+    std::vector<llama_token>    tokens;  // the prompt and the answer so far; the sequence holds a prefix of it
+    Sampler                     sampler;
+    Drafting                    draft;
+    Metrics                     metrics;
+    uint64_t                    order = 0;  // of admission
+    size_t                      keep  = 0;  // at this many tokens the sequence is copied for other prompts; 0 = never
+    size_t                      computed = 0;  // tokens that the sequence had when it was preempted
+
+    struct {
+        Clock::time_point admitted, first_token, last_token;
+    } times;
+
+    // The part of it that is in the batch.
+    struct {
+        int32_t tokens = 0;
+        int32_t output = -1;  // index of the row to sample from; -1 = none
+        int32_t scored = -1;  // index of the first row to score from; its last token has the last one; -1 = none
+    } batch;
+
+    size_t pending() const { return tokens.size() - sequence->tokens.size(); }
+    bool   decoding() const { return pending() == 1; }
+
+    AdapterSet adapters() const { return completion->key.adapters; }
+};
+
+// A completion without a sequence: a new one, or one that was preempted for room, with what it had already.
+struct Waiting {
+    std::shared_ptr<Completion> completion;
+    std::unique_ptr<Active>     resumed;  // null for a new one
+    uint64_t                    behind        = 0;  // `order` of an active one that computes a shared prefix; 0 = none
+    size_t                      behind_tokens = 0;  // waits until that one has this many tokens
+
+    const std::vector<llama_token> & tokens() const { return resumed ? resumed->tokens : completion->prompt; }
+};
+
+}  // namespace luup

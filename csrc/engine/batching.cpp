@@ -1,0 +1,147 @@
+// Fills the batch of one decode: prompts, next tokens and drafts.
+#include "engine/engine.h"
+
+#include <algorithm>
+
+namespace luup {
+
+namespace {
+
+// While others decode, prompts are prefilled by at most this many tokens a step: it limits the time between two tokens
+// of the others.
+constexpr int32_t prefill_chunk = 128;
+
+// How long the completions of one set of adapters are decoded while others wait.
+constexpr std::chrono::milliseconds adapters_turn(100);
+
+// Longer drafts are seldom right to their end.
+constexpr size_t max_draft = 8;
+
+}  // namespace
+
+// Adds one token for each completion that decodes, then as much of the prompts as the step may take.
+void Engine::fill_batch() {
+    batch_->clear();
+    in_batch_.clear();
+    choose_group();
+    size_t decoding = 0, prefilling = 0;
+    for (const Active * a : group_) {
+        (a->decoding() ? decoding : prefilling)++;
+    }
+    const size_t  drafted  = make_drafts(decoding, prefilling);
+    const int32_t capacity = context_->batch_size();
+    const int32_t budget =
+        decoding == 0 ? capacity : std::min(capacity, static_cast<int32_t>(decoding) + prefill_chunk);
+    size_t needed = decoding + drafted;
+    for (const Active * a : group_) {
+        needed += a->decoding() ? 0 : a->pending();
+    }
+    if (!make_room(std::min(needed, static_cast<size_t>(budget)))) {
+        return;
+    }
+    for (bool prefill : { false, true }) {
+        for (Active * a : group_) {
+            if (a->decoding() != prefill && batch_->size() < budget) {
+                add_to_batch(*a, std::min(static_cast<int32_t>(a->pending()), budget - batch_->size()));
+            }
+        }
+    }
+}
+
+// Chooses the completions of the next batch: those of one set of adapters, since a decode takes one set. Several sets
+// take turns, each for a while, since llama.cpp plans its memory again for each change.
+void Engine::choose_group() {
+    const auto same  = [&](const std::unique_ptr<Active> & a) { return a->adapters() == applied_; };
+    const bool other = !std::all_of(active_.begin(), active_.end(), same);
+    const bool any   = std::any_of(active_.begin(), active_.end(), same);
+    if (other && (!any || Clock::now() - group_since_ >= adapters_turn)) {
+        constexpr AdapterSet none     = UINT32_MAX;
+        AdapterSet           smallest = none, next = none;  // the next larger set, or the smallest one
+        for (const auto & a : active_) {
+            smallest = std::min(smallest, a->adapters());
+            next     = a->adapters() > applied_ ? std::min(next, a->adapters()) : next;
+        }
+        applied_     = next == none ? smallest : next;
+        group_since_ = Clock::now();
+        adapters_->apply(context_->get(), applied_);
+    }
+    group_.clear();
+    for (const auto & a : active_) {
+        if (same(a)) {
+            group_.push_back(a.get());
+        }
+    }
+}
+
+// Guesses what follows where that pays. Not beside a prefill, which keeps the machine busy by itself. Returns the
+// number of guessed tokens.
+size_t Engine::make_drafts(size_t decoding, size_t prefilling) {
+    const size_t rows    = static_cast<size_t>(std::min(context_->max_outputs(), context_->batch_size()));
+    size_t       drafted = 0;
+    for (Active * a : group_) {
+        Drafting & draft = a->draft;
+        draft.tokens.clear();
+        const Completion & completion = *a->completion;
+        if (prefilling > 0 || !a->decoding() || !completion.sampling.prompt_lookup || completion.score_from > 0 ||
+            !sequences_->can_shorten()) {
+            continue;
+        }
+        const size_t free_rows = rows - std::min(rows, decoding + drafted);
+        draft.lookup.draft(a->tokens, std::min(max_draft_tokens(*a), free_rows), draft.tokens);
+        draft.tokens.resize(draft.record.worth(draft.tokens.size(), decoding - 1 + drafted, times_));
+        drafted += draft.tokens.size();
+    }
+    return drafted;
+}
+
+// How many guessed tokens the context and max_tokens leave room for, behind the next one.
+size_t Engine::max_draft_tokens(const Active & active) const {
+    const int32_t max_tokens = active.completion->sampling.max_tokens;
+    const int32_t counted    = active.metrics.answer_tokens - active.completion->thought_tokens;
+    const size_t  answer     = max_tokens < 0 ? SIZE_MAX : static_cast<size_t>(max_tokens - counted);
+    const size_t  room       = static_cast<size_t>(context_size_) - active.tokens.size();
+    return std::min({ max_draft, room, answer - std::min<size_t>(answer, 1) });
+}
+
+// Adds up to `n` of the completion's pending tokens.
+void Engine::add_to_batch(Active & active, int32_t n) {
+    const size_t begin = active.sequence->tokens.size();
+    const size_t first = active.completion->score_from;  // the row of the token before it is the first that counts
+    active.batch       = {};
+    if (first > 0) {
+        // The context holds rows of logits for as many tokens as there can be sequences.
+        const auto   others = static_cast<int32_t>(active_.size() - in_batch_.size() - 1);
+        const size_t rows   = static_cast<size_t>(context_->max_sequences() - batch_->outputs() - others);
+        const size_t from   = std::max(begin, first - 1);
+        const size_t end    = std::min(begin + static_cast<size_t>(n), from + std::min(rows, active.tokens.size()));
+        n                   = static_cast<int32_t>(end - begin);
+        if (n <= 0) {
+            return;
+        }
+    }
+    if (active.keep > begin) {  // keep_prefix() copies the state between two decodes
+        n = std::min(n, static_cast<int32_t>(active.keep - begin));
+    }
+    for (size_t at = begin; at < begin + static_cast<size_t>(n); at++) {
+        const bool    last   = first == 0 && at + 1 == active.tokens.size();
+        const bool    scored = first > 0 && at + 1 >= first;
+        const int32_t row    = batch_->add(active.tokens[at], at, active.sequence->id, last || scored);
+        active.batch.output  = last ? row : -1;
+        active.batch.scored  = scored && active.batch.scored < 0 ? row : active.batch.scored;
+    }
+    active.batch.tokens = n;
+    if (active.batch.output >= 0) {
+        add_draft(active);
+    }
+    in_batch_.push_back(&active);
+}
+
+// Adds the guessed tokens. Each has a row of logits, too: what the model would have chosen after it.
+void Engine::add_draft(const Active & active) {
+    for (size_t i = 0; i < active.draft.tokens.size(); i++) {
+        batch_->add(active.draft.tokens[i], active.tokens.size() + i, active.sequence->id, true);
+    }
+    totals_.tokens_drafted += active.draft.tokens.size();
+}
+
+}  // namespace luup

@@ -1,0 +1,107 @@
+#include "engine/drafts.h"
+
+#include <algorithm>
+
+namespace luup {
+
+namespace {
+
+// A repetition of fewer tokens says little.
+constexpr size_t ngram = 3;
+
+// Weights of a new measurement in the moving averages.
+constexpr double time_weight  = 0.2;
+constexpr double right_weight = 0.1;
+
+// An answer whose drafts were wrong gets another chance after about a hundred drafts that were not checked.
+constexpr double forgiveness = 0.01;
+
+// The speed-up that a draft has to promise: less is lost in what the estimates leave out.
+constexpr double worthwhile = 1.05;
+
+}  // namespace
+
+// Fibonacci hashing. A collision does no harm, since drafts are checked.
+uint64_t PromptLookup::key(const llama_token * last) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < ngram; i++) {
+        value = (value ^ static_cast<uint32_t>(last[i])) * 0x9E3779B97F4A7C15ull;
+        value ^= value >> 29;
+    }
+    return value;
+}
+
+void PromptLookup::draft(const std::vector<llama_token> & tokens, size_t limit, std::vector<llama_token> & draft) {
+    draft.clear();
+    if (tokens.size() <= ngram) {
+        return;
+    }
+    // Start over if tokens were retracted.
+    if (seen_.size() >= tokens.size() || !std::equal(seen_.begin(), seen_.end(), tokens.begin())) {
+        seen_.clear();
+        after_.clear();
+    }
+    for (size_t i = seen_.size(); i + 1 < tokens.size(); i++) {  // nothing follows the last one yet
+        seen_.push_back(tokens[i]);
+        if (i + 1 >= ngram) {
+            after_[key(&tokens[i + 1 - ngram])] = i + 1;
+        }
+    }
+    const auto found = after_.find(key(&tokens[tokens.size() - ngram]));
+    if (found != after_.end() && found->second < tokens.size()) {
+        const size_t end = std::min(found->second + limit, tokens.size());
+        draft.assign(tokens.begin() + static_cast<std::ptrdiff_t>(found->second),
+                     tokens.begin() + static_cast<std::ptrdiff_t>(end));
+    }
+}
+
+void DecodeTimes::record(size_t tokens, double seconds) {
+    if (tokens > 0 && tokens <= largest) {
+        double & known = seconds_[tokens];
+        known          = known == 0 ? seconds : known + time_weight * (seconds - known);
+    }
+}
+
+double DecodeTimes::estimate(size_t tokens) const {
+    tokens       = std::min(tokens, largest);
+    size_t below = tokens, above = tokens;
+    while (below > 0 && seconds_[below] == 0) {
+        below--;
+    }
+    while (above <= largest && seconds_[above] == 0) {
+        above++;
+    }
+    if (below == 0 || above > largest || below == above) {
+        return below > 0 ? seconds_[below] : above <= largest ? seconds_[above] : 0;
+    }
+    const double part = static_cast<double>(tokens - below) / static_cast<double>(above - below);
+    return seconds_[below] + part * std::max(0.0, seconds_[above] - seconds_[below]);
+}
+
+void DraftRecord::record(size_t accepted, size_t offered) {
+    for (size_t i = 0; i < std::min(accepted + 1, offered); i++) {  // tokens behind the first wrong one say nothing
+        right_ += right_weight * ((i < accepted ? 1.0 : 0.0) - right_);
+    }
+}
+
+size_t DraftRecord::worth(size_t available, size_t others, const DecodeTimes & times) {
+    const double alone = times.estimate(others + 1);
+    size_t       best  = 0;
+    double       pace  = worthwhile * static_cast<double>(others + 1) / std::max(alone, 1e-9);
+    double       gain = 0, all_right = 1;
+    for (size_t n = 1; n <= available && alone > 0; n++) {
+        all_right *= right_;
+        gain += all_right;
+        const double with = (static_cast<double>(others + 1) + gain) / times.estimate(others + 1 + n);
+        if (with > pace) {
+            pace = with;
+            best = n;
+        }
+    }
+    if (best == 0 && available > 0) {
+        right_ += forgiveness * (likely - right_);
+    }
+    return best;
+}
+
+}  // namespace luup

@@ -1,0 +1,59 @@
+// Speculative decoding: guesses how an answer goes on, and estimates whether checking the guess pays.
+#pragma once
+
+#include "llama.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+namespace luup {
+
+// Prompt-lookup drafts: answers quote their prompts, so a text that repeats a few tokens may go on as it did before.
+class PromptLookup {
+  public:
+    // Sets `draft` to the tokens, `limit` at most, that followed the last occurrence of the tokens at the end of
+    // `tokens`; to nothing if there is none. Only reads the new tokens if `tokens` has grown since the last call.
+    void draft(const std::vector<llama_token> & tokens, size_t limit, std::vector<llama_token> & draft);
+
+  private:
+    static uint64_t key(const llama_token * last);
+
+    std::unordered_map<uint64_t, size_t> after_;  // the index behind each n-gram's last occurrence, by its key()
+    std::vector<llama_token>             seen_;   // the tokens that are in after_
+};
+
+// How long a decode takes here, by its number of tokens; learnt from the decodes so far.
+class DecodeTimes {
+  public:
+    static constexpr size_t largest = 64;
+
+    void record(size_t tokens, double seconds);
+
+    // Returns the seconds that a decode of `tokens` tokens takes; 0 while nothing is known. Optimistic for more tokens
+    // than were ever decoded.
+    double estimate(size_t tokens) const;
+
+  private:
+    std::array<double, largest + 1> seconds_ = {};  // 0 = unknown
+};
+
+// How often the drafted tokens of one answer were right.
+class DraftRecord {
+  public:
+    // The first `accepted` of `offered` tokens were right.
+    void record(size_t accepted, size_t offered);
+
+    // Returns how many of `available` drafted tokens it pays to check when `others` tokens are decoded together with
+    // this answer's next one.
+    size_t worth(size_t available, size_t others, const DecodeTimes & times);
+
+  private:
+    static constexpr double likely = 0.6;
+
+    double right_ = likely;  // the probability that the next drafted token is right
+};
+
+}  // namespace luup

@@ -1,0 +1,300 @@
+// The engine's thread: its loop, its tasks, and the end of completions.
+#include "engine/engine.h"
+
+#include "base/error.h"
+
+#include <algorithm>
+#include <future>
+#include <system_error>
+
+namespace luup {
+
+namespace {
+
+const Failure closed = { LUUP_ERROR_CLOSED, "the model was closed while the run was going on" };
+
+double seconds(Clock::time_point from, Clock::time_point to) {
+    return std::chrono::duration<double>(to - from).count();
+}
+
+// The times of `active` as its metrics.
+void set_times(Metrics & metrics, const Active & active) {
+    const auto & times     = active.times;
+    const auto   submitted = active.completion->submitted;
+    const auto   now       = Clock::now();
+    metrics.total_seconds  = seconds(submitted, now);
+    if (metrics.answer_tokens > 0) {
+        metrics.prefill_seconds     = seconds(times.admitted, times.first_token);
+        metrics.decode_seconds      = seconds(times.first_token, times.last_token);
+        metrics.first_token_seconds = seconds(submitted, times.first_token);
+    } else {
+        metrics.prefill_seconds = seconds(times.admitted, now);
+    }
+}
+
+llama_context_params with_abort(llama_context_params params, ggml_abort_callback callback, void * data) {
+    params.abort_callback      = callback;
+    params.abort_callback_data = data;
+    return params;
+}
+
+}  // namespace
+
+Engine::Engine(llama_model * model, const EngineParams & params)
+    : vocab_(llama_model_get_vocab(model)),
+      servers_(params.servers),
+      files_(params.files),
+      adapters_(params.adapters ? params.adapters : std::make_shared<Adapters>(std::vector<Adapter>())),
+      context_(std::make_unique<Context>(
+          model,
+          with_abort(
+              params.context, [](void * self) { return static_cast<Engine *>(self)->should_abort(); }, this),
+          params.threads, params.threads_batch)),
+      batch_(std::make_unique<Batch>(context_->batch_size())),
+      sequences_(std::make_unique<SequencePool>(context_->get(), context_->max_sequences(), params.cache_ram)),
+      prefixes_(sequences_->keeps_states() ? params.prefixes : nullptr),
+      inbox_(params.max_waiting, context_->max_sequences()) {
+    context_size_   = context_->size();
+    keeps_prefixes_ = prefixes_ != nullptr || !sequences_->can_shorten();
+    try {
+        thread_ = std::thread(&Engine::run, this);
+    } catch (const std::system_error & e) {
+        fail(LUUP_ERROR_OUT_OF_MEMORY, "the thread of the model could not be started: %s", e.what());
+    }
+}
+
+Engine::~Engine() {
+    close();
+}
+
+void Engine::close() {
+    std::lock_guard<std::mutex> lock(close_mutex_);
+    if (thread_.joinable()) {
+        inbox_.close();
+        thread_.join();
+        release_context();
+    }
+}
+
+void Engine::release_context() {
+    sequences_.reset();
+    prefixes_.reset();
+    batch_.reset();
+    context_.reset();
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Tasks
+// ---------------------------------------------------------------------------------------------------------------------
+
+// Returns what `task` returns in the engine's thread, where it is called between two steps.
+template <typename F> auto Engine::ask_thread(F task) -> decltype(task()) {
+    std::packaged_task<decltype(task())()> packaged(std::move(task));
+    if (!inbox_.post([&packaged] { packaged(); })) {
+        throw Error(LUUP_ERROR_CLOSED, "the model is closed");
+    }
+    return packaged.get_future().get();
+}
+
+void Engine::disown(uint64_t owner) {
+    const bool posted = inbox_.post([this, owner] {
+        computed_.erase(owner);
+        sequences_->disown(owner);
+    });
+    (void) posted;  // a closed engine has no sequences any more
+}
+
+std::optional<StoredSequence> Engine::snapshot(const SequenceKey & key, const std::vector<llama_token> & tokens) {
+    return ask_thread([&] {
+        auto sequence = sequences_->snapshot(key, tokens);
+        return servers_ && !servers_->lost().empty() ? std::nullopt : std::move(sequence);
+    });
+}
+
+bool Engine::adopt(StoredSequence sequence) {
+    return ask_thread([&] { return sequences_->adopt(std::move(sequence)); });
+}
+
+void Engine::warmup() {
+    const int rc = ask_thread([this] {
+        // Any token will do; the sequence goes back empty. If all are active, the model needs no warm-up.
+        llama_token token = llama_vocab_bos(vocab_);
+        token             = token == LLAMA_TOKEN_NULL ? 0 : token;
+        Sequence * s      = make_room(1) ? sequences_->acquire({}, { token }) : nullptr;
+        int        rc     = 0;
+        if (s) {
+            batch_->clear();
+            batch_->add(token, 0, s->id, true);
+            rc = llama_decode(context_->get(), batch_->get());
+            llama_synchronize(context_->get());
+            check_weights();
+            sequences_->rollback(*s);
+            sequences_->release(*s);
+        }
+        return rc;
+    });
+    if (rc != 0) {
+        fail(inbox_.closing() ? LUUP_ERROR_CLOSED : LUUP_ERROR_INFERENCE_FAILED,
+             "the warm-up token could not be decoded (llama_decode: %d)", rc);
+    }
+}
+
+// Throws if a part of the weights is lost: a server has gone away, or a mapped file became shorter. Zeros were read
+// instead. Call it after everything that uses the weights, and before the results are used.
+void Engine::check_weights() {
+    const std::string lost = servers_ ? servers_->lost() : "";
+    if (!lost.empty()) {
+        fail(LUUP_ERROR_INFERENCE_FAILED,
+             "the RPC server %s has gone away, and with it a part of the model: load the model again", lost.c_str());
+    }
+    const std::string shortened = files_ ? files_->lost() : "";
+    if (!shortened.empty()) {
+        fail(LUUP_ERROR_INFERENCE_FAILED,
+             "the model's file %s can't be read any more: it was changed while it was in use, or its disk failed; load "
+             "the model again (use_mmap=False makes it independent of the file)",
+             shortened.c_str());
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The loop
+// ---------------------------------------------------------------------------------------------------------------------
+
+void Engine::run() {
+    while (take_in()) {
+        try {
+            run_tasks();
+            drop_ended();
+            admit();
+            publish_stats();
+            if (!active_.empty()) {
+                step();
+            }
+        } catch (...) {
+            end_all(current_failure());
+        }
+        publish_stats();
+    }
+    end_all(closed);
+    run_tasks();
+    publish_stats();
+}
+
+// Queues what was submitted; sleeps while there is nothing to do. False when the engine closes.
+bool Engine::take_in() {
+    std::vector<std::shared_ptr<Completion>> arrived;
+    const bool                               open = inbox_.wait(!active_.empty() || !waiting_.empty(), arrived);
+    for (auto & completion : arrived) {
+        queue({ std::move(completion), nullptr }, false);
+    }
+    return open;
+}
+
+void Engine::run_tasks() {
+    while (const Inbox::Task task = inbox_.take_task()) {
+        task();
+    }
+}
+
+Engine::Ended Engine::reason_to_end(const Completion & completion) const {
+    if (inbox_.closing()) {
+        return closed;
+    }
+    if (completion.cancelled.load(std::memory_order_acquire)) {
+        return Failure{ LUUP_ERROR_CANCELLED, "the run was cancelled" };
+    }
+    if (completion.deadline && Clock::now() >= *completion.deadline) {
+        return Failure{ LUUP_ERROR_TIMED_OUT, "the run's timeout passed" };
+    }
+    return std::nullopt;
+}
+
+// Ends the completions, active or waiting, that were cancelled or whose deadline has passed.
+void Engine::drop_ended() {
+    seen_interrupts_ = inbox_.interrupts();
+    for (auto & active : active_) {
+        if (const auto reason = reason_to_end(*active->completion)) {
+            end(*active, LUUP_FINISH_NONE, *reason);
+        }
+    }
+    erase_ended();
+    for (auto it = waiting_.begin(); it != waiting_.end();) {
+        if (const auto reason = reason_to_end(*it->completion)) {
+            end_waiting(*it, *reason);
+            it = waiting_.erase(it);
+        } else {
+            ++it;
+        }
+    }
+}
+
+// Removes from active_ those that end() was called for.
+void Engine::erase_ended() {
+    active_.erase(std::remove_if(active_.begin(), active_.end(), [](const auto & a) { return a->sequence == nullptr; }),
+                  active_.end());
+}
+
+// Parks the sequence and calls on_end(). The caller removes the completion from active_.
+void Engine::end(Active & active, luup_finish_reason reason, const Failure & failure) {
+    const Completion & completion = *active.completion;
+    set_times(active.metrics, active);
+    active.metrics.thought_tokens = std::min(completion.thought_tokens, active.metrics.answer_tokens);
+    if (!active.draft.tokens.empty()) {
+        sequences_->rollback(*active.sequence);
+    }
+    if (completion.key.owner != 0 && completion.score_from == 0) {
+        computed_[completion.key.owner] = active.sequence->tokens;
+    }
+    // Of several completions that score texts behind the same prompt, one sequence is enough to keep the prompt.
+    const bool spare = completion.score_from > 0 && sequences_->owned(completion.key.owner) > 1;
+    if (spare || failure.code == LUUP_ERROR_INFERENCE_FAILED || failure.code == LUUP_ERROR_INTERNAL) {
+        sequences_->release(*active.sequence);
+    } else {
+        sequences_->park(*active.sequence);
+    }
+    active.sequence = nullptr;
+    publish_stats();  // before on_end(): a thread that sees the end must see counts without this completion
+    active.completion->on_end(reason, failure, active.metrics);
+}
+
+void Engine::end_waiting(Waiting & waiting, const Failure & failure) {
+    Metrics metrics       = waiting.resumed ? waiting.resumed->metrics : Metrics{};
+    metrics.prompt_tokens = static_cast<int32_t>(waiting.completion->prompt.size());
+    metrics.total_seconds = seconds(waiting.completion->submitted, Clock::now());
+    if (!waiting.resumed) {
+        metrics.queue_seconds = metrics.total_seconds;
+    }
+    waiting.completion->on_end(LUUP_FINISH_NONE, failure, metrics);
+}
+
+void Engine::end_all(const Failure & failure) {
+    std::vector<std::unique_ptr<Active>> active;
+    std::deque<Waiting>                  waiting;
+    active.swap(active_);
+    waiting.swap(waiting_);
+    in_batch_.clear();
+    for (auto & a : active) {
+        if (a->sequence) {
+            end(*a, LUUP_FINISH_NONE, failure);
+        }
+    }
+    for (auto & w : waiting) {
+        end_waiting(w, failure);
+    }
+}
+
+void Engine::publish_stats() {
+    const auto on_sequence   = [](const auto & a) { return a->sequence != nullptr; };
+    totals_.runs_active      = static_cast<int32_t>(std::count_if(active_.begin(), active_.end(), on_sequence));
+    totals_.runs_waiting     = static_cast<int32_t>(waiting_.size());
+    totals_.sequences_active = sequences_->count(true);
+    totals_.sequences_parked = sequences_->count(false);
+    totals_.context_used     = static_cast<int32_t>(sequences_->cells_used());
+    totals_.evictions        = sequences_->evictions();
+    totals_.restored         = sequences_->restored();
+    totals_.sequences_in_ram = static_cast<int32_t>(sequences_->store().count());
+    totals_.ram_used         = sequences_->store().bytes();
+    inbox_.publish(totals_);
+}
+
+}  // namespace luup

@@ -1,0 +1,228 @@
+#include "engine/sequence_pool.h"
+
+#include "engine/token_prefix.h"
+
+#include <algorithm>
+
+namespace luup {
+
+namespace {
+
+// A shorter prefix is computed again rather than shared with a sequence that differs behind it: it costs next to
+// nothing, and the first answer of an agent that runs alone then does not depend, to the last bit, on what ran before
+// it. Beside active sequences it does anyway.
+constexpr size_t worth_sharing_parked = 64;
+constexpr size_t worth_sharing_active = 16;
+
+// How many parked sequences without an owner are kept for their prefixes.
+constexpr size_t max_orphans = 2;
+
+}  // namespace
+
+SequencePool::SequencePool(llama_context * context, int32_t n_sequences, uint64_t ram)
+    : context_(context),
+      memory_(llama_get_memory(context)),
+      whole_states_(llama_model_n_swa(llama_get_model(context)) <= 0),
+      n_cells_(llama_n_ctx(context)),
+      sequences_(n_sequences),
+      store_(whole_states_ ? ram : 0) {
+    const llama_model * model = llama_get_model(context);
+    partial_                  = !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model);
+    for (int32_t i = 0; i < n_sequences; i++) {
+        sequences_[i].id = i;
+    }
+}
+
+// How many tokens of `sequence` are worth reusing for `tokens`.
+size_t SequencePool::reusable(const Sequence & sequence, const SequenceKey & key,
+                              const std::vector<llama_token> & tokens) const {
+    if (sequence.key.adapters != key.adapters) {
+        return 0;
+    }
+    const size_t length    = std::min(common_prefix(sequence.tokens, tokens), tokens.size() - 1);
+    const bool   continued = key.owner != 0 && sequence.key.owner == key.owner && 2 * length >= sequence.tokens.size();
+    const bool   possible  = partial_ || length == sequence.tokens.size();
+    const size_t least     = sequence.active ? worth_sharing_active : worth_sharing_parked;
+    return possible && (continued || length >= least) ? length : 0;
+}
+
+// The sequence with the most reusable tokens; nullptr if none has any.
+Sequence * SequencePool::best_donor(const SequenceKey & key, const std::vector<llama_token> & tokens, size_t & length) {
+    Sequence * best = nullptr;
+    length          = 0;
+    for (Sequence & s : sequences_) {
+        const size_t n = reusable(s, key, tokens);
+        if (n > length) {
+            length = n;
+            best   = &s;
+        }
+    }
+    return best;
+}
+
+size_t SequencePool::cached_tokens(const SequenceKey & key, const std::vector<llama_token> & tokens) const {
+    size_t length = 0;
+    for (const Sequence & s : sequences_) {
+        length = std::max(length, reusable(s, key, tokens));
+    }
+    return length;
+}
+
+Sequence * SequencePool::acquire(const SequenceKey & key, const std::vector<llama_token> & tokens) {
+    size_t     length = 0;
+    Sequence * donor  = best_donor(key, tokens, length);
+    Sequence * chosen = nullptr;
+
+    // The owner's own parked sequence is continued in place. So is one without an owner that is reused to its end: the
+    // next prompt that shares this prefix can cut it back to that length.
+    for (Sequence & s : sequences_) {
+        const bool own    = key.owner != 0 && s.key.owner == key.owner,
+                   orphan = partial_ && s.key.owner == 0 && s.tokens.size() == length;
+        if (!s.active && !s.tokens.empty() && (own || orphan) && length > 0 && reusable(s, key, tokens) == length) {
+            chosen = &s;
+            break;
+        }
+    }
+    if (!chosen) {
+        // The owner's parked sequences that begin differently are useless now: its history was cleared.
+        for (Sequence & s : sequences_) {
+            const bool own = key.owner != 0 && s.key.owner == key.owner && s.key.adapters == key.adapters;
+            if (!s.active && own && &s != donor && !s.tokens.empty()) {
+                truncate(s, 0);
+            }
+        }
+        chosen = empty_sequence(donor);
+        if (!chosen && donor && !donor->active) {
+            chosen = donor;
+        }
+    }
+    if (!chosen) {
+        return nullptr;
+    }
+    if (chosen == donor || chosen->tokens.size() > 0) {
+        truncate(*chosen, length);
+    } else if (donor) {
+        copy(*donor, *chosen, length);
+        donor->used = donor->key.owner == 0 ? ++clock_ : donor->used;
+    }
+    chosen->key    = key;
+    chosen->active = true;
+    chosen->used   = ++clock_;
+    restore(*chosen, tokens);
+    move_orphans_to_ram();
+    return chosen;
+}
+
+void SequencePool::keep(const Sequence & sequence) {
+    const auto empty = std::find_if(sequences_.begin(), sequences_.end(),
+                                    [](const Sequence & s) { return !s.active && s.tokens.empty(); });
+    if (empty != sequences_.end()) {
+        copy(sequence, *empty, sequence.tokens.size());
+        empty->key.owner = 0;
+        empty->used      = ++clock_;
+    }
+}
+
+void SequencePool::append(Sequence & sequence, const llama_token * first, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        sequence.cells.push_back(cells_.take());
+        sequence.tokens.push_back(first[i]);
+    }
+}
+
+void SequencePool::rollback(Sequence & sequence) {
+    if (!llama_memory_seq_rm(memory_, sequence.id, static_cast<llama_pos>(sequence.tokens.size()), -1)) {
+        truncate(sequence, 0);
+    }
+}
+
+// Cuts the sequence to at most `length` tokens, or empties it where the model can't cut in the middle. Returns whether
+// it has `length` tokens now.
+bool SequencePool::truncate(Sequence & sequence, size_t length) {
+    if (length < sequence.tokens.size()) {
+        if (length == 0 || !llama_memory_seq_rm(memory_, sequence.id, static_cast<llama_pos>(length), -1)) {
+            llama_memory_seq_rm(memory_, sequence.id, -1, -1);
+            length = 0;
+        }
+        drop_cells(sequence, length);
+    }
+    return sequence.tokens.size() == length;
+}
+
+void SequencePool::copy(const Sequence & from, Sequence & to, size_t length) {
+    llama_memory_seq_cp(memory_, from.id, to.id, partial_ ? 0 : -1, partial_ ? static_cast<llama_pos>(length) : -1);
+    to.key.adapters = from.key.adapters;
+    to.tokens.assign(from.tokens.begin(), from.tokens.begin() + length);
+    to.cells.assign(from.cells.begin(), from.cells.begin() + length);
+    for (uint32_t cell : to.cells) {
+        cells_.share(cell);
+    }
+}
+
+void SequencePool::drop_cells(Sequence & sequence, size_t length) {
+    for (size_t i = length; i < sequence.cells.size(); i++) {
+        cells_.drop(sequence.cells[i]);
+    }
+    sequence.cells.resize(length);
+    sequence.tokens.resize(length);
+}
+
+void SequencePool::park(Sequence & sequence) {
+    sequence.active = false;
+    sequence.used   = ++clock_;
+}
+
+void SequencePool::release(Sequence & sequence) {
+    truncate(sequence, 0);
+    sequence.active = false;
+    sequence.key    = {};
+}
+
+void SequencePool::disown(uint64_t owner) {
+    store_.disown(owner);
+    std::vector<Sequence *> orphans;
+    for (Sequence & s : sequences_) {
+        if (s.key.owner == owner && !s.active) {
+            s.key.owner = 0;
+            if (!partial_) {
+                release(s);  // useless to others, since it can't be cut; keep() kept a copy of its prefix
+            }
+        }
+        if (partial_ && s.key.owner == 0 && !s.active && !s.tokens.empty()) {
+            orphans.push_back(&s);
+        }
+    }
+    std::sort(orphans.begin(), orphans.end(), [](const Sequence * a, const Sequence * b) { return a->used > b->used; });
+    for (size_t i = max_orphans; i < orphans.size(); i++) {
+        release(*orphans[i]);
+    }
+}
+
+size_t SequencePool::cells_active() const {
+    std::vector<bool> seen(cells_.size());
+    size_t            n = 0;
+    for (const Sequence & s : sequences_) {
+        if (!s.active) {
+            continue;
+        }
+        for (uint32_t cell : s.cells) {
+            n += !seen[cell];
+            seen[cell] = true;
+        }
+    }
+    return n;
+}
+
+int SequencePool::owned(uint64_t owner) const {
+    return static_cast<int>(std::count_if(sequences_.begin(), sequences_.end(), [&](const Sequence & s) {
+        return s.key.owner == owner && !s.tokens.empty();
+    }));
+}
+
+int SequencePool::count(bool active) const {
+    return static_cast<int>(std::count_if(sequences_.begin(), sequences_.end(), [&](const Sequence & s) {
+        return active ? s.active : !s.active && !s.tokens.empty();
+    }));
+}
+
+}  // namespace luup

@@ -1,0 +1,266 @@
+// One decode of the engine, and what comes out of it: sampled tokens, drafts that were right, scores.
+#include "engine/engine.h"
+
+#include "base/log.h"
+#include "engine/logits.h"
+#include "engine/token_probabilities.h"
+
+#include <algorithm>
+#include <new>
+
+namespace luup {
+
+namespace {
+
+// A cancelled completion aborts a decode of more tokens than this; a shorter one ends soon by itself.
+constexpr int32_t abort_threshold = 32;
+
+// Results of llama_decode() other than 0.
+constexpr int no_room   = 1;
+constexpr int aborted   = 2;
+constexpr int no_memory = -2;
+
+}  // namespace
+
+void Engine::step() {
+    fill_batch();
+    if (in_batch_.empty()) {
+        return;
+    }
+    const auto begin = Clock::now();
+    abortable_       = batch_->size() > abort_threshold;
+    int rc           = 0;
+    try {
+        rc = llama_decode(context_->get(), batch_->get());
+    } catch (const std::bad_alloc &) {
+        rc = no_memory;
+    }
+    abortable_ = false;
+    log_expect_errors(false);
+    totals_.batches++;
+    llama_synchronize(context_->get());
+    try {
+        check_weights();
+    } catch (...) {
+        roll_back_batch();
+        throw;
+    }
+    if (rc != 0) {
+        roll_back_batch();
+        fail_batch(rc);
+        return;
+    }
+    totals_.batch_tokens += static_cast<uint64_t>(batch_->size());
+    totals_.largest_batch = std::max(totals_.largest_batch, batch_->size());
+    if (batch_->outputs() == batch_->size()) {  // nothing was prefilled
+        times_.record(static_cast<size_t>(batch_->size()), std::chrono::duration<double>(Clock::now() - begin).count());
+    }
+    after_decode();
+}
+
+// Removes from the context what a failed decode left there.
+void Engine::roll_back_batch() {
+    for (Active * a : in_batch_) {
+        sequences_->rollback(*a->sequence);
+    }
+}
+
+// The decode failed: makes room where that helps, and ends the completions in the batch where nothing does.
+void Engine::fail_batch(int rc) {
+    if (rc == aborted) {
+        return;  // drop_ended() finds out for whom, the others try again
+    }
+    if (rc == no_room && sequences_->evict()) {
+        return;
+    }
+    if (rc == no_room && active_.size() > 1) {
+        preempt();
+        return;
+    }
+    for (Active * a : in_batch_) {
+        if (rc == no_memory) {
+            end(*a, LUUP_FINISH_NONE, { LUUP_ERROR_OUT_OF_MEMORY, "there is not enough memory to decode a batch" });
+        } else if (rc == no_room) {
+            end(*a, LUUP_FINISH_NONE,
+                { LUUP_ERROR_CONTEXT_FULL, "the context is full: " + std::to_string(a->tokens.size()) + " tokens of " +
+                                               std::to_string(context_size_) });
+        } else {
+            end(*a, LUUP_FINISH_NONE,
+                { LUUP_ERROR_INFERENCE_FAILED, "llama_decode failed with code " + std::to_string(rc) });
+        }
+    }
+    erase_ended();
+}
+
+void Engine::after_decode() {
+    for (Active * a : in_batch_) {
+        const size_t at = a->sequence->tokens.size();
+        const size_t n  = static_cast<size_t>(a->batch.tokens);
+        sequences_->append(*a->sequence, a->tokens.data() + at, n);
+        if (a->metrics.answer_tokens == 0) {
+            totals_.tokens_prefilled += n;
+            a->completion->on_progress(static_cast<int32_t>(a->sequence->tokens.size()), a->metrics.prompt_tokens);
+        }
+        if (a->keep > 0 && a->keep == a->sequence->tokens.size()) {
+            keep_prefix(*a);
+        }
+    }
+    bool ended = false;
+    for (Active * a : in_batch_) {
+        ended = (a->batch.output >= 0 && !sample(*a)) || ended;
+        ended = (a->batch.scored >= 0 && !score(*a)) || ended;
+    }
+    if (ended) {
+        erase_ended();
+    }
+}
+
+// Lets a completion choose what follows, again and again as long as that is what was drafted. False if that ended it.
+bool Engine::sample(Active & active) {
+    const std::vector<llama_token> & draft = active.draft.tokens;
+    for (size_t right = 0;;) {
+        const size_t end = active.tokens.size();
+        if (!choose(active, active.batch.output + static_cast<int32_t>(right))) {
+            return false;
+        }
+        if (draft.empty()) {
+            return true;
+        }
+        size_t same = 0;
+        while (end + same < active.tokens.size() && right + same < draft.size() &&
+               active.tokens[end + same] == draft[right + same]) {
+            same++;
+        }
+        sequences_->append(*active.sequence, draft.data() + right, same);
+        totals_.drafts_accepted += same;
+        right += same;
+        if (same == 0 || end + same < active.tokens.size()) {
+            active.draft.record.record(right, draft.size());
+            sequences_->rollback(*active.sequence);
+            active.draft.tokens.clear();
+            return true;
+        }
+    }
+}
+
+// Lets a completion choose what follows, given the batch's row `row`. False if that ended it.
+bool Engine::choose(Active & active, int32_t row) {
+    try {
+        float * logits = llama_get_logits_ith(context_->get(), row);
+        if (!logits) {
+            fail(LUUP_ERROR_INFERENCE_FAILED, "llama.cpp gave no logits");
+        }
+        choice_.retracted = 0;
+        choice_.tokens.clear();
+        const Sampling & sampling = active.completion->sampling;
+        if (sampling.wants_logprobs()) {
+            row_.assign(logits, logits + llama_vocab_n_tokens(vocab_));
+        }
+        active.sampler.adjust(logits);
+        active.completion->choose(active.sampler, logits, choice_);
+        active.times.last_token = Clock::now();
+        retract(active, choice_.retracted);
+        if (sampling.wants_logprobs() && !choice_.tokens.empty()) {
+            active.completion->on_probabilities(token_probabilities(
+                row_, choice_.tokens.front(), static_cast<size_t>(sampling.top_logprobs), ranking_));
+        }
+        for (llama_token token : choice_.tokens) {
+            if (!append(active, token)) {
+                return false;
+            }
+        }
+    } catch (...) {
+        end(active, LUUP_FINISH_NONE, current_failure());
+        return false;
+    }
+    return true;
+}
+
+// Retracts the last `n` tokens of an answer. The token before them is decoded again, for the logits after it.
+void Engine::retract(Active & active, size_t n) {
+    if (n == 0) {
+        return;
+    }
+    for (size_t i = active.tokens.size() - n; i < active.tokens.size(); i++) {
+        active.sampler.discount(active.tokens[i]);
+    }
+    active.tokens.resize(active.tokens.size() - n);
+    active.metrics.answer_tokens -= static_cast<int32_t>(n);
+    sequences_->shorten(*active.sequence, active.tokens.size() - 1);
+}
+
+// Appends a token to an answer. False if that ended it. Throws Error.
+bool Engine::append(Active & active, llama_token token) {
+    totals_.tokens_decoded++;
+    if (active.metrics.answer_tokens++ == 0) {
+        active.times.first_token = active.times.last_token;
+    }
+    if (llama_vocab_is_eog(vocab_, token)) {
+        end(active, LUUP_FINISH_STOP, {});
+        return false;
+    }
+    active.sampler.accept(token);
+    active.sampler.count(token);
+    if (!active.completion->on_token(token)) {
+        end(active, LUUP_FINISH_STOP, {});
+        return false;
+    }
+    const int32_t max_tokens = active.completion->sampling.max_tokens;
+    if (max_tokens >= 0 && active.metrics.answer_tokens - active.completion->thought_tokens >= max_tokens) {
+        end(active, LUUP_FINISH_LENGTH, {});
+        return false;
+    }
+    active.tokens.push_back(token);
+    if (active.tokens.size() > static_cast<size_t>(context_size_)) {
+        if (max_tokens < 0) {
+            end(active, LUUP_FINISH_LENGTH, {});
+            return false;
+        }
+        fail(LUUP_ERROR_CONTEXT_FULL,
+             "the context is full: a prompt of %d tokens and an answer of %d fill its %d tokens",
+             active.metrics.prompt_tokens, active.metrics.answer_tokens, context_size_);
+    }
+    return true;
+}
+
+// Adds up the log-probabilities of the tokens whose rows the batch gave. False if those were the last, which ends the
+// completion.
+bool Engine::score(Active & active) {
+    const size_t  computed = active.sequence->tokens.size();
+    const int32_t n        = llama_vocab_n_tokens(vocab_);
+    const size_t  begin    = computed - static_cast<size_t>(active.batch.tokens);
+    const size_t  rows     = computed - std::max(begin, active.completion->score_from - 1);
+    const size_t  first    = computed - rows + 1;  // the token that the first row is about
+    for (size_t i = 0; i < rows && first + i < active.tokens.size(); i++) {
+        const float * logits = llama_get_logits_ith(context_->get(), active.batch.scored + static_cast<int32_t>(i));
+        if (!logits) {
+            end(active, LUUP_FINISH_NONE, { LUUP_ERROR_INFERENCE_FAILED, "llama.cpp gave no logits" });
+            return false;
+        }
+        active.metrics.score += logits[active.tokens[first + i]] - log_sum_exp(logits, n);
+    }
+    if (active.pending() > 0) {
+        return true;
+    }
+    active.times.last_token = active.times.first_token = Clock::now();
+    end(active, LUUP_FINISH_STOP, {});
+    return false;
+}
+
+// ggml calls this between the operations of a decode on the CPU.
+bool Engine::should_abort() {
+    bool abort = inbox_.closing();
+    if (abortable_ && !abort) {
+        const bool interrupted = inbox_.interrupts() != seen_interrupts_;
+        abort                  = std::any_of(in_batch_.begin(), in_batch_.end(), [&](const Active * a) {
+            return (interrupted && a->completion->cancelled) ||
+                   (a->completion->deadline && Clock::now() >= *a->completion->deadline);
+        });
+    }
+    if (abort) {
+        log_expect_errors(true);
+    }
+    return abort;
+}
+
+}  // namespace luup

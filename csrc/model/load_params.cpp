@@ -1,0 +1,85 @@
+#include "model/load_params.h"
+
+#include "base/error.h"
+#include "device/backends.h"
+#include "device/placement.h"
+#include "model/cache_type.h"
+#include "model/context_trial.h"
+#include "model/gguf_file.h"
+#include "model/header_trial.h"
+#include "model/rope_scaling.h"
+
+#include <algorithm>
+
+namespace luup {
+
+namespace {
+
+constexpr int32_t default_context_size = 8192;
+
+// Rows of logits beyond one for each sequence, for drafted tokens.
+constexpr uint32_t drafted_rows = 16;
+
+void check_int(const char * name, int64_t value, int64_t low, int64_t high) {
+    if (value < low || value > high) {
+        fail(LUUP_ERROR_INVALID_PARAM, "%s must be between %lld and %lld, not %lld", name, static_cast<long long>(low),
+             static_cast<long long>(high), static_cast<long long>(value));
+    }
+}
+
+void check_params(const luup_model_params & p) {
+    check_int("gpu_layers", p.gpu_layers, -1, INT32_MAX);
+    if (p.context_size != LUUP_CONTEXT_SIZE_DEFAULT) {
+        check_int("context_size", p.context_size, 256, 16 << 20);
+    }
+    check_int("batch_size", p.batch_size, 32, 4096);
+    check_int("threads", p.threads, 0, 512);
+    check_int("threads_batch", p.threads_batch, 0, 512);
+    check_int("max_sequences", p.max_sequences, 1, 256);
+    check_int("max_waiting", p.max_waiting, -1, INT32_MAX);
+    check_int("cache_ram", p.cache_ram, 0, INT64_MAX);
+    cache_types(p);
+    rope_scaling(p);
+    check_int("keep_alive_ms", p.keep_alive_ms, -1, INT64_MAX);
+}
+
+}  // namespace
+
+void check_load(const std::string & path, const luup_model_params & params,
+                std::optional<enum llama_pooling_type> pooling) {
+    check_params(params);
+    check_file(path);
+    load_backends();
+    Placement{ params };
+    check_header(path, pooling);
+    check_context_settings(path, params);
+}
+
+llama_context_params context_params(const llama_model * model, const luup_model_params & params) {
+    const CacheTypes  types   = cache_types(params);
+    const RopeScaling scaling = rope_scaling(params);
+    const int32_t     trained = llama_model_n_ctx_train(model);
+    const float       usable =
+        static_cast<float>(scaling.original_context > 0 ? scaling.original_context : trained) * scaling.factor;
+    const int32_t automatic = usable >= 256 && usable < static_cast<float>(default_context_size)
+                                  ? static_cast<int32_t>(usable)
+                                  : default_context_size;
+
+    llama_context_params c = llama_context_default_params();
+    c.n_ctx = static_cast<uint32_t>(params.context_size == LUUP_CONTEXT_SIZE_DEFAULT ? automatic : params.context_size);
+    c.n_batch         = static_cast<uint32_t>(params.batch_size);
+    c.n_ubatch        = static_cast<uint32_t>(params.batch_size);
+    c.n_seq_max       = static_cast<uint32_t>(params.max_sequences);
+    c.n_outputs_max   = static_cast<uint32_t>(params.max_sequences) + drafted_rows;
+    c.n_threads       = params.threads > 0 ? params.threads : usable_threads();
+    c.n_threads_batch = params.threads_batch > 0 ? params.threads_batch : c.n_threads;
+    c.kv_unified      = true;
+    c.swa_full        = true;
+    c.no_perf         = true;
+    c.type_k          = types.keys;
+    c.type_v          = types.values;
+    scaling.apply(c);
+    return c;
+}
+
+}  // namespace luup

@@ -1,0 +1,23 @@
+// The parameters of a load: their checks, and the llama.cpp parameters that follow from them.
+#pragma once
+
+#include "luup_agent.h"
+
+#include "llama.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace luup {
+
+// Checks the parameters, the file and its header, and loads the backends: everything that can be known before weights
+// are read. With `pooling`, for a model that makes vectors. Throws Error.
+void check_load(const std::string & path, const luup_model_params & params,
+                std::optional<enum llama_pooling_type> pooling = std::nullopt);
+
+// The context that the model gets: LUUP_CONTEXT_SIZE_DEFAULT becomes its training context, at most 8,192 tokens. Call
+// it before a context is made: with YaRN, llama.cpp then changes the size of the training context.
+llama_context_params context_params(const llama_model * model, const luup_model_params & params);
+
+}  // namespace luup

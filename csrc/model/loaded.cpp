@@ -1,0 +1,62 @@
+#include "model/loaded.h"
+
+#include "model/adapter_file.h"
+#include "model/description.h"
+#include "model/gguf_file.h"
+#include "model/load_params.h"
+#include "model/weights.h"
+
+namespace luup {
+
+LoadedModel::LoadedModel(const std::string & path, const luup_model_params & params) {
+    check_load(path, params);
+    Placement placement(params);
+    servers_ = placement.take_servers();
+    files_   = std::make_unique<MappedFiles>(params.use_mmap ? model_files(path) : std::vector<std::string>());
+    model_   = load_weights(path, params, placement, *files_);
+    vocab_   = llama_model_get_vocab(model_.get());
+    check_can_generate(model_.get(), path);
+    chat_ = std::make_unique<ChatTemplate>(model_.get(), params.chat_template ? params.chat_template : "");
+    describe_model(model_.get(), path, params.gpu_layers, description_);
+    adapters_ = std::make_shared<Adapters>(load_adapters(model_.get(), params));
+    make_engine(path, params);
+    context_key_ += " " + text_key(chat_->source());
+}
+
+void LoadedModel::make_engine(const std::string & path, const luup_model_params & params) {
+    EngineParams p;
+    p.context       = context_params(model_.get(), params);
+    p.threads       = p.context.n_threads;
+    p.threads_batch = p.context.n_threads_batch;
+    p.cache_ram     = static_cast<uint64_t>(params.cache_ram);
+    p.max_waiting   = params.max_waiting;
+    p.servers       = servers_.get();
+    p.files         = files_.get();
+    p.adapters      = adapters_;
+    check_context_memory(model_.get(), p.context);
+    const RopeScaling scaling = luup::rope_scaling(params);
+    cache_types_              = luup::cache_types(params);
+    rope_scaling_             = used_rope_scaling(model_.get(), scaling);
+
+    files_key_   = luup::files_key(path);
+    context_key_ = files_key_ + " " + std::to_string(llama_model_n_params(model_.get())) + " " LUUP_LLAMA_COMMIT;
+    if (!cache_types_.are_default()) {
+        context_key_ += " " + cache_types_.text();
+    }
+    if (scaling.is_given()) {
+        context_key_ += " " + rope_scaling_.key();
+    }
+    if (params.prefix_cache) {
+        p.prefixes = std::make_shared<PrefixCache>(params.prefix_cache, context_key_);
+    }
+    engine_        = std::make_unique<Engine>(model_.get(), p);
+    threads_       = p.threads;
+    threads_batch_ = p.threads_batch;
+}
+
+std::shared_ptr<const Vocabulary> LoadedModel::vocabulary() const {
+    std::call_once(vocabulary_made_, [&] { vocabulary_ = std::make_shared<const Vocabulary>(vocab_); });
+    return vocabulary_;
+}
+
+}  // namespace luup

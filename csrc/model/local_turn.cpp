@@ -1,0 +1,163 @@
+#include "model/local_turn.h"
+
+#include "base/error.h"
+#include "engine/token_prefix.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace luup {
+
+namespace {
+
+// How many tokens a model that was not taught to call tools may write of a call before its values show whether the call
+// is meant.
+constexpr int32_t longest_proposed_call = 2048;
+
+// The text of a choice, scored after the prompt.
+class Score : public Completion {
+  public:
+    Score(std::shared_ptr<TurnListener> listener, size_t index) : listener_(std::move(listener)), index_(index) {}
+
+    void on_progress(int32_t, int32_t) override {}
+    bool on_token(llama_token) override { return true; }
+    void on_end(luup_finish_reason, const Failure & failure, const Metrics & metrics) override {
+        const auto listener = std::move(listener_);
+        listener->on_score(index_, failure, metrics);
+    }
+
+  private:
+    std::shared_ptr<TurnListener> listener_;  // until the end: it holds this completion, too
+    const size_t                  index_;
+};
+
+}  // namespace
+
+LocalTurn::LocalTurn(LocalParts model, TurnRequest request)
+    : model_(std::move(model)),
+      request_(std::move(request)),
+      prompt_(model_.chat.render(request_.messages, request_.tools->empty() ? nullptr : request_.tools.get(), true,
+                                 request_.last_prompt, request_.sampling.reasoning)),
+      prompt_tokens_(prompt_.tokens.size()) {
+    request_.last_prompt = nullptr;
+    request_.messages    = {};
+}
+
+AnswerPlan LocalTurn::make_plan() {
+    const ChatTemplate & chat = model_.chat;
+    AnswerPlan           plan;
+    plan.thinking          = make_thinking_plan(chat, prompt_.thinking);
+    plan.opening           = prompt_.opening;
+    plan.output.confidence = request_.confidence;
+    // Text that is decoded in one batch has no probabilities.
+    plan.jump_forward = request_.sampling.jump_forward && !request_.sampling.wants_logprobs();
+    if (request_.output) {
+        // A fallback compiles no grammar: its models differ in their vocabularies.
+        const auto format =
+            request_.output->grammar ? request_.output : model_.compiled.output(request_.output->source, model_.vocab);
+        plan.output.schema  = format->schema;
+        plan.output.grammar = format->grammar;
+    }
+    CallPlan &          calls  = plan.calls;
+    const std::string & choice = request_.tool_choice;
+    if (!request_.tools->empty() && choice != "none") {
+        const bool named = choice != "auto" && choice != "required";
+        calls.mode       = choice == "auto" ? CallPlan::Mode::Auto : CallPlan::Mode::Required;
+        calls.parallel   = request_.parallel_calls;
+        calls.made       = std::move(request_.earlier_calls);
+        calls.native     = chat.native_tools();
+        calls.tools      = named ? request_.tools->only(choice) : request_.tools;
+        calls.format     = chat.tool_format(*calls.tools, request_.parallel_calls);
+        calls.given      = std::make_shared<const Grounding>(std::move(request_.said));
+    }
+    const int32_t max_tokens = request_.sampling.max_tokens;
+    if (!calls.native) {  // at least one token of the answer is left for text
+        calls.max_proposed = max_tokens > 0 ? std::min(longest_proposed_call, max_tokens - 1) : longest_proposed_call;
+    }
+    if (plan.thinking.can_end()) {
+        plan.thinking.max_tokens = thinking_budget(plan.thinking.end.size());
+    }
+    return plan;
+}
+
+// Returns how many tokens of thoughts there may be: as many as the user allows, and as the context holds beside the
+// prompt and the answer. `end` is the number of tokens that end them.
+int32_t LocalTurn::thinking_budget(size_t end) const {
+    const int32_t room   = model_.engine.context_size() - static_cast<int32_t>(prompt_tokens_ + end);
+    const int32_t answer = request_.sampling.max_tokens;
+    const int32_t kept   = answer < 0 ? room / 2 : std::min(answer, room / 2);
+    return std::max(std::min(request_.sampling.reasoning.budget(), room - kept), 0);
+}
+
+void LocalTurn::make_answer(std::shared_ptr<TurnListener> listener) {
+    if (prompt_.tokens.empty()) {
+        fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template made an empty prompt of the messages");
+    }
+    resolve_logit_bias(request_.sampling.logit_bias, model_.vocab,
+                       [&](std::string_view text) { return model_.vocabulary()->find(text); });
+    adapters_ = model_.engine.adapters().find(request_.sampling.adapters);
+    if (request_.choices.empty()) {
+        AnswerPlan answer     = make_plan();
+        const auto vocabulary = answer.needs_guide() ? model_.vocabulary() : nullptr;
+        answer_ = std::make_shared<Answer>(std::move(listener), model_.vocab, vocabulary, std::move(prompt_),
+                                           std::move(answer), request_.sampling);
+        completions_.push_back(answer_);
+    } else {
+        score_choices(listener);
+    }
+    if (request_.shared_prefix && model_.engine.keeps_prefixes()) {
+        completions_.front()->prefix = common_prefix(request_.shared_prefix(model_.chat), completions_.front()->prompt);
+    }
+}
+
+void LocalTurn::score_choices(const std::shared_ptr<TurnListener> & listener) {
+    const auto vocabulary = model_.vocabulary();
+    for (size_t i = 0; i < request_.choices.size(); i++) {
+        auto score        = std::make_shared<Score>(listener, i);
+        score->prompt     = prompt_.tokens;
+        score->score_from = prompt_.tokens.size();
+        const auto tokens = tokenize_text(model_.vocab, request_.choices[i], false, false);
+        score->prompt.insert(score->prompt.end(), tokens.begin(), tokens.end());
+        if (!vocabulary->ends.empty()) {
+            score->prompt.push_back(vocabulary->ends.front());
+        }
+        if (score->prompt.size() > static_cast<size_t>(model_.engine.context_size())) {
+            fail(LUUP_ERROR_CONTEXT_FULL, "the prompt and choices[%zu] have %zu tokens; the context holds %d", i,
+                 score->prompt.size(), model_.engine.context_size());
+        }
+        completions_.push_back(score);
+    }
+}
+
+void LocalTurn::start(bool & admitted) {
+    for (const auto & completion : completions_) {
+        completion->key       = { request_.owner, adapters_ };
+        completion->submitted = request_.begun.value_or(Clock::now());
+        completion->priority  = request_.priority;
+        completion->admitted  = std::exchange(admitted, true);
+        completion->deadline  = request_.deadline;
+        model_.engine.submit(completion);
+    }
+}
+
+void LocalTurn::cancel() {
+    for (const auto & completion : completions_) {
+        completion->cancelled.store(true, std::memory_order_release);
+    }
+}
+
+void LocalTurn::stop_thinking() {
+    if (answer_) {
+        answer_->stop_thinking();
+    }
+}
+
+size_t LocalTurn::submitted_tokens() const {
+    size_t tokens = 0;
+    for (const auto & completion : completions_) {
+        tokens += completion->prompt.size();
+    }
+    return tokens;
+}
+
+}  // namespace luup

@@ -1,0 +1,159 @@
+#include "model/weights.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "device/cgroup.h"
+#include "model/gguf_file.h"
+#include "model/load_params.h"
+
+#include "llama-ext.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <iterator>
+#include <new>
+
+namespace luup {
+
+namespace {
+
+// Words of llama.cpp in its log when memory is short.
+constexpr const char * out_of_memory[] = { "unable to allocate",     "failed to allocate", "insufficient memory",
+                                           "Cannot allocate memory", "bad_alloc",          "alloc_tensor_range" };
+
+}  // namespace
+
+std::vector<std::string> model_files(const std::string & path) {
+    int                      parts = 0, length = 0;
+    const size_t             end   = path.size();
+    constexpr size_t         width = sizeof("-00001-of-00002.gguf") - 1;
+    std::vector<std::string> files = { path };
+    if (end > width && std::sscanf(path.c_str() + end - width, "-00001-of-%5d.gguf%n", &parts, &length) == 1 &&
+        length == static_cast<int>(width)) {
+        for (int part = 2; part <= parts; part++) {
+            std::array<char, 2 * width> suffix = {};
+            std::snprintf(suffix.data(), suffix.size(), "-%05d-of-%05d.gguf", part, parts);
+            files.push_back(path.substr(0, end - width) + suffix.data());
+        }
+    }
+    return files;
+}
+
+std::string files_key(const std::string & path) {
+    std::string key;
+    for (const std::string & file : model_files(path)) {
+        check_file(file);
+        key += (key.empty() ? "" : " ") + file_key(file);
+    }
+    return key;
+}
+
+llama_model_ptr load_weights(const std::string & path, const luup_model_params & params, Placement & placement,
+                             const MappedFiles & files) {
+    struct Progress {
+        luup_load_progress callback;
+        void *             user_data;
+        bool               stopped;
+    } progress = { params.progress, params.user_data, false };
+
+    llama_model_params p = placement.model_params();
+    p.load_mode          = params.use_mmap ? (params.use_mlock ? LLAMA_LOAD_MODE_MMAP_MLOCK : LLAMA_LOAD_MODE_MMAP)
+                                           : (params.use_mlock ? LLAMA_LOAD_MODE_MLOCK : LLAMA_LOAD_MODE_NONE);
+    if (progress.callback) {
+        p.progress_callback_user_data = &progress;
+        p.progress_callback           = [](float done, void * data) {
+            auto * self   = static_cast<Progress *>(data);
+            self->stopped = self->stopped || !self->callback(done, self->user_data);
+            return !self->stopped;
+        };
+    }
+    LogCapture      log;
+    llama_model_ptr model;
+    try {
+        model.reset(llama_model_load_from_file(path.c_str(), p));
+    } catch (const std::bad_alloc &) {
+        throw;
+    } catch (const std::exception & e) {
+        fail_load(path, e.what());
+    }
+    const std::string lost = files.lost();
+    if (!lost.empty()) {
+        fail(LUUP_ERROR_MODEL_LOAD_FAILED,
+             "%s can't be loaded: it became shorter while it was read, or its disk failed", lost.c_str());
+    }
+    if (progress.stopped) {
+        fail(LUUP_ERROR_CANCELLED, "loading %s was cancelled", path.c_str());
+    }
+    if (!model) {
+        fail_load(path, log.text());
+    }
+    return model;
+}
+
+bool tells_of_memory(const std::string & log) {
+    return std::any_of(std::begin(out_of_memory), std::end(out_of_memory),
+                       [&](const char * words) { return log.find(words) != std::string::npos; });
+}
+
+void fail_load(const std::string & path, const std::string & log) {
+    if (tells_of_memory(log)) {
+        fail(LUUP_ERROR_OUT_OF_MEMORY,
+             "there is not enough memory for the weights of %s, of which %llu MB are left: %s", path.c_str(),
+             static_cast<unsigned long long>(available_memory() >> 20), log.c_str());
+    }
+    fail(LUUP_ERROR_MODEL_LOAD_FAILED, "%s can't be loaded: %s", path.c_str(),
+         log.empty() ? "the file is damaged" : log.c_str());
+}
+
+void check_can_generate(const llama_model * model, const std::string & path) {
+    const llama_vocab * vocab        = llama_model_get_vocab(model);
+    const std::string   architecture = metadata(model, "general.architecture");
+    const std::string   pooling      = metadata(model, architecture + ".pooling_type");
+    const char *        why          = nullptr;
+    if (llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_NONE || llama_vocab_n_tokens(vocab) == 0) {
+        why = "it has no vocabulary";
+    } else if (llama_model_has_encoder(model) || !llama_model_has_decoder(model)) {
+        why = "it has an encoder, which this library does not run";
+    } else if (metadata(model, architecture + ".attention.causal") == "false") {
+        why = "its attention is not causal: it is made for embeddings";
+    } else if (!pooling.empty() && pooling != "0") {
+        why = "it is made for embeddings (it pools its outputs)";
+    } else if (llama_model_is_diffusion(model)) {
+        why = "it is a diffusion model";
+    } else if (llama_model_n_cls_out(model) > 1 && llama_model_cls_label(model, 0)) {
+        why = "it is a classifier";
+    }
+    if (why) {
+        fail(LUUP_ERROR_MODEL_LOAD_FAILED, "%s (architecture %s) can't generate text: %s", path.c_str(),
+             architecture.c_str(), why);
+    }
+}
+
+void check_context_memory(const llama_model * model, const llama_context_params & context) {
+    const std::string key   = metadata(model, metadata(model, "general.architecture") + ".attention.key_length");
+    const int32_t     heads = std::max(1, llama_model_n_head(model));
+    const uint64_t    head_size =
+        key.empty() ? llama_model_n_embd(model) / heads : std::strtoull(key.c_str(), nullptr, 10);
+    const uint64_t numbers = head_size * llama_model_n_head_kv(model) * llama_model_n_layer(model) * context.n_ctx;
+    uint64_t       bytes   = 0;
+    for (const ggml_type type : { context.type_k, context.type_v }) {
+        bytes += numbers * ggml_type_size(type) / static_cast<uint64_t>(ggml_blck_size(type));
+    }
+    const uint64_t available = available_memory();
+    if (available > 0 && bytes > available && llama_model_n_devices(model) == 0 && !llama_model_is_recurrent(model) &&
+        !llama_model_is_hybrid(model)) {
+        fail(LUUP_ERROR_OUT_OF_MEMORY,
+             "a context of %u tokens needs %llu MB for its KV cache; %llu MB of memory are left", context.n_ctx,
+             static_cast<unsigned long long>(bytes >> 20), static_cast<unsigned long long>(available >> 20));
+    }
+}
+
+std::string metadata(const llama_model * model, const std::string & key) {
+    std::array<char, 512> buffer = {};
+    const int32_t         n      = llama_model_meta_val_str(model, key.c_str(), buffer.data(), buffer.size());
+    return n < 0 ? "" : std::string(buffer.data());
+}
+
+}  // namespace luup

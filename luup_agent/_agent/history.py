@@ -1,0 +1,92 @@
+"""The conversation of an agent: read, replaced, counted."""
+
+from __future__ import annotations
+
+from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional, Union
+
+from luup_agent import _native
+from luup_agent._agent.handle import Handle
+from luup_agent.errors import InvalidParamError, ToolNotFoundError
+from luup_agent.messages import Message, ToolCall
+
+
+class History:
+    """The conversation of an agent, the system prompt included."""
+
+    def __init__(self, handle: Handle, system_prompt: Optional[str]) -> None:
+        self._handle = handle
+        self._system_prompt = system_prompt
+
+    def get(self) -> List[Dict[str, Any]]:
+        """Return the conversation as OpenAI chat messages, the system prompt first if there is one."""
+        history = self._handle.native.get_history()
+        if self._system_prompt is not None:
+            history.insert(0, {"role": "system", "content": self._system_prompt})
+        return history
+
+    def set(self, messages: Iterable[Union[Message, Mapping[str, Any]]]) -> None:
+        """Replace the conversation; on failure it stays as it was."""
+        if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Iterable):
+            raise InvalidParamError(f"messages must be a list of messages, not {type(messages).__name__}")
+        history: List[Dict[str, Any]] = []
+        for index, item in enumerate(messages):
+            name = f"messages[{index}]"
+            if not isinstance(item, (Message, Mapping)):
+                raise InvalidParamError(f"{name} must be a Message or a dict, not {type(item).__name__}")
+            message = item if isinstance(item, Message) else Message.from_dict(name, item)
+            if message.role == "system" and not index:
+                if message.content != self._system_prompt:
+                    raise InvalidParamError(
+                        f"{name} is a system message, but not the agent's system_prompt; only later ones may differ"
+                    )
+                continue
+            values = message.to_dict()
+            _check_texts(name, values)
+            history.append(values)
+        self._handle.native.set_history(history)
+
+    def messages(self) -> List[Message]:
+        """Return the conversation as `Message` objects, the system prompt first if there is one."""
+        return [Message.from_dict("history", message) for message in self.get()]
+
+    def pending(self) -> List[ToolCall]:
+        """Return the calls at the end of the conversation that have no result."""
+        waiting: Dict[str, ToolCall] = {}
+        for message in self.messages():
+            if message.role == "tool":
+                waiting.pop(message.tool_call_id or "", None)
+            else:
+                waiting = {call.id: call for call in message.tool_calls}
+        return list(waiting.values())
+
+
+def _check_texts(name: str, value: Any) -> None:
+    """Check the texts of a message; an error names the place of the text."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            _check_texts(f"{name}.{key}", part)
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            _check_texts(f"{name}[{index}]", part)
+    else:
+        _native.encode_text(name, value)
+
+
+def check_approvals(approvals: Mapping[str, Any], pending: Iterable[ToolCall], tools: Collection[str]) -> None:
+    """Check that `approvals` are for pending calls, and that the run has the tools of all pending calls.
+
+    Raises:
+        InvalidParamError: No call is pending, or none under an id of `approvals`.
+        ToolNotFoundError: A tool is missing.
+    """
+    if not isinstance(approvals, Mapping):
+        raise InvalidParamError(f"approvals must be a dict, not {type(approvals).__name__}")
+    waiting = {call.id: call.name for call in pending}
+    for call_id in approvals:
+        if call_id not in waiting:
+            raise InvalidParamError(f"no call {call_id!r} waits for an approval")
+    if not waiting:
+        raise InvalidParamError("no call waits for an approval")
+    missing = sorted(set(waiting.values()) - set(tools))
+    if missing:
+        raise ToolNotFoundError(f"calls wait for tools that this run does not have: {', '.join(missing)}")

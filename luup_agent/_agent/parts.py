@@ -1,0 +1,87 @@
+"""The parts of an open agent, and the one way to put them together."""
+
+from __future__ import annotations
+
+from typing import Mapping, Optional
+
+from luup_agent import _native
+from luup_agent._agent.builtins import Builtins
+from luup_agent._agent.classify import Classifier
+from luup_agent._agent.handle import Handle
+from luup_agent._agent.history import History
+from luup_agent._agent.toolbox import Toolbox
+from luup_agent._run.typed_output import AnySpec, check_for_model
+from luup_agent.errors import InvalidParamError
+from luup_agent.model import Model
+from luup_agent.settings import Settings
+from luup_agent.tools import AnyTool
+
+
+class Parts:
+    """The state of an `Agent`: its model, its settings, the core's agent and the Python objects around it.
+
+    Attributes:
+        model: The model that the agent answers with.
+        system_prompt: The system prompt; None if there is none.
+        settings: The settings of its runs.
+        output: The type of its answers, unless a run has another; None for text.
+        handle: The core's agent.
+        history: The conversation.
+        toolbox: The tools.
+        builtins: The built-in tools.
+        classifier: Scores labels.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        native: _native.NativeAgent,
+        system_prompt: Optional[str],
+        settings: Settings,
+        output: Optional[AnySpec] = None,
+        tools: Optional[Mapping[str, AnyTool]] = None,
+        builtins: Optional[Builtins] = None,
+    ) -> None:
+        """Put the parts around the core's agent `native`.
+
+        Args:
+            model: The model that `native` answers with.
+            native: The core's agent.
+            system_prompt: Its system prompt.
+            settings: The settings of its runs.
+            output: The type of its answers, unless a run has another.
+            tools: The tools that `native` has already.
+            builtins: Those of the agent that `native` was forked from.
+        """
+        self.model = model
+        self.system_prompt = system_prompt
+        self.settings = settings
+        self.output = output
+        self.handle = Handle(native)
+        self.history = History(self.handle, system_prompt)
+        self.toolbox = Toolbox(self.handle, tools or {})
+        self.builtins = Builtins(self.handle, builtins)
+        self.classifier = Classifier(model, system_prompt, settings)
+
+    def fork(self, model: Optional[Model] = None) -> Parts:
+        """Return the parts of an agent that continues from here, with the same model or another one."""
+        with self.toolbox.lock:
+            native = self.handle.native.fork(None if model is None else model._native_model)
+            tools = self.toolbox.tools()
+        target = self.model if model is None else model
+        check_for_model(self.output, target._native_model)
+        fork = Parts(target, native, self.system_prompt, self.settings, self.output, tools, self.builtins)
+        if model is None:
+            fork.classifier = self.classifier  # with the probabilities that it keeps
+        return fork
+
+
+def check_model(model: object) -> Model:
+    """Return `model` if it is one.
+
+    Raises:
+        InvalidParamError: It is something else.
+    """
+    if not isinstance(model, Model):
+        raise InvalidParamError(f"model must be a luup_agent.Model, not {type(model).__name__}")
+    return model

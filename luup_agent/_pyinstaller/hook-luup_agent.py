@@ -1,0 +1,35 @@
+"""The parts of luup-agent that PyInstaller can't see in its code.
+
+The shared libraries beside the compiled module are loaded by name: ggml chooses one of ``libggml-cpu-…`` when the
+program runs. Public names and optional parts are imported when they are first used. GPU packages and the version are
+found by the metadata of distributions.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import List, Tuple
+
+from PyInstaller.utils.hooks import collect_submodules, copy_metadata
+
+from luup_agent import _luup_cffi
+
+_LIBRARIES = (".so", ".dylib", ".dll", ".pyd")
+
+
+def _libraries() -> List[Tuple[str, str]]:
+    """Return the libraries with their place in the program. An editable install has them apart from the package."""
+    folder = os.path.dirname(str(_luup_cffi.__file__))
+    names = [name for name in sorted(os.listdir(folder)) if name.endswith(_LIBRARIES)]
+    return [(os.path.join(folder, name), "luup_agent") for name in names]
+
+
+def _is_imported(name: str) -> bool:
+    """Return whether a module is needed: not the hooks, and not a library, which `collect_submodules` also finds."""
+    last = name.rpartition(".")[2]
+    return "_pyinstaller" not in name and not last.startswith("lib") and last != "pytest_plugin"
+
+
+hiddenimports = [*collect_submodules("luup_agent", filter=_is_imported), "_cffi_backend"]
+binaries = _libraries()
+datas = copy_metadata("luup-agent")

@@ -1,0 +1,1 @@
+"""Drivers of a run, synchronous and asynchronous: events, tool calls, typed results."""

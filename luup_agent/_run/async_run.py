@@ -1,0 +1,397 @@
+"""The asynchronous drivers of a run.
+
+All runs of an event loop share one socket pair: the core writes a byte to it when a run gets events, as
+`signal.set_wakeup_fd` does. So no thread waits for a run, and no C thread enters Python. Loops without `add_reader`
+(Windows' proactor) wait in a thread of their executor instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import threading
+import weakref
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, AsyncIterator, Coroutine, Dict, Generator, Optional, Tuple, Type, Union
+
+from typing_extensions import TypeVar
+
+from luup_agent import _native
+from luup_agent._loops import require_asyncio
+from luup_agent._run.run import Run
+from luup_agent._run.sync_run import WAIT_SLICE_MS
+from luup_agent.errors import LuupError
+from luup_agent.messages import AgentResponse, Event
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from luup_agent._run.async_calls import AsyncCalls
+
+T = TypeVar("T")
+OutputT = TypeVar("OutputT", default=str)
+
+
+class _SocketPair:
+    """Two connected sockets. They close when neither the loop that reads nor a run that may write refers to them."""
+
+    def __init__(self) -> None:
+        import socket
+
+        self.reader, self.writer = socket.socketpair()
+        self.reader.setblocking(False)
+        self.writer.setblocking(False)
+
+    def __del__(self) -> None:
+        self.reader.close()
+        self.writer.close()
+
+
+class _Waker:
+    """Wakes the runs of one event loop, to which it holds no reference."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._sockets = _SocketPair()
+        self._waiting: Dict[_native.NativeRun, asyncio.Future[int]] = {}
+        loop.add_reader(self._sockets.reader.fileno(), self._wake)
+
+    def attach(self, run: _native.NativeRun) -> None:
+        """Have the core wake this loop for `run` from now on."""
+        run.set_wakeup(self._sockets.writer.fileno(), self._sockets)
+
+    async def wait(self, run: _native.NativeRun, loop: asyncio.AbstractEventLoop) -> int:
+        """Wait for an event of `run`, which had none a moment ago, and return its type."""
+        future: asyncio.Future[int] = loop.create_future()
+        self._waiting[run] = future
+        try:
+            return await future
+        finally:
+            del self._waiting[run]
+
+    def rouse(self, run: _native.NativeRun) -> None:
+        """Wake the task that waits for an event of `run`, without an event."""
+        future = self._waiting.get(run)
+        if future is not None and not future.done():
+            future.set_result(_native.EVENT_NONE)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._sockets.reader.recv(4096)
+        for run, future in list(self._waiting.items()):
+            if not future.done():
+                try:
+                    kind = run.next(0)
+                except LuupError as error:
+                    future.set_exception(error)
+                else:
+                    if kind != _native.EVENT_NONE:
+                        future.set_result(kind)
+
+
+_wakers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Optional[_Waker]] = weakref.WeakKeyDictionary()
+
+
+def _waker_of(loop: asyncio.AbstractEventLoop) -> Optional[_Waker]:
+    """Return the waker of a loop; None if the loop can't watch sockets."""
+    try:
+        return _wakers[loop]
+    except KeyError:
+        pass
+    for reference in _wakers.keyrefs():  # a list made in one step: safe beside other threads' loops
+        other = reference()
+        if other is not None and other.is_closed():
+            _wakers.pop(other, None)
+    waker: Optional[_Waker] = None
+    with contextlib.suppress(NotImplementedError):
+        waker = _Waker(loop)
+    _wakers[loop] = waker
+    return waker
+
+
+def _current() -> Tuple[int, int]:
+    """Return the identities of this thread and of the task that runs in it."""
+    import asyncio
+
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs
+        task = None
+    return threading.get_ident(), id(task)
+
+
+class AsyncStream(AsyncIterator[T]):
+    """The pieces of an asynchronous run.
+
+    The run begins when the first piece is awaited. It is cancelled by `aclose`, by the cancellation of the task that
+    waits for it, and when the stream is garbage collected.
+    """
+
+    def __init__(self, run: Run) -> None:
+        """Prepare the stream of a run that was not started."""
+        self._run = run
+        self._state = "new"  # "running", "done", "closed" or "failed"
+        self._failure: Optional[Exception] = None
+        self._waker: Optional[_Waker] = None
+        self._busy = False  # a task is in `_next_event`
+        self._loop: Optional[asyncio.AbstractEventLoop] = None  # that of the run
+        self._reader: Optional[Tuple[int, int]] = None  # the thread and the task that read, as `_current` returns them
+        self._cut_off = False  # the reader has to learn that another task or thread closed the stream
+        self._calls: Optional[AsyncCalls] = None
+
+    def __aiter__(self) -> AsyncStream[T]:
+        """Return the stream itself."""
+        return self
+
+    async def __anext__(self) -> T:
+        """Return the next piece."""
+        raise NotImplementedError
+
+    def stop_thinking(self) -> None:
+        """End the model's thoughts, and let it answer; from any task or thread.
+
+        The library writes the end of the thoughts in the model's own format. Does nothing if the model does not think,
+        or the run has ended.
+
+        Raises:
+            UnsupportedError: The model is remote: its server thinks.
+        """
+        self._run.stop_thinking()
+
+    async def aclose(self) -> None:
+        """Cancel the run if it goes on."""
+        if self._busy:
+            raise RuntimeError("the stream is being read by another task")
+        self._run.fail(None)
+        self._end("closed")
+
+    async def _next_event(self) -> int:
+        """Return the type of the next event; EVENT_NONE after the end, and when a tool has answered."""
+        if self._busy:
+            raise RuntimeError("the stream is being read by another task")
+        if self._cut_off:
+            self._cut_off = False
+            raise self._run.was_closed()
+        if self._state not in ("new", "running"):
+            return _native.EVENT_NONE
+        self._busy = True
+        self._reader = _current()
+        try:
+            if self._calls is None:
+                self._calls = self._start()
+                if self._state == "new":
+                    self._state = "running"
+            self._calls.work()
+            kind = self._run.native.next(0)
+            if kind == _native.EVENT_NONE and not self._run.events:
+                kind = await self._wait()
+            if self._calls.failure is not None:
+                self._run.take_last(kind)
+                raise self._calls.failure
+            if self._state == "closed":
+                raise self._run.was_closed()
+            return self._run.take(kind)
+        except Exception as error:
+            self._cut_off = False
+            self._run.fail(error)
+            self._failure = copy.copy(error) if isinstance(error, LuupError) else error
+            self._end("failed")
+            raise
+        except BaseException as error:
+            if not isinstance(error, GeneratorExit):  # nobody would see its attributes
+                self._run.fail(error)
+            self._end("closed")
+            raise
+        finally:
+            self._busy = False
+
+    def _start(self) -> AsyncCalls:
+        import asyncio
+
+        require_asyncio()
+        self._loop = asyncio.get_running_loop()
+        calls = self._run.start_async()
+        stream = weakref.ref(self)
+
+        def wake() -> None:
+            mine = stream()
+            if mine is not None and mine._waker is not None:
+                mine._waker.rouse(mine._run.native)
+
+        calls.wake = wake
+        return calls
+
+    async def _wait(self) -> int:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        waker = _waker_of(loop)
+        if waker is None:
+            return await self._wait_in_thread(loop)
+        if waker is not self._waker:
+            self._waker = waker  # first: from here on `_close` rouses it
+            waker.attach(self._run.native)
+        return await waker.wait(self._run.native, loop)
+
+    async def _wait_in_thread(self, loop: asyncio.AbstractEventLoop) -> int:
+        """Wait in a thread of the loop's executor."""
+        import asyncio
+
+        native, calls = self._run.native, self._calls
+        while True:
+            future = loop.run_in_executor(None, native.next, WAIT_SLICE_MS)
+            try:
+                kind = await asyncio.shield(future)
+            except asyncio.CancelledError:
+                native.cancel()  # the thread returns at once
+                while not future.done():
+                    with contextlib.suppress(asyncio.CancelledError):  # one is being raised already
+                        await asyncio.wait([future])
+                if not future.cancelled() and future.exception() is None:
+                    self._run.take_last(future.result())
+                raise
+            if kind != _native.EVENT_NONE or self._run.events or (calls is not None and calls.failure is not None):
+                return kind
+
+    def _end(self, state: str) -> None:
+        if self._state in ("new", "running"):
+            self._state = state
+        if self._calls is not None:
+            self._calls.close()
+        self._run.close()
+
+    def _close(self) -> None:
+        """Cancel the run if it goes on; from any task or thread. A reader gets a `RunCancelledError`."""
+        self._cut_off = self._state == "running" and self._reader != _current()
+        if self._state == "running":
+            self._run.keep_record()
+        self._end("closed")
+        loop, waker = self._loop, self._waker
+        if self._busy and loop is not None and waker is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody reads
+                loop.call_soon_threadsafe(waker.rouse, self._run.native)
+
+    def _is_driven(self) -> bool:
+        """Return whether a task waits for an event, and its loop will go on with it."""
+        return self._busy and self._loop is not None and self._loop.is_running()
+
+
+if TYPE_CHECKING:
+    _EventStream = AsyncStream[Event[OutputT]]
+else:
+    _EventStream = AsyncStream[OutputT]  # at run time a union with pydantic's classes takes no parameter
+
+
+class AsyncEventStream(_EventStream[OutputT]):
+    """The events of an asynchronous run; see `Agent.stream_events_async`."""
+
+    __module__ = "luup_agent"
+
+    def __init__(self, run: Run) -> None:
+        """Prepare the stream of a run that was not started."""
+        run.want_events()
+        super().__init__(run)
+        self._late: Optional[Exception] = None
+
+    async def __anext__(self) -> Event[OutputT]:
+        """Return the next event; the last one is a `DoneEvent`."""
+        events = self._run.events
+        while not events:
+            if self._late is not None:
+                error, self._late = self._late, None
+                raise error
+            try:
+                kind = await self._next_event()
+            except Exception as error:
+                if not events:
+                    raise
+                self._late = error  # after the events that came before it
+                continue
+            if kind == _native.EVENT_DONE:
+                self._end("done")
+            elif kind == _native.EVENT_NONE and self._state != "running":
+                raise StopAsyncIteration
+        return events.popleft()
+
+
+class AsyncTextStream(AsyncStream[str], Coroutine[Any, Any, OutputT]):
+    """The text of an asynchronous run: ``async for`` yields its pieces, ``await`` returns the whole or a typed result.
+
+    It is a coroutine too, so `asyncio.gather`, `asyncio.wait_for`, `asyncio.create_task` and `asyncio.run` accept it.
+    See `Agent.generate_async`.
+    """
+
+    __module__ = "luup_agent"
+
+    def __init__(self, run: Run) -> None:
+        """Prepare the stream of a run that was not started."""
+        super().__init__(run)
+        self._coroutine: Optional[Coroutine[Any, Any, OutputT]] = None
+
+    async def __anext__(self) -> str:
+        """Return the next piece of the answer."""
+        while True:
+            kind = await self._next_event()
+            if kind == _native.EVENT_TEXT:
+                return self._run.piece
+            if kind == _native.EVENT_DONE:
+                self._end("done")
+                self._run.check_answered()
+                raise StopAsyncIteration
+            if kind == _native.EVENT_NONE and self._state != "running":
+                raise StopAsyncIteration
+
+    async def _whole(self) -> OutputT:
+        async for _ in self:
+            pass
+        if self._failure is not None:
+            raise self._failure
+        if self._state == "closed":
+            raise self._run.was_closed()
+        value: OutputT = self._run.value()
+        return value
+
+    def __await__(self) -> Generator[Any, Any, OutputT]:
+        """Wait for the whole answer, including the pieces that were iterated already."""
+        return self._whole().__await__()
+
+    def send(self, value: Any) -> Any:
+        """Drive the stream as a coroutine; for event loops."""
+        if self._coroutine is None:
+            self._coroutine = self._whole()
+        return self._coroutine.send(value)
+
+    def throw(
+        self,
+        typ: Union[Type[BaseException], BaseException],
+        val: Union[BaseException, object, None] = None,
+        tb: Optional[TracebackType] = None,
+    ) -> Any:
+        """Raise an exception inside the coroutine; for event loops."""
+        if self._coroutine is None:
+            self._coroutine = self._whole()
+        if isinstance(typ, BaseException):
+            return self._coroutine.throw(typ)
+        error = val if isinstance(val, BaseException) else typ() if val is None else typ(val)
+        return self._coroutine.throw(error.with_traceback(tb))
+
+    def close(self) -> None:
+        """Cancel the run if it goes on, from any task or thread.
+
+        A task that reads the stream or waits for its value gets a `RunCancelledError`: the answer is not complete.
+        """
+        self._close()
+        if self._coroutine is not None and not self._is_driven():
+            with contextlib.suppress(ValueError):  # it runs in another thread, and finds the stream closed
+                self._coroutine.close()
+
+
+async def respond(run: Run) -> AgentResponse[Any]:
+    """Start a run and wait for its response."""
+    stream: AsyncStream[Any] = AsyncStream(run)
+    while True:
+        kind = await stream._next_event()
+        if kind == _native.EVENT_DONE:
+            try:
+                return run.response()
+            finally:
+                run.close()

@@ -1,0 +1,1 @@
+"""Tools: the schemas of their arguments, their contexts, their results."""

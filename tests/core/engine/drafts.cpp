@@ -1,0 +1,56 @@
+// Drafts from earlier text, and when they pay.
+#include "check.h"
+#include "engine/drafts.h"
+
+#include <cmath>
+#include <vector>
+
+using namespace luup;
+
+CASE(drafts_are_what_followed_before) {
+    PromptLookup             lookup;
+    std::vector<llama_token> draft, text = { 1, 2, 3, 4, 5, 6, 1, 2, 3 };
+    lookup.draft(text, 8, draft);
+    CHECK((draft == std::vector<llama_token>{ 4, 5, 6, 1, 2, 3 }));
+    text.push_back(4);
+    lookup.draft(text, 2, draft);
+    CHECK((draft == std::vector<llama_token>{ 5, 6 }));
+    text.push_back(9);
+    lookup.draft(text, 8, draft);
+    CHECK(draft.empty());
+    text = { 1, 2, 3, 7, 1, 2, 3 };  // what was behind is taken back
+    lookup.draft(text, 8, draft);
+    CHECK((draft == std::vector<llama_token>{ 7, 1, 2, 3 }));
+    for (size_t n = 0; n < 4; n++) {
+        PromptLookup().draft(std::vector<llama_token>(n, 1), 8, draft);
+        CHECK(draft.empty());
+    }
+}
+
+CASE(drafts_are_checked_where_that_pays) {
+    DecodeTimes times;
+    DraftRecord record;
+    CHECK(record.worth(8, 0, times) == 0);  // nothing is known yet
+    times.record(1, 0.010);
+    CHECK(record.worth(8, 0, times) == 8);  // more may cost nothing
+    times.record(9, 0.090);
+    CHECK(std::fabs(times.estimate(5) - 0.050) < 1e-9);
+    CHECK(record.worth(8, 0, times) == 0);  // no: every token costs the same
+    for (int i = 0; i < 50; i++) {
+        times.record(9, 0.014);
+    }
+    CHECK(record.worth(8, 0, times) > 0);
+    for (int i = 0; i < 60; i++) {
+        record.record(0, 8);  // never right
+    }
+    CHECK(record.worth(8, 0, times) == 0);
+    int others = 0;
+    while (record.worth(8, 0, times) == 0) {
+        CHECK(++others < 1000);  // but tried again
+    }
+    for (int i = 0; i < 60; i++) {
+        record.record(8, 8);  // always right
+    }
+    CHECK(record.worth(8, 0, times) == 8);
+    CHECK(record.worth(3, 0, times) == 3);
+}

@@ -1,0 +1,1 @@
+"""Parts that several tests use: servers, models of random weights, hostile schemas."""
