@@ -9,9 +9,13 @@ namespace {
 // A repetition of fewer tokens says little.
 constexpr size_t ngram = 3;
 
-// Weights of a new measurement in the moving averages.
-constexpr double time_weight  = 0.2;
-constexpr double right_weight = 0.1;
+// Weights of a new measurement in the moving averages. What is longer may be an interruption, what is shorter is not.
+constexpr double longer_weight  = 0.2;
+constexpr double shorter_weight = 0.5;
+constexpr double right_weight   = 0.1;
+
+// What a decode of fewer tokens leaves of the trust in the time of one with more.
+constexpr double fading = 0.999;
 
 // An answer whose drafts were wrong gets another chance after about a hundred drafts that were not checked.
 constexpr double forgiveness = 0.01;
@@ -56,10 +60,22 @@ void PromptLookup::draft(const std::vector<llama_token> & tokens, size_t limit, 
 }
 
 void DecodeTimes::record(size_t tokens, double seconds) {
-    if (tokens > 0 && tokens <= largest) {
-        double & known = seconds_[tokens];
-        known          = known == 0 ? seconds : known + time_weight * (seconds - known);
+    if (tokens == 0 || tokens > largest) {
+        return;
     }
+    const double before = known(tokens) / std::max(trust_[tokens], 1e-9);
+    const double weight = seconds < before ? shorter_weight : longer_weight;
+    seconds_[tokens]    = before == 0 ? seconds : before + weight * (seconds - before);
+    trust_[tokens]      = 1;
+    for (size_t more = tokens + 1; more <= largest; more++) {
+        trust_[more] *= fading;
+    }
+}
+
+// Tokens cost at most as much together as one by one: more was an interruption.
+double DecodeTimes::known(size_t tokens) const {
+    const double most = static_cast<double>(tokens) * seconds_[1];
+    return trust_[tokens] * (most > 0 ? std::min(seconds_[tokens], most) : seconds_[tokens]);
 }
 
 double DecodeTimes::estimate(size_t tokens) const {
@@ -72,10 +88,10 @@ double DecodeTimes::estimate(size_t tokens) const {
         above++;
     }
     if (below == 0 || above > largest || below == above) {
-        return below > 0 ? seconds_[below] : above <= largest ? seconds_[above] : 0;
+        return below > 0 ? known(below) : above <= largest ? known(above) : 0;
     }
     const double part = static_cast<double>(tokens - below) / static_cast<double>(above - below);
-    return seconds_[below] + part * std::max(0.0, seconds_[above] - seconds_[below]);
+    return known(below) + part * std::max(0.0, known(above) - known(below));
 }
 
 void DraftRecord::record(size_t accepted, size_t offered) {

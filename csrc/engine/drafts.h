@@ -25,7 +25,8 @@ class PromptLookup {
     std::vector<llama_token>             seen_;   // the tokens that are in after_
 };
 
-// How long a decode takes here, by its number of tokens; learnt from the decodes so far.
+// How long a decode takes here, by its number of tokens; learnt from the decodes so far. A time counts less the longer
+// ago it was measured: a decode that a busy machine interrupted must not end the drafts for good.
 class DecodeTimes {
   public:
     static constexpr size_t largest = 64;
@@ -37,7 +38,10 @@ class DecodeTimes {
     double estimate(size_t tokens) const;
 
   private:
+    double known(size_t tokens) const;
+
     std::array<double, largest + 1> seconds_ = {};  // 0 = unknown
+    std::array<double, largest + 1> trust_   = {};  // 1 = just measured
 };
 
 // How often the drafted tokens of one answer were right.

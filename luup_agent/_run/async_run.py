@@ -129,14 +129,22 @@ class AsyncStream(AsyncIterator[T]):
     def __init__(self, run: Run) -> None:
         """Prepare the stream of a run that was not started."""
         self._run = run
-        self._state = "new"  # "running", "done", "closed" or "failed"
+        self._started = False
+        self._end_state: Dict[str, str] = {}  # "state": see `_state`
         self._failure: Optional[Exception] = None
         self._waker: Optional[_Waker] = None
         self._busy = False  # a task is in `_next_event`
         self._loop: Optional[asyncio.AbstractEventLoop] = None  # that of the run
         self._reader: Optional[Tuple[int, int]] = None  # the thread and the task that read, as `_current` returns them
-        self._cut_off = False  # the reader has to learn that another task or thread closed the stream
         self._calls: Optional[AsyncCalls] = None
+
+    @property
+    def _state(self) -> str:
+        """Return "new" or "running", or how the stream ended.
+
+        "done", "failed", "closed", or "cut off": the reader has to learn that another task or thread closed it.
+        """
+        return self._end_state.get("state", "running" if self._started else "new")
 
     def __aiter__(self) -> AsyncStream[T]:
         """Return the stream itself."""
@@ -168,9 +176,7 @@ class AsyncStream(AsyncIterator[T]):
         """Return the type of the next event; EVENT_NONE after the end, and when a tool has answered."""
         if self._busy:
             raise RuntimeError("the stream is being read by another task")
-        if self._cut_off:
-            self._cut_off = False
-            raise self._run.was_closed()
+        self._check_cut_off()
         if self._state not in ("new", "running"):
             return _native.EVENT_NONE
         self._busy = True
@@ -178,8 +184,7 @@ class AsyncStream(AsyncIterator[T]):
         try:
             if self._calls is None:
                 self._calls = self._start()
-                if self._state == "new":
-                    self._state = "running"
+                self._started = True
             self._calls.work()
             kind = self._run.native.next(0)
             if kind == _native.EVENT_NONE and not self._run.events:
@@ -187,11 +192,10 @@ class AsyncStream(AsyncIterator[T]):
             if self._calls.failure is not None:
                 self._run.take_last(kind)
                 raise self._calls.failure
-            if self._state == "closed":
+            if self._state in ("closed", "cut off"):
                 raise self._run.was_closed()
             return self._run.take(kind)
         except Exception as error:
-            self._cut_off = False
             self._run.fail(error)
             self._failure = copy.copy(error) if isinstance(error, LuupError) else error
             self._end("failed")
@@ -253,18 +257,35 @@ class AsyncStream(AsyncIterator[T]):
                 return kind
 
     def _end(self, state: str) -> None:
-        if self._state in ("new", "running"):
-            self._state = state
+        """End the stream with `state`, unless it has ended; from any task or thread."""
+        ended = self._end_state.setdefault("state", state)  # one step: another thread may end it as well
+        if state == "failed" and ended == "cut off":
+            self._end_state["state"] = "closed"  # the error tells the reader
         if self._calls is not None:
             self._calls.close()
         self._run.close()
 
+    def _finish(self) -> None:
+        """End the stream after its last event.
+
+        Raises:
+            RunCancelledError: Another task or thread closed it before.
+        """
+        self._end("done")
+        self._check_cut_off()
+
+    def _check_cut_off(self) -> None:
+        if self._state == "cut off":
+            self._end_state["state"] = "closed"
+            raise self._run.was_closed()
+
     def _close(self) -> None:
         """Cancel the run if it goes on; from any task or thread. A reader gets a `RunCancelledError`."""
-        self._cut_off = self._state == "running" and self._reader != _current()
-        if self._state == "running":
+        runs = self._state == "running"
+        state = "cut off" if runs and self._reader != _current() else "closed"
+        if runs:
             self._run.keep_record()
-        self._end("closed")
+        self._end(state)
         loop, waker = self._loop, self._waker
         if self._busy and loop is not None and waker is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody reads
@@ -308,6 +329,7 @@ class AsyncEventStream(_EventStream[OutputT]):
                 continue
             if kind == _native.EVENT_DONE:
                 self._end("done")
+                self._end_state["state"] = "done"  # the reader gets the whole answer, also if it was just cut off
             elif kind == _native.EVENT_NONE and self._state != "running":
                 raise StopAsyncIteration
         return events.popleft()
@@ -334,7 +356,7 @@ class AsyncTextStream(AsyncStream[str], Coroutine[Any, Any, OutputT]):
             if kind == _native.EVENT_TEXT:
                 return self._run.piece
             if kind == _native.EVENT_DONE:
-                self._end("done")
+                self._finish()
                 self._run.check_answered()
                 raise StopAsyncIteration
             if kind == _native.EVENT_NONE and self._state != "running":

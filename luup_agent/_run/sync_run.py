@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import Any, Generator, Optional, TypeVar
+from typing import Any, Dict, Generator, Optional, TypeVar
 
 from luup_agent import _native
 from luup_agent._run.run import Run
-from luup_agent.errors import RunCancelledError
+from luup_agent.errors import LuupError, RunCancelledError
 from luup_agent.messages import AgentResponse, Event
 
 T = TypeVar("T")
@@ -29,7 +29,8 @@ class Stream(Generator[T, None, None]):
         self._run = run
         self._steps = steps
         self._reader: Optional[int] = None  # the thread that reads
-        self._cut_off: Optional[int] = None  # the thread that has to learn that another one closed the stream
+        # How the stream ended, and once: "cut off" is the thread that has to learn that another one closed the stream.
+        self._end: Dict[str, Optional[int]] = {}
 
     def __next__(self) -> T:
         """Return the next piece."""
@@ -41,13 +42,14 @@ class Stream(Generator[T, None, None]):
         try:
             return self._steps.send(value)
         except StopIteration:
-            if self._cut_off != me:
+            if self._end.setdefault("cut off", None) != me:  # one step: another thread may close the stream now
                 raise
-        except RunCancelledError as error:
-            self._run.fail(error)
-            self._cut_off = None
+        except LuupError as error:
+            self._end["cut off"] = None  # the error tells this thread
+            if isinstance(error, RunCancelledError):
+                self._run.fail(error)
             raise
-        self._cut_off = None
+        self._end["cut off"] = None
         raise self._run.was_closed()
 
     def throw(self, typ: Any, val: Any = None, tb: Any = None) -> T:
@@ -67,10 +69,10 @@ class Stream(Generator[T, None, None]):
 
     def close(self) -> None:
         """Cancel the run if it goes on."""
-        me = threading.get_ident()
-        if self._reader not in (None, me) and getattr(self._steps, "gi_frame", None) is not None:
-            self._cut_off = self._reader
+        reader = self._reader
+        if reader not in (None, threading.get_ident()) and getattr(self._steps, "gi_frame", None) is not None:
             self._run.keep_record()
+            self._end.setdefault("cut off", reader)
         self._run.close()
         with contextlib.suppress(ValueError):  # it is being read: the reader finds the run cancelled
             self._steps.close()

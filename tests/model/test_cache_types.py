@@ -147,7 +147,10 @@ def test_drafts_and_dictated_texts_do_not_change_the_answers(load, cache_type):
     model = load(cache_type)
     ask = Agent(model, temperature=0, max_tokens=150, enable_history=False)
     plain = ask.generate("Once upon a time there was a fox.", prompt_lookup=False)
-    assert ask.generate("Once upon a time there was a fox.") == plain
+    for _ in range(20):  # whether drafts pay is measured: a busy machine may leave them out for a while
+        assert ask.generate("Once upon a time there was a fox.") == plain
+        if model.stats().drafts_accepted:
+            break
     assert model.stats().drafts_accepted > 0
     movies = [ask.generate("A movie", output_type=Movie, jump_forward=jump) for jump in (True, False)]
     assert movies[0] == movies[1]

@@ -145,6 +145,65 @@ def test_an_asynchronous_stream_is_closed_while_it_is_read(agent, closer, how):
     assert any(ends) or isinstance(agent().model, FunctionModel)  # whose answers may be complete at once
 
 
+@pytest.fixture
+def closed_late(agent, monkeypatch):
+    """Starts to close a stream in another thread, calls `read` to read it to its end, and lets the thread go on."""
+
+    def closed(stream, read):
+        began, over = threading.Event(), threading.Event()
+        keep_record = stream._run.keep_record
+
+        def slow():
+            began.set()
+            assert over.wait(30)
+            keep_record()
+
+        monkeypatch.setattr(stream._run, "keep_record", slow)
+        closer = threading.Thread(target=stream.close)
+        closer.start()
+        assert began.wait(30)
+        pieces = read()
+        over.set()
+        closer.join(30)
+        assert not closer.is_alive()
+        return pieces
+
+    return closed
+
+
+@pytest.mark.parametrize("kind", ["generate_stream", "stream_events"])
+def test_whoever_has_read_a_stream_to_its_end_hears_of_no_closing(agent, kind, closed_late):
+    stream = getattr(agent(), kind)("go", max_tokens=60)
+    first = next(stream)
+    pieces = [first, *closed_late(stream, lambda: list(stream))]
+    assert list(stream) == []
+    if kind == "stream_events":
+        assert pieces[-1].type == "done"
+    elif isinstance(agent().model, FunctionModel):
+        assert "".join(pieces) == TEXT
+
+
+@pytest.mark.parametrize("kind", ["generate_async", "stream_events_async"])
+async def test_whoever_has_read_an_asynchronous_stream_to_its_end_hears_of_no_closing(agent, kind, closed_late):
+    stream = getattr(agent(), kind)("go", max_tokens=60)
+    if not hasattr(stream, "close"):
+        stream.close = stream._close
+    pieces, loop = [await stream.__anext__()], asyncio.get_running_loop()
+
+    async def rest():
+        return [piece async for piece in stream]
+
+    def read():
+        return asyncio.run_coroutine_threadsafe(rest(), loop).result(30)
+
+    pieces += await loop.run_in_executor(None, closed_late, stream, read)
+    assert await rest() == []
+    if kind == "stream_events_async":
+        assert pieces[-1].type == "done"
+    elif isinstance(agent().model, FunctionModel):
+        assert "".join(pieces) == TEXT == await stream
+
+
 def test_many_threads_close_many_streams(tiny_model, idle):
     """Readers and closers at random; the model is idle afterwards."""
     rng = random.Random(7)

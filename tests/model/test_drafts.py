@@ -27,12 +27,17 @@ def answers(model, **options):
 def test_drafts_do_not_change_the_answers(fresh, temperature):
     plain = answers(fresh, temperature=temperature, prompt_lookup=False)
     assert fresh.stats().tokens_drafted == 0
-    before = fresh.stats().batches
-    assert answers(fresh, temperature=temperature) == plain
-    stats = fresh.stats()
-    assert stats.drafts_accepted > 0
-    assert stats.tokens_drafted >= stats.drafts_accepted
-    assert stats.batches - before <= before - stats.drafts_accepted / 2
+    steps = fresh.stats().batches
+    for _ in range(10):  # whether drafts pay is measured: a busy machine may leave them out for a while
+        before = fresh.stats()
+        assert answers(fresh, temperature=temperature) == plain
+        stats = fresh.stats()
+        accepted = stats.drafts_accepted - before.drafts_accepted
+        assert stats.tokens_drafted >= stats.drafts_accepted
+        assert stats.batches - before.batches <= steps - accepted / 2
+        if accepted:
+            return
+    pytest.fail("no draft was accepted")
 
 
 def test_drafts_leave_nothing_in_the_context(fresh):

@@ -54,3 +54,46 @@ CASE(drafts_are_checked_where_that_pays) {
     CHECK(record.worth(8, 0, times) == 8);
     CHECK(record.worth(3, 0, times) == 3);
 }
+
+// A busy machine interrupts a decode for as long as 30 take.
+CASE(an_interrupted_decode_does_not_end_the_drafts) {
+    for (double interruption : { 0.0, 0.3, 30.0 }) {
+        DecodeTimes times;
+        DraftRecord record;
+        times.record(1, 0.010);
+        for (size_t tokens = 2; tokens <= 9; tokens++) {
+            times.record(tokens, 0.011 + interruption);
+        }
+        int plain = 0;
+        while (record.worth(8, 0, times) == 0) {
+            CHECK(++plain < 300);
+            times.record(1, 0.010);
+        }
+        CHECK(interruption > 0 || plain == 0);
+        size_t drafted = 0;
+        for (int i = 0; i < 2000; i++) {  // the drafts are right, and tokens cost next to nothing
+            const size_t tokens = record.worth(8, 0, times);
+            times.record(tokens + 1, 0.010 + 0.0001 * static_cast<double>(tokens));
+            record.record(tokens, tokens);
+            drafted += tokens;
+        }
+        CHECK(drafted > 10000);
+    }
+}
+
+CASE(drafts_that_do_not_pay_are_seldom_tried) {
+    for (double cost : { 0.010, 0.005 }) {  // of a further token; a first one costs 0.010
+        DecodeTimes times;
+        DraftRecord record;
+        double      spent = 0, plain = 0;
+        for (int i = 0; i < 20000; i++) {
+            const size_t tokens  = record.worth(8, 0, times);
+            const double seconds = 0.010 + cost * static_cast<double>(tokens);
+            times.record(tokens + 1, seconds);
+            record.record(0, tokens);  // never right
+            spent += seconds;
+            plain += 0.010;
+        }
+        CHECK(spent < 1.03 * plain);
+    }
+}
