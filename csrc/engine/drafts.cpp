@@ -14,7 +14,7 @@ constexpr double longer_weight  = 0.2;
 constexpr double shorter_weight = 0.5;
 constexpr double right_weight   = 0.1;
 
-// What a decode of fewer tokens leaves of the trust in the time of one with more.
+// Each decode of fewer tokens multiplies the trust in the time of one with more by this.
 constexpr double fading = 0.999;
 
 // An answer whose drafts were wrong gets another chance after about a hundred drafts that were not checked.
