@@ -119,7 +119,7 @@ def test_a_full_disk_keeps_the_old_file(child, tiny_path, tmp_path):
     assert "No space left" in result.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_a_lock_that_is_held_is_told_of_in_the_end(child, tiny_path, tmp_path):
     source = """
     import fcntl, sys, time

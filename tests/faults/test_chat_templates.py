@@ -148,7 +148,7 @@ def test_ten_levels_work_and_twelve_thousand_are_an_error(outcomes):
     assert [key for key in fine if found[key] != "answer"] == []
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_what_starts_with_a_certain_text_ends_in_an_error(outcomes):
     found = outcomes([[name, IF_BOOM + text + "{% endif %}" + SAMPLE, "boom"] for name, text in MISCHIEF.items()])
     harmless = {"a search", "split", "no order", "division overflow"}
@@ -176,6 +176,7 @@ TEMPLATES = st.tuples(
 @pytest.mark.slow
 @settings(max_examples=3, suppress_health_check=list(HealthCheck))
 @given(batch=st.lists(TEMPLATES, min_size=12, max_size=12))
+@pytest.mark.gate
 def test_any_nesting_and_any_length_of_text(outcomes, batch):
     cases = []
     for index, (pieces, mischief, length) in enumerate(batch):

@@ -65,12 +65,14 @@ def merged(files, model_path, tmp_path_factory):
     return answers
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_merged_weights(model, merged):
     for adapter, expected in zip(SETS, merged):
         answers = [Agent(model, adapter=adapter, **OPTIONS).generate(question) for question in QUESTIONS]
         assert answers == expected, adapter
 
 
+@pytest.mark.slow
 def test_agents_with_different_adapters_answer_at_once_as_if_alone(model, merged):
     async def answer_all():
         agents = [(Agent(model, adapter=adapter, **OPTIONS), question) for adapter in SETS for question in QUESTIONS]
@@ -104,6 +106,7 @@ def test_a_conversation_and_its_fork_keep_their_tokens_in_the_context(model):
     assert other.usage.cached_tokens == 0  # what another adapter computed is of no use
 
 
+@pytest.mark.slow
 def test_a_prefix_on_the_disk_serves_its_adapter_only(files, tiny_path, tmp_path):
     system = "You are a patient and very careful assistant who answers in full sentences. " * 12
     answers = []
@@ -117,6 +120,7 @@ def test_a_prefix_on_the_disk_serves_its_adapter_only(files, tiny_path, tmp_path
     assert len(set(answers)) == len(SETS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adapter", SETS)
 def test_a_saved_agent_continues_where_it_was(model, files, tiny_path, tmp_path, adapter, caplog):
     path = tmp_path / "agent"
@@ -159,6 +163,7 @@ def test_typed_results_tools_and_labels(model):
         assert failure.value.tool_calls[0].name == "double"
 
 
+@pytest.mark.slow
 def test_cancelled_runs_leave_the_others_right(model, merged):
     async def answer_all():
         tasks = []
@@ -298,7 +303,7 @@ def test_a_missing_file_a_folder_and_a_model(tiny_path, tmp_path):
         Model.from_local(tiny_path, adapters={"red": tiny_path}, **LAYOUT)
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_damaged_files_are_errors_or_adapters(child, files, tiny_path, tmp_path):
     """Shortened files and files with other bytes in their headers: no signal, and the class of error that fits."""
     source = """

@@ -13,6 +13,8 @@ from support.reference import QUESTIONS, TOKENS, check_answers, reference_steps
 
 from luup_agent import Agent, InvalidParamError, Model
 
+pytestmark = pytest.mark.slow  # the core's numbers are the same with every Python
+
 BITS = {"f32": 32, "f16": 16, "bf16": 16, "q8_0": 8.5, "q5_1": 6, "q5_0": 5.5, "q4_1": 5, "q4_0": 4.5, "iq4_nl": 4.5}
 PAIRS = [("q8_0", "f16"), ("f16", "q4_0"), ("bf16", "q5_1"), ("iq4_nl", "f32")]
 QUANTIZED = [name for name, bits in BITS.items() if bits < 16]
@@ -91,8 +93,13 @@ def test_half_of_the_resident_memory(model_path, child):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("types", [("q8_0", "q8_0"), ("q8_0", "q4_0"), ("bf16", "bf16")], ids="-".join)
+GATE_TYPES = [
+    pytest.param(("q8_0", "q4_0"), marks=pytest.mark.gate),
+    pytest.param(("bf16", "bf16"), marks=pytest.mark.gate),
+]
+
+
+@pytest.mark.parametrize("types", [("q8_0", "q8_0"), *GATE_TYPES], ids="-".join)
 def test_the_answers_are_llama_cpps_with_the_same_types(model, model_path, tool, types):
     steps = reference_steps(tool("luup-reference"), model_path, model, QUESTIONS, *types)
     with Model.from_local(model_path, threads=1, cache_type=types) as typed:
@@ -100,7 +107,7 @@ def test_the_answers_are_llama_cpps_with_the_same_types(model, model_path, tool,
     check_answers(model, QUESTIONS, answers, steps, least=18)
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_eight_bits_answer_as_sixteen(model, model_path, tool):
     """Alone and in company."""
     steps = reference_steps(tool("luup-reference"), model_path, model, QUESTIONS)

@@ -23,6 +23,7 @@ def answers(model, **options):
     return texts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0, 0.05])
 def test_drafts_do_not_change_the_answers(fresh, temperature):
     plain = answers(fresh, temperature=temperature, prompt_lookup=False)

@@ -29,6 +29,7 @@ FORMS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "pattern"), FORMS)
 @pytest.mark.parametrize("temperature", [0, 1.5])
 def test_the_answer_has_the_form(api, greedy, form, pattern, temperature):

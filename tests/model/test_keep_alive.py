@@ -100,6 +100,7 @@ def test_an_idle_model_leaves_the_memory_and_comes_back(model_path, load):
         assert model.stats().tokens_decoded >= 2 * count
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("use_mmap", [True, False])
 def test_the_memory_is_free_again(child, model_path, use_mmap):
@@ -149,6 +150,7 @@ def test_zero_means_right_after_the_last_run(load):
     until(lambda: not model.loaded)
 
 
+@pytest.mark.slow
 def test_everything_that_needs_the_weights_loads_them(load, tmp_path):
     model = load()
     agent = agent_of(model)
@@ -250,6 +252,7 @@ def test_runs_that_end_early_give_the_model_back(load):
     assert agent.generate("Hi", max_tokens=2) is not None
 
 
+@pytest.mark.slow
 def test_many_threads(load):
     model = load(keep_alive=0.01, max_sequences=8)
     expected = agent_of(model).generate("Hi")
@@ -495,6 +498,7 @@ def test_a_forked_process_leaves_the_model_alone(child, tiny_path, unloaded):
     assert result.stdout == "alive\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS as on Linux")
 @pytest.mark.parametrize("way", ["mapped", "read"])
 def test_short_memory_fails_the_run_only(child, model_path, way):

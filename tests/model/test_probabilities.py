@@ -33,6 +33,7 @@ def check_greedy(response, presence=0.0, frequency=0.0, biases=None):
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("presence", "frequency"), [(2, 0), (0, 0.5), (1.5, 1.5), (-1, -0.5)])
 def test_penalties_follow_the_formula(api, greedy, presence, frequency):
     agent = greedy(max_tokens=48, top_logprobs=20)

@@ -39,8 +39,10 @@ def test_the_model_tells_it(short_path, scaling, told, context_size):
     assert Model.estimate(short_path, rope_scaling=scaling).memory_context == info.memory_context
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("scaling", [RopeScaling("yarn", 4.0), RopeScaling("yarn", 1.5), RopeScaling("linear", 2.0)])
+OTHERS = [pytest.param(each, marks=pytest.mark.gate) for each in (RopeScaling("yarn", 1.5), RopeScaling("linear", 2.0))]
+
+
+@pytest.mark.parametrize("scaling", [RopeScaling("yarn", 4.0), *OTHERS])
 def test_the_answers_are_llama_cpps(model, model_path, tool, scaling):
     program, questions = tool("luup-reference"), QUESTIONS[-10:]
     steps = reference_steps(program, model_path, model, questions, "f16", "f16", scaling.type, scaling.factor)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import select
 import socket
 import threading
 import time
@@ -32,6 +33,7 @@ class Server:
         self._context = context
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._connections = []
         self._closed = False
         self.port = self._listener.getsockname()[1]
         self.url = f"{'https' if context else 'http'}://127.0.0.1:{self.port}/v1"
@@ -53,6 +55,7 @@ class Server:
             if self._context:
                 connection = self._context.wrap_socket(connection, server_side=True)
             with connection:
+                self._connections.append(connection)
                 connection.settimeout(20)
                 request = read_request(connection)
                 if request is None:
@@ -67,6 +70,9 @@ class Server:
         self._listener.close()
         with contextlib.suppress(OSError):  # wakes accept()
             socket.create_connection(("127.0.0.1", self.port), timeout=0.2).close()
+        for connection in self._connections:  # an answer that takes its time ends
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(5)
 
@@ -94,13 +100,16 @@ def head(status="200 OK", content_type="text/event-stream", **headers):
 
 
 def sending(*parts, pause=0.0):
-    """Return an answer that sends the parts, with a pause after each, and closes the connection."""
+    """Return an answer that sends the parts, with a pause after each, and closes the connection.
+
+    A pause ends when the client closes the connection, or the server stops.
+    """
 
     def answer(connection, _request):
         for part in parts:
             connection.sendall(part)
-            if pause:
-                time.sleep(pause)
+            if pause and select.select([connection], [], [], pause)[0]:
+                return
 
     return answer
 

@@ -325,7 +325,7 @@ def converse(model, turns, max_tokens):
     return summaries
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_hundreds_of_turns_never_overflow(small):
     assert converse(small, 300, 24) >= 10
 
@@ -336,6 +336,7 @@ def test_ten_thousand_turns_never_overflow(small):
     assert converse(small, 10_000, 6) >= 200
 
 
+@pytest.mark.slow
 def test_many_conversations_at_once_never_overflow(small):
     from concurrent.futures import ThreadPoolExecutor
 
