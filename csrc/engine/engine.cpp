@@ -96,12 +96,15 @@ template <typename F> auto Engine::ask_thread(F task) -> decltype(task()) {
     return packaged.get_future().get();
 }
 
-void Engine::disown(uint64_t owner) {
-    const bool posted = inbox_.post([this, owner] {
-        computed_.erase(owner);
-        sequences_->disown(owner);
-    });
-    (void) posted;  // a closed engine has no sequences any more
+// Without memory, or without an engine that is open, the sequences stay until others need their room.
+void Engine::disown(uint64_t owner) noexcept {
+    try {
+        (void) inbox_.post([this, owner] {
+            computed_.erase(owner);
+            sequences_->disown(owner);
+        });
+    } catch (const std::bad_alloc &) {
+    }
 }
 
 std::optional<StoredSequence> Engine::snapshot(const SequenceKey & key, const std::vector<llama_token> & tokens) {
@@ -182,17 +185,25 @@ void Engine::run() {
 
 // Queues what was submitted; sleeps while there is nothing to do. False when the engine closes.
 bool Engine::take_in() {
-    std::vector<std::shared_ptr<Completion>> arrived;
-    const bool                               open = inbox_.wait(!active_.empty() || !waiting_.empty(), arrived);
-    for (auto & completion : arrived) {
-        queue({ std::move(completion), nullptr }, false);
+    const bool open = inbox_.wait(!active_.empty() || !waiting_.empty());
+    while (const auto completion = inbox_.take_completion()) {
+        Waiting arrived{ completion, nullptr };
+        try {
+            queue({ completion, nullptr }, false);
+        } catch (...) {
+            end_waiting(arrived, current_failure());
+        }
     }
     return open;
 }
 
+// A task that somebody waits for keeps its exceptions for them; the others may be left undone.
 void Engine::run_tasks() {
     while (const Inbox::Task task = inbox_.take_task()) {
-        task();
+        try {
+            task();
+        } catch (const std::bad_alloc &) {
+        }
     }
 }
 
@@ -234,6 +245,15 @@ void Engine::erase_ended() {
                   active_.end());
 }
 
+// Keeps what an owner has computed, for the count of tokens that are computed again.
+void Engine::remember(uint64_t owner, const std::vector<llama_token> & tokens) {
+    try {
+        computed_[owner] = tokens;
+    } catch (const std::bad_alloc &) {
+        computed_.erase(owner);
+    }
+}
+
 // Parks the sequence and calls on_end(). The caller removes the completion from active_.
 void Engine::end(Active & active, luup_finish_reason reason, const Failure & failure) {
     const Completion & completion = *active.completion;
@@ -243,7 +263,7 @@ void Engine::end(Active & active, luup_finish_reason reason, const Failure & fai
         sequences_->rollback(*active.sequence);
     }
     if (completion.key.owner != 0 && completion.score_from == 0) {
-        computed_[completion.key.owner] = active.sequence->tokens;
+        remember(completion.key.owner, active.sequence->tokens);
     }
     // Of several completions that score texts behind the same prompt, one sequence is enough to keep the prompt.
     const bool spare = completion.score_from > 0 && sequences_->owned(completion.key.owner) > 1;
@@ -269,17 +289,17 @@ void Engine::end_waiting(Waiting & waiting, const Failure & failure) {
 
 void Engine::end_all(const Failure & failure) {
     std::vector<std::unique_ptr<Active>> active;
-    std::deque<Waiting>                  waiting;
     active.swap(active_);
-    waiting.swap(waiting_);
     in_batch_.clear();
     for (auto & a : active) {
         if (a->sequence) {
             end(*a, LUUP_FINISH_NONE, failure);
         }
     }
-    for (auto & w : waiting) {
-        end_waiting(w, failure);
+    while (!waiting_.empty()) {
+        Waiting waiting = std::move(waiting_.front());
+        waiting_.pop_front();
+        end_waiting(waiting, failure);
     }
 }
 

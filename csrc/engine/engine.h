@@ -53,7 +53,7 @@ class Engine {
     void interrupt() { inbox_.interrupt(); }
 
     // The owner was closed: its parked sequences may serve others.
-    void disown(uint64_t owner);
+    void disown(uint64_t owner) noexcept;
 
     // Returns a copy of the KV state of the longest prefix of `tokens` that is cached for the owner, if there is any.
     // Blocks until the engine's thread has made it. Throws Error(LUUP_ERROR_CLOSED).
@@ -96,6 +96,7 @@ class Engine {
     void                       drop_ended();
     void                       erase_ended();
     void                       end(Active & active, luup_finish_reason reason, const Failure & failure);
+    void                       remember(uint64_t owner, const std::vector<llama_token> & tokens);
     void                       end_waiting(Waiting & waiting, const Failure & failure);
     void                       end_all(const Failure & failure);
     void                       publish_stats();

@@ -64,14 +64,20 @@ luup_model_stats Inbox::stats() const {
     return stats_;
 }
 
-bool Inbox::wait(bool busy, std::vector<std::shared_ptr<Completion>> & arrived) {
+bool Inbox::wait(bool busy) {
     std::unique_lock<std::mutex> lock(mutex_);
     wakeup_.wait(lock, [&] { return busy || closing_ || !completions_.empty() || !tasks_.empty(); });
-    for (auto & completion : completions_) {
-        arrived.push_back(std::move(completion));
-    }
-    completions_.clear();
     return !closing_;
+}
+
+std::shared_ptr<Completion> Inbox::take_completion() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    std::shared_ptr<Completion> completion;
+    if (!completions_.empty()) {
+        completion = std::move(completions_.front());
+        completions_.pop_front();
+    }
+    return completion;
 }
 
 Inbox::Task Inbox::take_task() {

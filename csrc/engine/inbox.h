@@ -43,9 +43,11 @@ class Inbox {
     // Everything but the `size` field.
     luup_model_stats stats() const;
 
-    // Appends the submitted completions to `arrived`. Sleeps while there is nothing to do, unless the engine is `busy`.
-    // False when the engine closes.
-    bool wait(bool busy, std::vector<std::shared_ptr<Completion>> & arrived);
+    // Sleeps while there is nothing to do, unless the engine is `busy`. False when the engine closes.
+    bool wait(bool busy);
+
+    // Returns the next submitted completion; null if there is none.
+    std::shared_ptr<Completion> take_completion();
 
     // The next task; empty if there is none.
     Task take_task();

@@ -1,8 +1,4 @@
-"""One call to the system fails anywhere in a program's life: a thread, a process, an access to a file.
-
-The program knows allocations too. They are not tried yet: the JSON library allocates when it frees a value, and ends
-the process if that fails.
-"""
+"""One call to the system fails anywhere in a program's life: an allocation, a thread, a process, an access to a file."""
 
 import os
 import subprocess
@@ -12,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the program replaces functions of glibc")
 
-ROUNDS = {"thread": 5, "process": 5, "open": 8, "read": 12, "write": 12}  # per step of that life
+ROUNDS = {"allocation": 12, "thread": 5, "process": 5, "open": 8, "read": 12, "write": 12}  # per step of that life
 
 
 @pytest.mark.slow

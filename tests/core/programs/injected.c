@@ -109,7 +109,11 @@ pid_t fork(void) {
         errno = EAGAIN;
         return -1;
     }
-    return original();
+    const pid_t child = original();
+    if (child == 0 && atomic_load(&armed_kind) == ALLOCATION) {
+        atomic_store(&armed_kind, KINDS); /* a trial that lacks memory says that of what it tries, rightly */
+    }
+    return child;
 }
 
 #define OPENS(name)                                                               \
