@@ -1,4 +1,4 @@
-"""One call to the system fails anywhere in a program's life: an allocation, a thread, a process, an access to a file."""
+"""A call to the system fails anywhere in a program's life: an allocation, a thread, a process, an access to a file."""
 
 import os
 import subprocess
