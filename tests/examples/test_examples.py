@@ -40,6 +40,19 @@ EXPECTED = {
     ],
 }
 
+# The examples that need a framework: its module, and the texts.
+FRAMEWORKS = {
+    "with_pydantic_ai.py": (
+        "pydantic_ai",
+        [
+            "typed: name='Paris' country='France', ",
+            "weather is called for Paris\nanswer: It is sunny in Paris.",
+            "The capital of France is Paris.",
+            "16 agents: ",
+        ],
+    ),
+}
+
 
 def run(example, model):
     return subprocess.run(
@@ -51,7 +64,7 @@ OTHERS = ["rag.py", "remote_api.py", "testing_your_agent.py"]  # those that need
 
 
 def test_every_example_is_tested():
-    assert sorted(path.name for path in FOLDER.glob("*.py")) == sorted([*EXPECTED, *OTHERS])
+    assert sorted(path.name for path in FOLDER.glob("*.py")) == sorted([*EXPECTED, *FRAMEWORKS, *OTHERS])
 
 
 @pytest.mark.parametrize("example", sorted(EXPECTED))
@@ -60,6 +73,16 @@ def test_an_example_runs(example, model_path):
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     for text in EXPECTED[example]:
+        assert text in result.stdout
+
+
+@pytest.mark.parametrize("example", sorted(FRAMEWORKS))
+def test_an_example_with_a_framework_runs(example, model_path):
+    module, texts = FRAMEWORKS[example]
+    pytest.importorskip(module)
+    result = run(example, model_path)
+    assert result.returncode == 0, result.stderr
+    for text in texts:
         assert text in result.stdout
 
 
