@@ -68,7 +68,7 @@ def _check_texts(name: str, value: Any) -> None:
     elif isinstance(value, list):
         for index, part in enumerate(value):
             _check_texts(f"{name}[{index}]", part)
-    else:
+    elif isinstance(value, str):  # the fields that only a server knows have other values too
         _native.encode_text(name, value)
 
 

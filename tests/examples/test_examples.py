@@ -42,6 +42,15 @@ EXPECTED = {
 
 # The examples that need a framework: its module, and the texts.
 FRAMEWORKS = {
+    "with_langchain.py": (
+        "langchain_core",
+        [
+            "typed: name='Paris' country='France'",
+            "weather is called with {'city': 'Paris'} and returns: It is sunny in Paris.",
+            "The capital of France is Paris.",
+            "16 questions: ",
+        ],
+    ),
     "with_pydantic_ai.py": (
         "pydantic_ai",
         [

@@ -81,6 +81,13 @@ def test_a_fork_and_a_saved_agent_have_it_too(tmp_path_factory, messages):
         assert other.get_history() == one.get_history()
 
 
+def test_fields_of_a_server_may_be_of_any_type():
+    agent = Agent(FunctionModel(str))
+    details = [{"type": "sealed", "index": 0, "text": None, "score": 0.5, "last": True}]
+    agent.set_history([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "", "details": details}])
+    assert agent.get_history()[1]["details"] == details
+
+
 def test_what_openais_own_client_gives_is_read():
     """The `model_dump()` of a message of the package openai 2.x, and a message of text parts."""
     given = {
