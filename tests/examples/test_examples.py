@@ -60,6 +60,10 @@ FRAMEWORKS = {
             "16 agents: ",
         ],
     ),
+    "with_smolagents.py": (
+        "smolagents",
+        ["weather is called for Paris", 'typed: {"city":"Paris"}', "The capital of France is Paris.", "16 threads: "],
+    ),
 }
 
 
