@@ -60,6 +60,15 @@ FRAMEWORKS = {
             "16 agents: ",
         ],
     ),
+    "with_openai_agents.py": (
+        "agents",
+        [
+            "typed: name='Paris' country='France'",
+            "weather is called for Paris\nanswer: It is sunny in Paris.",
+            "The capital of France is Paris.",
+            "16 agents: ",
+        ],
+    ),
     "with_smolagents.py": (
         "smolagents",
         ["weather is called for Paris", 'typed: {"city":"Paris"}', "The capital of France is Paris.", "16 threads: "],

@@ -92,7 +92,8 @@ def test_a_code_agent_with_structured_steps():
 
 
 def test_wrong_steps_are_errors_that_the_model_reads():
-    model, script = scripted(Reply("I think so.", finish_reason="length"), tool_call("nope"), final("Done."))
+    replies = (Reply("I think so.", finish_reason="length"), tool_call("nope"), final("Done."))
+    model, script = scripted(*replies, tool_choice="auto")
     agent = quiet(ToolCallingAgent, model)
     assert agent.run("Well?") == "Done."
     errors = [str(step.error) for step in agent.memory.steps if isinstance(step, ActionStep)]
