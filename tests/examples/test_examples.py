@@ -60,6 +60,14 @@ FRAMEWORKS = {
             "16 agents: ",
         ],
     ),
+    "with_llm.py": (
+        "llm",
+        [
+            'typed: {"name":"Paris"',
+            "weather({'city': 'Paris'}): It is sunny in Paris.",
+            "The capital of France is Paris.",
+        ],
+    ),
     "with_openai_agents.py": (
         "agents",
         [
