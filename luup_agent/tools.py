@@ -181,6 +181,42 @@ class Tool(Generic[P, R]):
             where = f"tool {self.name!r}" + ("" if parameter is None else f", parameter {parameter!r}")
             raise InvalidSchemaError(f"{where}: {error}") from None
 
+    @classmethod
+    def from_langchain(cls, tool: Any, **options: Any) -> AnyTool:
+        """Make a tool of a tool of LangChain, such as ``Tool.from_langchain(DuckDuckGoSearchRun(), timeout=30)``.
+
+        The model gets the text of a `ToolException`, and may call again.
+
+        Args:
+            tool: A `langchain_core.tools.BaseTool`.
+            **options: Keywords of `Tool`, which replace those of the tool.
+
+        Raises:
+            InvalidParamError: It is something else, or its agent has to fill in some of its arguments.
+            InvalidSchemaError: Its JSON schema can't be enforced.
+            UnsupportedError: The package langchain-core is missing.
+        """
+        from luup_agent.integrations._tools import from_langchain
+
+        return from_langchain(tool, options)
+
+    @classmethod
+    def from_pydantic_ai(cls, tool: Any, **options: Any) -> AnyTool:
+        """Make a tool of a tool of pydantic-ai, with its time limit, retries and approval.
+
+        Args:
+            tool: A `pydantic_ai.Tool` that takes no `RunContext`.
+            **options: Keywords of `Tool`, which replace those of the tool.
+
+        Raises:
+            InvalidParamError: It is something else, or takes a `RunContext`, which only a run of pydantic-ai has.
+            InvalidSchemaError: Its JSON schema can't be enforced.
+            UnsupportedError: The package pydantic-ai is missing.
+        """
+        from luup_agent.integrations._tools import from_pydantic_ai
+
+        return from_pydantic_ai(tool, options)
+
     @property
     def definition(self) -> Dict[str, Any]:
         """The definition of the tool for OpenAI's chat API.
