@@ -216,6 +216,20 @@ def test_structured_output(schema, value, method):
     assert "name" in model.requests[0].output_schema["properties"]
 
 
+def test_partial_structured_output(real):
+    schema = {
+        "title": "Pair",
+        "description": "Two",
+        "type": "object",
+        "properties": {},
+        "required": ["first", "second"],
+    }
+    schema["properties"] = {name: {"enum": ["one thing", "another thing"]} for name in ("first", "second")}
+    chunks = list(real().with_structured_output(schema).stream("Name two things."))
+    assert set(chunks[-1]) == {"first", "second"}
+    assert any(set(chunk) == {"first"} for chunk in chunks)
+
+
 def test_structured_output_by_a_call():
     chat, model = scripted(tool_call("City", {"name": "Rome", "country": "Italy"}))
     chat = chat.with_structured_output(City, method="function_calling")
