@@ -217,14 +217,9 @@ def test_structured_output(schema, value, method):
 
 
 def test_partial_structured_output(real):
-    schema = {
-        "title": "Pair",
-        "description": "Two",
-        "type": "object",
-        "properties": {},
-        "required": ["first", "second"],
-    }
-    schema["properties"] = {name: {"enum": ["one thing", "another thing"]} for name in ("first", "second")}
+    names = ["first", "second"]
+    properties = {name: {"enum": ["one thing", "another thing"]} for name in names}
+    schema = {"title": "Pair", "description": "Two.", "type": "object", "properties": properties, "required": names}
     chunks = list(real().with_structured_output(schema).stream("Name two things."))
     assert set(chunks[-1]) == {"first", "second"}
     assert any(set(chunk) == {"first"} for chunk in chunks)

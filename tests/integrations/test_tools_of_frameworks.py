@@ -90,3 +90,27 @@ def test_tools_of_pydantic_ai():
         Tool.from_pydantic_ai(pydantic_ai.Tool(needs))
     with pytest.raises(InvalidParamError, match="must be a tool of pydantic-ai, not function"):
         Tool.from_pydantic_ai(answers)
+
+
+def test_tools_of_smolagents_and_llm_are_functions():
+    pytest.importorskip("smolagents")
+    llm = pytest.importorskip("llm")
+    from smolagents import tool
+
+    @tool
+    def weather(city: str) -> str:
+        """Returns the weather of a city.
+
+        Args:
+            city: The city.
+        """
+        return f"It is sunny in {city}."
+
+    made = Tool(weather.forward, name=weather.name)
+    assert list(made.parameters["properties"]) == ["city"]
+    assert answers(made, tool_call("weather", city="Rome")) == ["It is sunny in Rome."]
+
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    assert answers(Tool(llm.Tool.function(add).implementation), tool_call("add", a=1, b=2)) == ["3"]
