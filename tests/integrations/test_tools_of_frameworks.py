@@ -92,13 +92,21 @@ def test_tools_of_pydantic_ai():
         Tool.from_pydantic_ai(answers)
 
 
-def test_tools_of_smolagents_and_llm_are_functions():
-    pytest.importorskip("smolagents")
+def test_the_function_of_a_tool_of_llm():
     llm = pytest.importorskip("llm")
+
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    assert answers(Tool(llm.Tool.function(add).implementation), tool_call("add", a=1, b=2)) == ["3"]
+
+
+def test_a_function_that_calls_a_tool_of_smolagents():
+    pytest.importorskip("smolagents")
     from smolagents import tool
 
     @tool
-    def weather(city: str) -> str:
+    def theirs(city: str) -> str:
         """Returns the weather of a city.
 
         Args:
@@ -106,11 +114,7 @@ def test_tools_of_smolagents_and_llm_are_functions():
         """
         return f"It is sunny in {city}."
 
-    made = Tool(weather.forward, name=weather.name)
-    assert list(made.parameters["properties"]) == ["city"]
-    assert answers(made, tool_call("weather", city="Rome")) == ["It is sunny in Rome."]
+    def weather(city: str) -> str:
+        return theirs(city)
 
-    def add(a: int, b: int) -> int:
-        return a + b
-
-    assert answers(Tool(llm.Tool.function(add).implementation), tool_call("add", a=1, b=2)) == ["3"]
+    assert answers(Tool(weather), tool_call("weather", city="Rome")) == ["It is sunny in Rome."]
