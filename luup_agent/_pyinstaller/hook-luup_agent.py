@@ -25,9 +25,13 @@ def _libraries() -> List[Tuple[str, str]]:
 
 
 def _is_imported(name: str) -> bool:
-    """Return whether a module is needed: not the hooks, and not a library, which `collect_submodules` also finds."""
+    """Return whether a module is needed: not the hooks, and not a library, which `collect_submodules` also finds.
+
+    The modules for other frameworks would bring these; a program that imports one is found to need it.
+    """
     last = name.rpartition(".")[2]
-    return "_pyinstaller" not in name and not last.startswith("lib") and last != "pytest_plugin"
+    apart = "_pyinstaller" in name or ".integrations." in name
+    return not apart and not last.startswith("lib") and last != "pytest_plugin"
 
 
 hiddenimports = [*collect_submodules("luup_agent", filter=_is_imported), "_cffi_backend"]

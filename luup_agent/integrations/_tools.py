@@ -1,8 +1,11 @@
-"""Tools of other frameworks as tools of this package, for `Tool.from_langchain` and `Tool.from_pydantic_ai`."""
+"""Tools of other frameworks as tools of this package, for `Tool.from_langchain` and `Tool.from_pydantic_ai`.
 
-# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+`import_module` keeps programs that PyInstaller makes from containing frameworks that they don't use.
+"""
+
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, Dict
 
 from pydantic import ValidationError
@@ -17,13 +20,13 @@ from luup_agent.tools import AnyTool, Tool
 def from_langchain(tool: Any, options: Dict[str, Any]) -> AnyTool:
     """Return a tool that invokes a tool of LangChain."""
     try:
-        from langchain_core.tools import BaseTool, ToolException
-        from langchain_core.utils.function_calling import convert_to_openai_tool
+        langchain = import_module("langchain_core.tools")
+        schemas = import_module("langchain_core.utils.function_calling")
     except ImportError as error:
         raise missing("langchain", error) from error
-    if not isinstance(tool, BaseTool):
+    if not isinstance(tool, langchain.BaseTool):
         raise InvalidParamError(f"tool must be a tool of LangChain, not {type(tool).__name__}")
-    definition = convert_to_openai_tool(tool)["function"]
+    definition = schemas.convert_to_openai_tool(tool)["function"]
     parameters = definition.get("parameters") or {"type": "object", "properties": {}}
     hidden = set(getattr(tool.args_schema, "model_fields", {})) - set(parameters.get("properties", {}))
     if hidden:
@@ -34,13 +37,13 @@ def from_langchain(tool: Any, options: Dict[str, Any]) -> AnyTool:
     def call(**arguments: Any) -> Any:
         try:
             return tool.invoke(arguments)
-        except (ValidationError, ToolException) as error:
+        except (ValidationError, langchain.ToolException) as error:
             raise _retry(error) from error
 
     async def call_async(**arguments: Any) -> Any:
         try:
             return await tool.ainvoke(arguments)
-        except (ValidationError, ToolException) as error:
+        except (ValidationError, langchain.ToolException) as error:
             raise _retry(error) from error
 
     only_async = getattr(tool, "coroutine", None) is not None and getattr(tool, "func", None) is None
@@ -51,7 +54,7 @@ def from_langchain(tool: Any, options: Dict[str, Any]) -> AnyTool:
 def from_pydantic_ai(tool: Any, options: Dict[str, Any]) -> AnyTool:
     """Return a tool that calls a tool of pydantic-ai."""
     try:
-        import pydantic_ai
+        pydantic_ai = import_module("pydantic_ai")
     except ImportError as error:
         raise missing("pydantic-ai", error) from error
     if not isinstance(tool, pydantic_ai.Tool):

@@ -242,6 +242,7 @@ def program(tmp_path, model_path, embedder_path):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_the_program_lists_and_prompts(program):
     listed = program("models")
@@ -264,6 +265,7 @@ def test_the_program_lists_and_prompts(program):
     assert len(vector) > 4
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_the_program_tells_of_errors_without_a_traceback(program):
     failed = program("-m", "luup/real", "Hi", "-o", "temperature", "-1")
