@@ -54,6 +54,7 @@ if TYPE_CHECKING:  # `llm` imports its plugins whenever it starts
     from luup_agent.model import Model
 
 try:
+    import click  # a dependency of llm
     import llm
     from llm import hookimpl
     from llm.errors import ModelError
@@ -67,6 +68,10 @@ __all__ = ["AsyncLuupModel", "LuupEmbeddingModel", "LuupModel", "register_embedd
 T = TypeVar("T")
 
 MODELS_FILE = "luup-models.json"
+
+
+class ModelsFileError(ModelError, click.ClickException):
+    """The user's file of models can't be used; the program shows it without a traceback."""
 
 
 class Once(Generic[T]):
@@ -249,13 +254,13 @@ def _file(kind: str) -> Dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ModelError(f"{path} is not valid JSON: {error}") from None
+        raise ModelsFileError(f"{path} is not valid JSON: {error}") from None
     models = found.get(kind, {}) if isinstance(found, dict) else None
     if not isinstance(models, dict) or not set(found) <= {"models", "embedding_models"}:
-        raise ModelError(f'{path} must be an object with "models" and "embedding_models", each an object')
+        raise ModelsFileError(f'{path} must be an object with "models" and "embedding_models", each an object')
     for name, value in models.items():
         if not isinstance(value, str) and not (isinstance(value, dict) and isinstance(value.get("path"), str)):
-            raise ModelError(f'{path}: {name!r} must be a path, or an object with a "path", not {value!r}')
+            raise ModelsFileError(f'{path}: {name!r} must be a path, or an object with a "path", not {value!r}')
     return models
 
 

@@ -278,5 +278,6 @@ def test_the_program_tells_of_errors_without_a_traceback(program):
     for text, words in (("{", "is not valid JSON"), ('{"model": {}}', 'an object with "models"')):
         (program.folder / plugin.MODELS_FILE).write_text(text)
         failed = program("-m", "luup/none", "Hi")
-        assert failed.returncode != 0
+        assert failed.returncode == 1
+        assert failed.stderr.startswith("Error: ")
         assert words in failed.stderr

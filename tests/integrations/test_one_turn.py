@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from luup_agent import InvalidOutputError, InvalidParamError, InvalidSchemaError, JSONSchema, Message, Model
+from luup_agent import HTTPError, InvalidOutputError, InvalidParamError, InvalidSchemaError, JSONSchema, Message, Model
 from luup_agent._one_turn import ToolDefinition, TurnRequest, answer, answer_async, count_tokens, stream, stream_async
-from luup_agent.testing import FunctionModel, Reply, ScriptedModel, tool_call
+from luup_agent.testing import FunctionModel, RecordedModel, Reply, ScriptedModel, tool_call
 
 NUMBER = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 TOOLS = [ToolDefinition("add", "Adds.", NUMBER), ToolDefinition("sub", "Subtracts.", NUMBER)]
@@ -108,6 +108,18 @@ def test_the_conversation_arrives_as_it_is():
     assert [message.content for message in sent] == [message["content"] for message in messages]
     assert sent[3].tool_calls[0].id == sent[4].tool_call_id == "call_0"
     assert found.tool_calls[0].id != "call_0"  # unique in the conversation
+
+
+def test_a_fallback_answers(turn):
+    model = Model.fallback(ScriptedModel([HTTPError("the server is busy")]), ScriptedModel([tool_call("add", a=1)]))
+    assert [call.name for call in turn(model, ask(tools=TOOLS)).tool_calls] == ["add"]
+
+
+def test_a_recording_answers(turn, tmp_path):
+    recorded = RecordedModel(tmp_path / "tape.json", ScriptedModel([tool_call("add", a="x")]))
+    first = turn(recorded, ask(tools=TOOLS))
+    again = turn(RecordedModel(tmp_path / "tape.json", mode="none"), ask(tools=TOOLS))
+    assert first.tool_calls[0].arguments == again.tool_calls[0].arguments == {"a": "x"}
 
 
 @pytest.mark.parametrize(("choice", "sent"), [("required", "required"), ("none", "none"), ("sub", "sub")])
