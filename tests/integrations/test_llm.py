@@ -90,6 +90,14 @@ def test_a_tool_that_fails():
     assert "no wind today" in script.requests[1].messages[-1].content
 
 
+def test_wrong_calls_are_answered_by_llm():
+    model, script = scripted([tool_call("weather", town="Oslo"), tool_call("nope")], "Sorry.")
+    assert model.chain("Weather?", tools=[weather]).text().strip() == "Sorry."
+    results = [message.content for message in script.requests[1].messages if message.role == "tool"]
+    assert "town" in results[0]
+    assert "nope" in results[1]
+
+
 def test_a_conversation_goes_on():
     model, script = scripted("Hello Ada.", "You are Ada.")
     conversation = model.conversation()

@@ -284,6 +284,16 @@ async def test_errors(ours, error, streamed):
 
 
 @both
+async def test_wrong_calls_are_answered_by_the_sdk(streamed):
+    model = ScriptedModel([tool_call("weather", city="Oslo"), "Sorry."])
+    result = await run(Agent("a", tools=[weather]), "Weather?", config(model), streamed)
+    assert result.final_output == "Sorry."
+    assert "error" in model.requests[1].messages[-1].content.lower()
+    with pytest.raises(ModelBehaviorError, match="nope"):
+        await run(Agent("a", tools=[weather]), "Weather?", config(ScriptedModel([tool_call("nope")])), streamed)
+
+
+@both
 async def test_a_timeout(streamed):
     model = ScriptedModel([Reply("Hi.", delay=30)])
     with pytest.raises(ModelTimeoutError):
