@@ -17,9 +17,8 @@ class Verdict(BaseModel):
 
 @pytest.fixture(scope="module")
 def thinker(marked_path, templates):
-    source = next(path for path in templates if path.stem == "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B").read_text(
-        encoding="utf-8"
-    )
+    name = "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B"  # which begins every answer with thoughts
+    source = next(path for path in templates if path.stem == name).read_text(encoding="utf-8")
     with Model.from_local(marked_path, chat_template=source, context_size=2048, threads=1) as model:
         yield model
 
