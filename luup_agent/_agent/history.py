@@ -72,8 +72,15 @@ def _check_texts(name: str, value: Any) -> None:
         _native.encode_text(name, value)
 
 
-def check_approvals(approvals: Mapping[str, Any], pending: Iterable[ToolCall], tools: Collection[str]) -> None:
+def check_approvals(
+    approvals: Mapping[str, Any], pending: Iterable[ToolCall], tools: Optional[Collection[str]]
+) -> None:
     """Check that `approvals` are for pending calls, and that the run has the tools of all pending calls.
+
+    Args:
+        approvals: The decisions by the ids of the calls.
+        pending: The calls.
+        tools: The names of the run's tools; None if they are not known yet.
 
     Raises:
         InvalidParamError: No call is pending, or none under an id of `approvals`.
@@ -87,6 +94,6 @@ def check_approvals(approvals: Mapping[str, Any], pending: Iterable[ToolCall], t
             raise InvalidParamError(f"no call {call_id!r} waits for an approval")
     if not waiting:
         raise InvalidParamError("no call waits for an approval")
-    missing = sorted(set(waiting.values()) - set(tools))
+    missing = [] if tools is None else sorted(set(waiting.values()) - set(tools))
     if missing:
         raise ToolNotFoundError(f"calls wait for tools that this run does not have: {', '.join(missing)}")

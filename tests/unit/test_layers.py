@@ -39,6 +39,8 @@ ORDER = [
     ("luup_agent.hardware", "luup_agent.catalog", "luup_agent.hub", "luup_agent._loading", "luup_agent.model"),
     ("luup_agent._tools",),
     ("luup_agent.tools",),
+    ("luup_agent.toolsets",),
+    ("luup_agent._mcp", "luup_agent.mcp"),
     ("luup_agent._run",),
     ("luup_agent._agent", "luup_agent.builtin_tools"),
     ("luup_agent.agent", "luup_agent.embeddings"),

@@ -1,0 +1,85 @@
+"""The tools that a server lists, as tools of an agent."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Collection, Dict, List, NamedTuple, Tuple, Union
+
+from luup_agent._logging import logger
+from luup_agent._mcp.link import Link
+from luup_agent.errors import InvalidParamError, InvalidSchemaError
+from luup_agent.messages import ToolResult
+from luup_agent.tools import AnyTool, Tool
+
+_OTHER = re.compile(r"[^A-Za-z0-9_-]")
+
+
+class ToolOptions(NamedTuple):
+    """The user's options for the tools of a server.
+
+    Attributes:
+        prefix: Written before their names.
+        requires_approval: Whether calls wait for an approval: all, none, or those of the tools with these names.
+        max_result_chars: The model gets the beginning and the end of a longer result.
+    """
+
+    prefix: str
+    requires_approval: Union[bool, Collection[str]]
+    max_result_chars: int
+
+
+class Listing(NamedTuple):
+    """The tools of a server.
+
+    Attributes:
+        source: The list that they were made of.
+        tools: Those that can be used.
+        unavailable: Why others can't, by their names.
+    """
+
+    source: List[Any]
+    tools: Tuple[AnyTool, ...]
+    unavailable: Dict[str, str]
+
+
+def read_listing(link: Link, source: List[Any], options: ToolOptions) -> Listing:
+    """Make tools of a server's list. One that can't be used is left out, with a warning in the log."""
+    made: Dict[str, AnyTool] = {}
+    unavailable: Dict[str, str] = {}
+    for listed in source:
+        name = options.prefix + _OTHER.sub("_", listed.name)
+        try:
+            if name in made:
+                raise InvalidParamError(f"the server has another tool of the name {name!r}")
+            made[name] = _make_tool(link, listed, name, options)
+        except (InvalidParamError, InvalidSchemaError) as error:
+            unavailable[listed.name] = str(error)
+            logger.warning(
+                "the tool %r of the MCP server %s is not available: %s", listed.name, link.place.label, error
+            )
+    if not isinstance(options.requires_approval, bool):
+        known = {listed.name for listed in source} | set(made)
+        unknown = sorted(set(options.requires_approval) - known)
+        if unknown:
+            raise InvalidParamError(
+                f"requires_approval names {unknown[0]!r}, but the MCP server {link.place.label} has no such tool; "
+                f"it has {', '.join(listed.name for listed in source) or 'none'}"
+            )
+    return Listing(source, tuple(made.values()), unavailable)
+
+
+def _make_tool(link: Link, listed: Any, name: str, options: ToolOptions) -> AnyTool:
+    asks = options.requires_approval
+    original = listed.name
+
+    async def call(**arguments: Any) -> ToolResult:
+        return await link.wait_async(lambda: link.call(original, arguments))
+
+    return Tool(
+        call,
+        name=name,
+        description=listed.description or listed.title or "",
+        parameters=listed.input_schema,
+        requires_approval=asks if isinstance(asks, bool) else original in asks or name in asks,
+        max_result_chars=options.max_result_chars,
+    )
