@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, List, Mapping, Optional, Set, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, List, Mapping, Optional, TypeVar, cast, overload
 
 from typing_extensions import Unpack
 
@@ -52,7 +52,9 @@ class Answering(Generic[OutputT]):
             return [] if message is None else [Message(role="user", content=message)]
 
         context: RunContext[Any] = RunContext(settings.deps, agent, "", "", 0, asked)
-        tools = ToolsOfRun(parts.toolbox, extra, toolsets, context, self.enable_tool_calling)
+        pending = [] if decisions is None else parts.history.pending()
+        needed = {call.name for call in pending} - parts.builtins.names
+        tools = ToolsOfRun(parts.toolbox, extra, toolsets, context, self.enable_tool_calling, needed)
         return Run(parts.handle.native, task, agent, tools)
 
     # -- text ----------------------------------------------------------------------------------------------------------
@@ -406,10 +408,5 @@ class Answering(Generic[OutputT]):
     def _resumed_run(
         self, caller: str, approvals: Mapping[str, Decision], options: Mapping[str, Any], output_type: Any
     ) -> Run:
-        extra = {tool.name for tool in read_tools(options.get("tools", ()))}
-        toolbox = self._parts.toolbox
-        tools: Optional[Set[str]] = {*toolbox.tools(), *self._parts.builtins.names, *extra}
-        if toolbox.toolsets or options.get("toolsets"):  # known when the run begins, which checks it then
-            tools = None
-        check_approvals(approvals, self._parts.history.pending(), tools)
+        check_approvals(approvals, self._parts.history.pending())
         return self._new_run(caller, None, options, output_type, approvals)

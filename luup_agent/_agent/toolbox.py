@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from types import MappingProxyType
-from typing import Any, Dict, Mapping, Sequence, Tuple
+from typing import Any, Collection, Dict, Mapping, Sequence, Tuple
 
 from luup_agent._agent.handle import Handle
 from luup_agent._run.run import RunTools, ToolSource
@@ -63,6 +63,7 @@ class ToolsOfRun(ToolSource):
         toolsets: Tuple[Toolset, ...],
         context: RunContext[Any],
         enabled: bool,
+        needed: Collection[str] = (),
     ) -> None:
         """Prepare the tools of a run.
 
@@ -72,12 +73,14 @@ class ToolsOfRun(ToolSource):
             toolsets: Toolsets of this run alone.
             context: For the toolsets.
             enabled: Whether the run may use tools.
+            needed: Names of tools without which the run can't go on.
         """
         self._toolbox = toolbox
         self._extra = extra
         self._own = toolsets
         self._context = context
         self._enabled = enabled
+        self._needed = needed
 
     def read(self) -> RunTools:
         """Return the tools of a run that begins now."""
@@ -99,8 +102,13 @@ class ToolsOfRun(ToolSource):
         if not self._enabled:
             return {}, "[]"
         tools: Mapping[str, AnyTool] = self._toolbox.tools()
-        if not self._extra and not found:
+        own = not self._extra and not found
+        if not own:
+            extra = {tool.name: tool for tool in self._extra}
+            tools = {**unite(tools, found, extra), **extra}
+        missing = sorted(name for name in self._needed if name not in tools)
+        if missing:
+            raise ToolNotFoundError(f"calls wait for tools that this run does not have: {', '.join(missing)}")
+        if own:
             return tools, None
-        extra = {tool.name: tool for tool in self._extra}
-        tools = {**unite(tools, found, extra), **extra}
         return tools, "[" + ",".join([*(tool._definition for tool in tools.values()), '{"type":"builtin"}']) + "]"

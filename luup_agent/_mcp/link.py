@@ -194,6 +194,6 @@ class Link:
         try:
             result = await self.ask(f"the call of {name}", lambda client: client.call_tool(name, arguments))
         except ToolsetError as error:
-            logger.warning("the tool %r failed: %s", name, error)
+            logger.warning("the tool %r failed: %s", name, str(error))
             return ToolResult(f"Error: {type(error).__name__}: {str(error).partition(STDERR)[0]}", True)
         return await to_result(name, result, self._on_content)

@@ -53,10 +53,9 @@ def read_listing(link: Link, source: List[Any], options: ToolOptions) -> Listing
                 raise InvalidParamError(f"the server has another tool of the name {name!r}")
             made[name] = _make_tool(link, listed, name, options)
         except (InvalidParamError, InvalidSchemaError) as error:
-            unavailable[listed.name] = str(error)
-            logger.warning(
-                "the tool %r of the MCP server %s is not available: %s", listed.name, link.place.label, error
-            )
+            reason = unavailable[listed.name] = str(error)  # the error itself would keep the link alive in a log
+            label = link.place.label
+            logger.warning("the tool %r of the MCP server %s is not available: %s", listed.name, label, reason)
     if not isinstance(options.requires_approval, bool):
         known = {listed.name for listed in source} | set(made)
         unknown = sorted(set(options.requires_approval) - known)
@@ -71,6 +70,9 @@ def read_listing(link: Link, source: List[Any], options: ToolOptions) -> Listing
 def _make_tool(link: Link, listed: Any, name: str, options: ToolOptions) -> AnyTool:
     asks = options.requires_approval
     original = listed.name
+    schema = {"type": "object", **listed.input_schema}
+    if schema["type"] != "object":
+        raise InvalidSchemaError(f"its arguments must be an object, not {schema['type']!r}")
 
     async def call(**arguments: Any) -> ToolResult:
         return await link.wait_async(lambda: link.call(original, arguments))
@@ -79,7 +81,7 @@ def _make_tool(link: Link, listed: Any, name: str, options: ToolOptions) -> AnyT
         call,
         name=name,
         description=listed.description or listed.title or "",
-        parameters=listed.input_schema,
+        parameters=schema,
         requires_approval=asks if isinstance(asks, bool) else original in asks or name in asks,
         max_result_chars=options.max_result_chars,
     )
