@@ -297,7 +297,7 @@ class Agent(Answering[OutputT], Labelling, Copying, Delegating, BuiltinTools):
 
     @property
     def context(self) -> ContextUsage:
-        """How the context of the next run would be filled, in exact tokens.
+        """How the context of the next run would be filled, in exact tokens; without the tools of toolsets.
 
         Raises:
             ClosedError: The model or the agent was closed.

@@ -366,32 +366,54 @@ def _as_tool(toolset: Toolset, value: ToolLike) -> AnyTool:
         raise type(error)(f"the toolset {toolset.label}: {error}") from error.__cause__
 
 
-def unite(tools: Mapping[str, AnyTool], found: Sequence[Found], replaced: Collection[str] = ()) -> Dict[str, AnyTool]:
+_AGENT, _BUILTIN = "the agent", "the built-in tools"
+
+
+def unite(
+    tools: Mapping[str, AnyTool], found: Sequence[Found], builtin: Collection[str] = (), replaced: Collection[str] = ()
+) -> Dict[str, AnyTool]:
     """Return the agent's tools and those of its toolsets by name.
 
     Args:
         tools: The agent's.
         found: Those of the toolsets.
+        builtin: The names of the built-in tools.
         replaced: Names that the run has tools of its own for.
 
     Raises:
-        InvalidParamError: Two have the same name; the message names their toolsets.
+        InvalidParamError: The names of two are the same, or differ only in "_" and "-"; the message names their owners.
     """
     united = dict(tools)
-    owners = dict.fromkeys(tools, "the agent")
+    owners: Dict[str, Tuple[str, str]] = {}
+    for name in tools:
+        owners[plain_name(name)] = name, _AGENT
+    for name in builtin:
+        owners[plain_name(name)] = name, _BUILTIN
     for tool, label in found:
-        if tool.name in owners and tool.name not in replaced:
+        if tool.name in replaced:
+            continue
+        other, owner = owners.setdefault(plain_name(tool.name), (tool.name, label))
+        if (other, owner) != (tool.name, label) or tool.name in united:
+            both = (
+                f"a tool {tool.name!r}"
+                if other == tool.name
+                else f"tools of nearly one name, {other!r} and {tool.name!r}"
+            )
             raise InvalidParamError(
-                f"{_owner(owners[tool.name])} and {_owner(label)} both have a tool {tool.name!r}; give one of them "
-                f"other names, for example with MCP(…, prefix='a_') or toolset.prefixed('a_')"
+                f"{_owner(owner)} and {_owner(label)} both have {both}; give one of them "
+                "other names, for example with MCP(…, prefix='a_') or toolset.prefixed('a_')"
             )
         united[tool.name] = tool
-        owners[tool.name] = label
     return united
 
 
+def plain_name(name: str) -> str:
+    """Return the name of a tool as models see no difference in it: they confuse "_" and "-"."""
+    return name.replace("-", "_")
+
+
 def _owner(label: str) -> str:
-    return label if label == "the agent" else f"the toolset {label}"
+    return label if label in (_AGENT, _BUILTIN) else f"the toolset {label}"
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -52,9 +52,9 @@ class Answering(Generic[OutputT]):
             return [] if message is None else [Message(role="user", content=message)]
 
         context: RunContext[Any] = RunContext(settings.deps, agent, "", "", 0, asked)
-        pending = [] if decisions is None else parts.history.pending()
-        needed = {call.name for call in pending} - parts.builtins.names
-        tools = ToolsOfRun(parts.toolbox, extra, toolsets, context, self.enable_tool_calling, needed)
+        needed = () if decisions is None else {call.name for call in parts.history.pending()}
+        enabled, builtin = self.enable_tool_calling, parts.builtins.names
+        tools = ToolsOfRun(parts.toolbox, extra, toolsets, context, enabled, builtin, needed)
         return Run(parts.handle.native, task, agent, tools)
 
     # -- text ----------------------------------------------------------------------------------------------------------

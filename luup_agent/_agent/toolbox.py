@@ -63,6 +63,7 @@ class ToolsOfRun(ToolSource):
         toolsets: Tuple[Toolset, ...],
         context: RunContext[Any],
         enabled: bool,
+        builtin: Collection[str] = (),
         needed: Collection[str] = (),
     ) -> None:
         """Prepare the tools of a run.
@@ -73,6 +74,7 @@ class ToolsOfRun(ToolSource):
             toolsets: Toolsets of this run alone.
             context: For the toolsets.
             enabled: Whether the run may use tools.
+            builtin: The names of the built-in tools.
             needed: Names of tools without which the run can't go on.
         """
         self._toolbox = toolbox
@@ -80,6 +82,7 @@ class ToolsOfRun(ToolSource):
         self._own = toolsets
         self._context = context
         self._enabled = enabled
+        self._builtin = builtin
         self._needed = needed
 
     def read(self) -> RunTools:
@@ -105,8 +108,8 @@ class ToolsOfRun(ToolSource):
         own = not self._extra and not found
         if not own:
             extra = {tool.name: tool for tool in self._extra}
-            tools = {**unite(tools, found, extra), **extra}
-        missing = sorted(name for name in self._needed if name not in tools)
+            tools = {**unite(tools, found, self._builtin, extra), **extra}
+        missing = sorted(name for name in self._needed if name not in tools and name not in self._builtin)
         if missing:
             raise ToolNotFoundError(f"calls wait for tools that this run does not have: {', '.join(missing)}")
         if own:

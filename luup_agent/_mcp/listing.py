@@ -10,6 +10,7 @@ from luup_agent._mcp.link import Link
 from luup_agent.errors import InvalidParamError, InvalidSchemaError
 from luup_agent.messages import ToolResult
 from luup_agent.tools import AnyTool, Tool
+from luup_agent.toolsets import plain_name
 
 _OTHER = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -49,8 +50,8 @@ def read_listing(link: Link, source: List[Any], options: ToolOptions) -> Listing
     for listed in source:
         name = options.prefix + _OTHER.sub("_", listed.name)
         try:
-            if name in made:
-                raise InvalidParamError(f"the server has another tool of the name {name!r}")
+            if plain_name(name) in map(plain_name, made):
+                raise InvalidParamError(f"the server has another tool of the name {name!r}, or nearly so")
             made[name] = _make_tool(link, listed, name, options)
         except (InvalidParamError, InvalidSchemaError) as error:
             reason = unavailable[listed.name] = str(error)  # the error itself would keep the link alive in a log

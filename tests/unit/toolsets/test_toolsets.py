@@ -1,11 +1,13 @@
 """Toolsets without a server: filtered, prefixed, renamed, dynamic, shared; and agents as tools."""
 
 import asyncio
+import sys
 import threading
 
 import pytest
 
 from luup_agent import (
+    MCP,
     Agent,
     DynamicToolset,
     FunctionToolset,
@@ -17,6 +19,7 @@ from luup_agent import (
     ToolNotFoundError,
     ToolResult,
     Toolset,
+    UnsupportedError,
     Usage,
 )
 from luup_agent.testing import FunctionModel, ScriptedModel, tool_call
@@ -127,6 +130,18 @@ def test_names_that_clash(api):
         offered(agent_with(MATH, FunctionToolset([add], name="more")), api)
 
 
+def test_names_that_nearly_clash(api):
+    dashed = MATH.renamed({"add": "m-add", "negate": "m_negate"})
+    with pytest.raises(InvalidParamError, match="the toolset math and the toolset math both have tools of nearly one"):
+        offered(agent_with(MATH.prefixed("m_"), dashed), api)
+    agent = agent_with(MATH.renamed({"add": "todo-add"}))
+    agent.enable_builtin_todo()
+    with pytest.raises(
+        InvalidParamError, match="the built-in tools and the toolset math both .* 'todo_add' and 'todo-"
+    ):
+        offered(agent, api)
+
+
 def test_a_tool_of_the_run_replaces_that_of_a_toolset(api):
     def add(a: int, b: int) -> str:
         """Adds."""
@@ -164,6 +179,12 @@ def test_a_toolset_is_not_a_tool():
         Agent(ScriptedModel([]), tools=[MATH])
     with pytest.raises(InvalidParamError, match=r"tools\[1\] has the same name as an earlier tool: 'add'"):
         FunctionToolset([add, add])
+
+
+def test_servers_need_the_sdk(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mcp_types", None)  # Python refuses to import it
+    with pytest.raises(UnsupportedError, match=r'pip install "luup-agent\[mcp\]"'):
+        MCP("uvx mcp-server-git")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
