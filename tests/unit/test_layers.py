@@ -44,7 +44,7 @@ ORDER = [
     ("luup_agent._run",),
     ("luup_agent._agent", "luup_agent.builtin_tools"),
     ("luup_agent.agent", "luup_agent.embeddings"),
-    ("luup_agent.testing",),
+    ("luup_agent.testing", "luup_agent.mcp_server"),
     ("luup_agent.pytest_plugin",),
     ("luup_agent",),
     ("luup_agent.doctor",),
