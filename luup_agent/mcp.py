@@ -21,7 +21,7 @@ from luup_agent._mcp import sdk
 from luup_agent._mcp.callbacks import Callbacks
 from luup_agent._mcp.config import read_config
 from luup_agent._mcp.link import Link, Timeouts
-from luup_agent._mcp.listing import Listing, ToolOptions, read_listing
+from luup_agent._mcp.listing import Asking, Listing, ToolOptions, read_listing
 from luup_agent._mcp.places import Details, read_place
 from luup_agent._tools.context import RunContext
 from luup_agent._tools.results import MAX_RESULT_CHARS
@@ -69,7 +69,7 @@ class MCP(Toolset):
         transport: Literal["http", "sse"] = "http",
         timeout: Optional[float] = 60.0,
         open_timeout: Optional[float] = 60.0,
-        requires_approval: Union[bool, Collection[str]] = False,
+        requires_approval: Asking = False,
         max_result_chars: int = MAX_RESULT_CHARS,
         on_content: Optional[Callable[[str, Any], Any]] = None,
         on_elicitation: Optional[Callable[[Any], Any]] = None,
@@ -92,9 +92,10 @@ class MCP(Toolset):
             auth: An ``Auth`` of the package httpx2 for a URL, such as the SDK's ``OAuthClientProvider``.
             transport: "sse" for a server at a URL that knows the older protocol only.
             timeout: Seconds for a call or another request; then the model gets an error, and the server a request to
-                stop. None for no limit.
+                stop. The time that a callback takes counts. None for no limit.
             open_timeout: Seconds until the server has answered for the first time. None for no limit.
-            requires_approval: Have calls wait for an approval: True for those of all tools, or the tools' names.
+            requires_approval: Have calls wait for an approval: True for those of all tools, the tools' names, or a
+                function of the SDK's ``Tool``, which may look at its ``annotations``.
             max_result_chars: The most characters of a result that the model gets.
             on_content: Called for each part of a result that is not text, with the name of the tool and the SDK's
                 content block; returns the text for the model, or None.
@@ -120,9 +121,11 @@ class MCP(Toolset):
         ):
             if function is not None and not callable(function):
                 raise InvalidParamError(f"{key} must be callable, not {type(function).__name__}")
-        if isinstance(requires_approval, str) or not isinstance(requires_approval, (bool, Collection)):
+        asking = isinstance(requires_approval, (bool, Collection)) or callable(requires_approval)
+        if isinstance(requires_approval, str) or not asking:
             raise InvalidParamError(
-                f"requires_approval must be True, False or a list of tools' names, not {requires_approval!r}"
+                "requires_approval must be True, False, a list of tools' names or a function of a tool, "
+                f"not {requires_approval!r}"
             )
         _native.encode_text("prefix", prefix)
         self._options = ToolOptions(

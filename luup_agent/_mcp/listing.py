@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Collection, Dict, List, NamedTuple, Tuple, Union
+from typing import Any, Callable, Collection, Dict, List, NamedTuple, Tuple, Union
 
 from luup_agent._logging import logger
 from luup_agent._mcp.link import Link
@@ -15,17 +15,21 @@ from luup_agent.toolsets import plain_name
 _OTHER = re.compile(r"[^A-Za-z0-9_-]")
 
 
+Asking = Union[bool, Collection[str], Callable[[Any], bool]]
+
+
 class ToolOptions(NamedTuple):
     """The user's options for the tools of a server.
 
     Attributes:
         prefix: Written before their names.
-        requires_approval: Whether calls wait for an approval: all, none, or those of the tools with these names.
+        requires_approval: Whether calls wait for an approval: all, none, those of the tools with these names, or those
+            of the tools for which a function of the SDK's ``Tool`` returns True.
         max_result_chars: The model gets the beginning and the end of a longer result.
     """
 
     prefix: str
-    requires_approval: Union[bool, Collection[str]]
+    requires_approval: Asking
     max_result_chars: int
 
 
@@ -57,7 +61,7 @@ def read_listing(link: Link, source: List[Any], options: ToolOptions) -> Listing
             reason = unavailable[listed.name] = str(error)  # the error itself would keep the link alive in a log
             label = link.place.label
             logger.warning("the tool %r of the MCP server %s is not available: %s", listed.name, label, reason)
-    if not isinstance(options.requires_approval, bool):
+    if isinstance(options.requires_approval, Collection):
         known = {listed.name for listed in source} | set(made)
         unknown = sorted(set(options.requires_approval) - known)
         if unknown:
@@ -69,7 +73,6 @@ def read_listing(link: Link, source: List[Any], options: ToolOptions) -> Listing
 
 
 def _make_tool(link: Link, listed: Any, name: str, options: ToolOptions) -> AnyTool:
-    asks = options.requires_approval
     original = listed.name
     schema = {"type": "object", **listed.input_schema}
     if schema["type"] != "object":
@@ -83,6 +86,12 @@ def _make_tool(link: Link, listed: Any, name: str, options: ToolOptions) -> AnyT
         name=name,
         description=listed.description or listed.title or "",
         parameters=schema,
-        requires_approval=asks if isinstance(asks, bool) else original in asks or name in asks,
+        requires_approval=_asks(listed, name, options.requires_approval),
         max_result_chars=options.max_result_chars,
     )
+
+
+def _asks(listed: Any, name: str, asking: Asking) -> bool:
+    if isinstance(asking, bool):
+        return asking
+    return listed.name in asking or name in asking if isinstance(asking, Collection) else bool(asking(listed))

@@ -161,6 +161,8 @@ if __name__ == "__main__":
         make().run()
     elif sys.argv[1] == "http":
         make().run("streamable-http", port=int(sys.argv[2]))
+    elif sys.argv[1] == "sse":
+        make().run("sse", port=int(sys.argv[2]))
     elif sys.argv[1] == "stubborn":  # does not end when its input does
         import threading
 

@@ -24,6 +24,7 @@ from luup_agent import (
 )
 from luup_agent.testing import FunctionModel, ScriptedModel, tool_call
 
+pytestmark = pytest.mark.processes
 SUPPORT = Path(__file__).resolve().parents[2] / "support"
 SERVER = [sys.executable, str(SUPPORT / "mcp_server.py"), "stdio"]
 LEGACY = [sys.executable, str(SUPPORT / "mcp_legacy.py")]
@@ -35,20 +36,31 @@ def local_server():
     return make()
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start_server(kind, port):
+    """Start a server at a port, and wait until it takes connections."""
+    command = [sys.executable, str(SUPPORT / "mcp_server.py"), kind, str(port)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return process
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="module")
 def url():
     """A server at a URL, in a process of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, str(SUPPORT / "mcp_server.py"), "http", str(port)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    for _ in range(600):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        assert process.poll() is None
-        time.sleep(0.1)
+    port = free_port()
+    process = start_server("http", port)
     yield f"http://127.0.0.1:{port}/mcp"
     process.terminate()
     process.wait(30)
@@ -104,13 +116,26 @@ def test_one_session_for_all_runs_agents_threads_and_loops(stdio, api):
     assert int(ids.pop()) != os.getpid()
 
 
+def test_threads_that_use_a_server_first_at_the_same_time():
+    mcp = MCP(SERVER)
+    ids = []
+    threads = [threading.Thread(target=lambda: ids.append(call_sync(mcp, "process").content)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(ids) == 8
+    assert len(set(ids)) == 1
+    mcp.close()
+
+
 async def test_many_calls_at_once(stdio):
-    calls = [tool_call("slow", seconds=0.3) for _ in range(10)]
+    calls = [tool_call("slow", seconds=2) for _ in range(10)]
     agent = Agent(ScriptedModel([calls, "done"]), toolsets=[stdio])
     began = time.monotonic()
     response = await agent.run_async("Hi")
     assert [each.result for each in response.tool_calls] == [ToolResult("done")] * 10
-    assert time.monotonic() - began < 2.5  # one after another they take 3 s
+    assert time.monotonic() - began < 15  # one after another they take 20 s
 
 
 @pytest.mark.parametrize(
@@ -157,10 +182,10 @@ def test_long_results_are_shortened(api):
 
 
 def test_a_call_that_takes_too_long(api):
-    with MCP(SERVER, name="demo", timeout=0.3) as mcp:
+    with MCP(SERVER, name="demo", timeout=2) as mcp:
         result = call(api, mcp, "slow", seconds=60)
         assert result == ToolResult(
-            "Error: ToolsetError: the MCP server demo did not answer the call of slow within 0.3 seconds", True
+            "Error: ToolsetError: the MCP server demo did not answer the call of slow within 2 seconds", True
         )
         assert call(api, mcp, "add", a=1, b=1) == ToolResult("2")  # the same session goes on
 
@@ -269,6 +294,8 @@ def test_approvals(api):
         agent = Agent(ScriptedModel([tool_call("add", a=1, b=2), "It is 3."]), toolsets=[mcp])
         (pending,) = api.response(agent, "Hi").pending
         assert api.resume(agent, {pending.id: True}).text == "It is 3."
+    with MCP(local_server(), requires_approval=lambda tool: "two" in tool.description) as mcp:
+        assert [tool.name for tool in mcp.list_tools() if tool.requires_approval] == ["add"]
     wrong = MCP(local_server(), name="demo", requires_approval=["ad"])
     with pytest.raises(InvalidParamError, match="requires_approval names 'ad', but the MCP server demo has no"):
         wrong.list_tools()
@@ -300,6 +327,23 @@ def test_the_environment_and_the_folder_of_a_command(api, tmp_path, monkeypatch)
 def test_the_headers_of_a_url(api, url):
     with MCP(url, headers={"X-Token": "secret"}) as mcp:
         assert call(api, mcp, "header", name="x-token").content == "secret"
+
+
+def test_the_authentication_of_a_url(api, url):
+    import httpx2
+
+    with MCP(url, auth=httpx2.BasicAuth("ada", "secret")) as mcp:
+        assert call(api, mcp, "header", name="authorization").content == "Basic YWRhOnNlY3JldA=="
+
+
+def test_a_server_of_the_older_protocol_at_a_url(api):
+    port = free_port()
+    process = start_server("sse", port)
+    with MCP(f"http://127.0.0.1:{port}/sse", transport="sse", headers={"X-Token": "secret"}) as mcp:
+        assert call(api, mcp, "add", a=1, b=1) == ToolResult("2")
+        assert call(api, mcp, "header", name="x-token").content == "secret"
+    process.kill()
+    process.wait()
 
 
 def test_a_transport_of_the_sdk(api):
@@ -341,7 +385,7 @@ def test_what_is_not_a_server(arguments, message):
         (
             "x",
             {"requires_approval": "add"},
-            "requires_approval must be True, False or a list of tools' names, not 'add'",
+            "requires_approval must be True, False, a list of tools' names or a function of a tool, not 'add'",
         ),
         ("x", {"on_content": 5}, "on_content must be callable, not int"),
         ("x", {"on_sampling": "yes"}, "on_sampling must be callable, not str"),
@@ -359,7 +403,8 @@ def test_wrong_options(server, options, message):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_server_that_ends_in_a_call_is_started_again(api):
+def test_a_server_that_ends_in_a_call_is_started_again(api, caplog):
+    caplog.set_level("INFO", "luup_agent.mcp")
     with MCP(SERVER, name="demo") as mcp:
         model = ScriptedModel([tool_call("process"), tool_call("die"), tool_call("process"), "done"])
         before, died, after = api.response(Agent(model, toolsets=[mcp]), "Hi").tool_calls
@@ -370,6 +415,11 @@ def test_a_server_that_ends_in_a_call_is_started_again(api):
         )
         assert not after.result.is_error
         assert before.result != after.result
+    lines = [record.message for record in caplog.records if record.name == "luup_agent.mcp"]
+    assert "demo: the last words" in lines
+    (warning,) = [record.message for record in caplog.records if "'die' failed" in record.message]
+    assert "; it wrote to stderr:\n    " in warning
+    assert warning.endswith("\n    the last words")
 
 
 def test_a_server_that_ended_between_two_calls_is_started_again(api):
@@ -414,21 +464,8 @@ def test_a_server_that_does_not_answer():
 
 
 def test_a_server_at_a_url_that_is_restarted(api):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, str(SUPPORT / "mcp_server.py"), "http", str(port)]
-
-    def start():
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return process
-            assert process.poll() is None
-            time.sleep(0.05)
-
-    process = start()
+    port = free_port()
+    process = start_server("http", port)
     with MCP(f"http://127.0.0.1:{port}/mcp", name="demo") as mcp:
         tools = mcp.list_tools()
         assert call(api, mcp, "add", a=1, b=1) == ToolResult("2")
@@ -438,7 +475,7 @@ def test_a_server_at_a_url_that_is_restarted(api):
         result = api.response(Agent(model, tools=list(tools)), "Hi").tool_calls[0].result
         assert result.is_error
         assert result.content.startswith("Error: ToolsetError: the MCP server demo ")
-        process = start()
+        process = start_server("http", port)
         assert call(api, mcp, "add", a=1, b=1) == ToolResult("2")
     process.kill()
     process.wait()

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("mcp")
 
+pytestmark = pytest.mark.processes
 SERVER = str(Path(__file__).resolve().parents[2] / "support" / "mcp_server.py")
 
 PROGRAM = """

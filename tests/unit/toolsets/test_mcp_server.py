@@ -11,6 +11,7 @@ from luup_agent import MCP, Agent, FunctionToolset, InvalidParamError, RunContex
 from luup_agent.mcp_server import load_served, make_server
 from luup_agent.testing import FunctionModel, ScriptedModel, tool_call
 
+pytestmark = pytest.mark.processes
 APP = '''
 print("loading")  # would break the protocol on stdout
 
