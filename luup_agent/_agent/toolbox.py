@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Collection, Dict, Mapping, Sequence, Tuple
 
 from luup_agent._agent.handle import Handle
-from luup_agent._run.run import RunTools, ToolSource
+from luup_agent._run.tool_source import RunTools, ToolSource
 from luup_agent._tools.context import RunContext
 from luup_agent.errors import InvalidParamError, ToolNotFoundError
 from luup_agent.tools import AnyTool, ToolLike, as_tool

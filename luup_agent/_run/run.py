@@ -32,6 +32,7 @@ from luup_agent._completions.exchange import Exchange, exchange_for
 from luup_agent._run.record import Record, no_usage
 from luup_agent._run.sync_calls import SyncCalls
 from luup_agent._run.tool_calls import Decision, ToolCalls
+from luup_agent._run.tool_source import RunTools, ToolSource
 from luup_agent._run.typed_output import AnySpec, dotted, explain
 from luup_agent._tools.context import ModelRetry
 from luup_agent._tools.results import clean
@@ -62,7 +63,6 @@ from luup_agent.messages import (
     read_logprobs,
 )
 from luup_agent.settings import Settings
-from luup_agent.tools import AnyTool
 
 if TYPE_CHECKING:
     from luup_agent._run.async_calls import AsyncCalls
@@ -73,7 +73,6 @@ if TYPE_CHECKING:
 _TURN_ENDS = (_native.EVENT_TOOL_CALL, _native.EVENT_TOOL_RESULT, _native.EVENT_RETRY)
 Calls = TypeVar("Calls", bound=ToolCalls)
 Summarize = Callable[[List[Message]], str]
-RunTools = Tuple[Mapping[str, AnyTool], Optional[str]]
 
 
 class Task(NamedTuple):
@@ -94,21 +93,6 @@ class Task(NamedTuple):
     decisions: Mapping[str, Decision] = {}
     choices: Tuple[str, ...] = ()
     summarize: Optional[Summarize] = None
-
-
-class ToolSource:
-    """Where a run gets its tools when it begins; here, none.
-
-    A run gets them by name, with their definitions as a JSON array, or None if they are those of the core's agent.
-    """
-
-    def read(self) -> RunTools:
-        """Return the tools of a run that begins now."""
-        return {}, None
-
-    async def read_async(self) -> RunTools:
-        """Do the same without blocking the event loop."""
-        return self.read()
 
 
 class Run:
