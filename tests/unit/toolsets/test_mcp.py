@@ -565,6 +565,22 @@ def test_a_model_writes_for_a_server(api):
     assert seen == [20]
 
 
+def test_questions_of_a_server_of_an_older_protocol(api):
+    import json
+
+    seen = []
+    with MCP([*LEGACY, "asking"], on_elicitation=lambda p: {"number": 4}, on_sampling=lambda p: "A poem.") as mcp:
+        said, wrote = json.loads(call(api, mcp, "first").content)
+        assert (said["action"], said["content"]) == ("accept", {"number": 4})
+        assert (wrote["role"], wrote["content"]["text"]) == ("assistant", "A poem.")
+    with MCP([*LEGACY, "asking"], on_sampling=seen.append) as mcp:  # returns None
+        assert json.loads(call(api, mcp, "first").content) == [
+            "Elicitation not supported",
+            "The user refused the request",
+        ]
+        assert seen[0].max_tokens == 9
+
+
 @pytest.mark.parametrize("name", ["book", "write"])
 def test_requests_without_a_callback_are_refused(api, demo, name):
     result = call(api, demo, name, **({"city": "Oslo"} if name == "book" else {"topic": "rain"}))
