@@ -41,6 +41,7 @@ from luup_agent.errors import (
     StorageError,
     ToolNotFoundError,
     ToolRetryError,
+    ToolsetError,
     UnsupportedError,
     check_error,
 )
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from luup_agent.builtin_tools import Note, Notes, Summarization, SummarizationStatus, Todo, Todos
     from luup_agent.embeddings import Embedder
     from luup_agent.hardware import BackendInfo, CpuVariant, DeviceInfo, backends, cpu_variant, devices, llama_version
+    from luup_agent.mcp import MCP
     from luup_agent.messages import (
         AgentResponse,
         ContextUsage,
@@ -80,11 +82,13 @@ if TYPE_CHECKING:
     from luup_agent.outputs import Choice, Grammar, JSONSchema, Output, Regex
     from luup_agent.settings import AgentOptions, LoadOptions, RopeScaling, RunOptions
     from luup_agent.tools import Tool, tool
+    from luup_agent.toolsets import DynamicToolset, FunctionToolset, Toolset
     from luup_agent.vectors import EmbedderInfo, Ranked, Vectors
 
     __version__: str
 
 __all__ = [
+    "MCP",
     "Agent",
     "AgentOptions",
     "AgentResponse",
@@ -103,10 +107,12 @@ __all__ = [
     "CpuVariant",
     "DeviceInfo",
     "DoneEvent",
+    "DynamicToolset",
     "Embedder",
     "EmbedderInfo",
     "Event",
     "ForkedError",
+    "FunctionToolset",
     "Grammar",
     "HTTPError",
     "InferenceError",
@@ -159,6 +165,8 @@ __all__ = [
     "ToolResult",
     "ToolResultEvent",
     "ToolRetryError",
+    "Toolset",
+    "ToolsetError",
     "TopLogprob",
     "UnsupportedError",
     "Usage",
@@ -183,6 +191,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "embeddings": ("Embedder",),
     "vectors": ("EmbedderInfo", "Ranked", "Vectors"),
     "hardware": ("BackendInfo", "CpuVariant", "DeviceInfo", "backends", "cpu_variant", "devices", "llama_version"),
+    "mcp": ("MCP",),
     "messages": (
         "AgentResponse",
         "ContextUsage",
@@ -211,6 +220,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "settings": ("AgentOptions", "LoadOptions", "RopeScaling", "RunOptions"),
     "_tools.context": ("ModelRetry", "RunContext"),
     "tools": ("Tool", "tool"),
+    "toolsets": ("DynamicToolset", "FunctionToolset", "Toolset"),
 }
 _MODULES = {name: module for module, names in _LATER.items() for name in names}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Callable, Optional, Tuple, TypeVar
+from typing import TYPE_CHECKING, Awaitable, Callable, Optional, Tuple, TypeVar
 
 from luup_agent._threads import start_thread
 from luup_agent.errors import UnsupportedError
@@ -133,3 +133,26 @@ async def load_in_thread(load: Callable[[Check], _T], discard: Callable[[_T], ob
         finally:
             del error  # breaks the cycle error - traceback - frame
     return result  # type: ignore[return-value]
+
+
+def wait_for(awaitable: Awaitable[_T]) -> _T:
+    """Return the value of an awaitable in a thread that drives no event loop; elsewhere another thread waits for it."""
+    import asyncio
+
+    async def wait() -> _T:
+        return await awaitable
+
+    if not in_event_loop():
+        return asyncio.run(wait())
+    from concurrent.futures import Future
+
+    ended: Future[_T] = Future()
+
+    def work() -> None:
+        try:
+            ended.set_result(asyncio.run(wait()))
+        except BaseException as error:  # raised by the thread that waits
+            ended.set_exception(error)
+
+    start_thread("luup-wait", work)
+    return ended.result()

@@ -25,6 +25,7 @@ from typing_extensions import ParamSpec, SupportsIndex, Unpack
 from luup_agent import _native
 from luup_agent._agent.answering import Answering
 from luup_agent._agent.copying import Copying
+from luup_agent._agent.delegating import Delegating
 from luup_agent._agent.labelling import Labelling
 from luup_agent._agent.parts import Parts, check_model
 from luup_agent._run.typed_output import check_for_model, output_spec
@@ -36,6 +37,7 @@ from luup_agent.model import Model
 from luup_agent.outputs import OutputT, OutputType
 from luup_agent.settings import Adapter, AgentOptions, KeepHistory, LogitBias, Reasoning, Settings
 from luup_agent.tools import AnyTool, OnError, Tool, ToolLike, as_tool
+from luup_agent.toolsets import Toolset, ToolsetLike
 
 if TYPE_CHECKING:
     from luup_agent.settings import Approve
@@ -45,7 +47,7 @@ R = TypeVar("R")
 _Agent = TypeVar("_Agent", bound="Agent[Any]")
 
 
-class Agent(Answering[OutputT], Labelling, Copying, BuiltinTools):
+class Agent(Answering[OutputT], Labelling, Copying, Delegating, BuiltinTools):
     """Answers messages with a model, calls tools, and remembers the conversation.
 
     An agent answers one message at a time (`BusyError` otherwise); with ``enable_history=False`` any number. Make as
@@ -127,6 +129,7 @@ class Agent(Answering[OutputT], Labelling, Copying, BuiltinTools):
         timeout: Optional[float] = None,
         priority: int = 0,
         tools: Sequence[ToolLike] = (),
+        toolsets: Sequence[ToolsetLike] = (),
         tool_choice: str = "auto",
         parallel_tool_calls: bool = True,
         max_turns: int = 16,
@@ -178,6 +181,8 @@ class Agent(Answering[OutputT], Labelling, Copying, BuiltinTools):
             timeout: Seconds for one run, with waiting and tools; None for no limit.
             priority: If not all runs of a model can go on at once, those of a higher priority do; -1,000 to 1,000.
             tools: Functions that the model may call, and `Tool` objects.
+            toolsets: Tools from elsewhere, which each run asks for again: `MCP` servers, other `Toolset` objects, and
+                functions of the `RunContext` that return tools.
             tool_choice: Whether the first answer of a run calls tools: "auto" lets the model decide, "required" wants
                 at least one call, "none" forbids calls, the name of a tool wants a call of that tool.
             parallel_tool_calls: Whether one answer may call several tools, which then run side by side.
@@ -212,14 +217,14 @@ class Agent(Answering[OutputT], Labelling, Copying, BuiltinTools):
             logit_bias = dict(logit_bias)
         if isinstance(adapter, Mapping):
             adapter = dict(adapter)
-        arguments = {**locals(), "tools": (), "stop": tuple(stop) if isinstance(stop, list) else stop}
+        arguments = {**locals(), "tools": (), "toolsets": (), "stop": tuple(stop) if isinstance(stop, list) else stop}
         settings = Settings._make(map(arguments.__getitem__, Settings._fields))
         native = _native.NativeAgent(check_model(model)._native_model, system_prompt, settings, enable_history)
         _native.encode_bool("enable_tool_calling", enable_tool_calling)
         _native.encode_bool("enable_builtin_tools", enable_builtin_tools)
         check_for_model(output, model._native_model)
         parts = Parts(model, native, system_prompt or None, settings, output)
-        self._set_up(parts, tools, enable_history, enable_tool_calling, enable_builtin_tools)
+        self._set_up(parts, tools, toolsets, enable_history, enable_tool_calling, enable_builtin_tools)
 
     # -- conversation --------------------------------------------------------------------------------------------------
 
@@ -292,7 +297,7 @@ class Agent(Answering[OutputT], Labelling, Copying, BuiltinTools):
 
     @property
     def context(self) -> ContextUsage:
-        """How the context of the next run would be filled, in exact tokens.
+        """How the context of the next run would be filled, in exact tokens; without the tools of toolsets.
 
         Raises:
             ClosedError: The model or the agent was closed.
@@ -397,8 +402,13 @@ class Agent(Answering[OutputT], Labelling, Copying, BuiltinTools):
 
     @property
     def tools(self) -> Mapping[str, AnyTool]:
-        """The agent's tools by name; a copy."""
+        """The agent's tools by name, without those of toolsets; a copy."""
         return self._parts.toolbox.tools()
+
+    @property
+    def toolsets(self) -> Sequence[Toolset]:
+        """The agent's toolsets."""
+        return self._parts.toolbox.toolsets
 
     # -- end -----------------------------------------------------------------------------------------------------------
 

@@ -190,6 +190,14 @@ def _parser() -> argparse.ArgumentParser:
     remove.set_defaults(run=_remove)
     remove.add_argument("name", metavar="NAME", help="its name, as the list shows it")
 
+    mcp = commands.add_parser(
+        "mcp",
+        help="serve agents and tools as an MCP server",
+        description="Serve agents and tools over stdin and stdout, for programs that speak MCP.",
+    )
+    mcp.set_defaults(run=_mcp)
+    mcp.add_argument("served", metavar="APP", nargs="+", help="app.py:agent, or package.module:agent")
+
     examine = commands.add_parser(
         "doctor",
         help="check the installation",
@@ -476,7 +484,14 @@ def _remove(arguments: argparse.Namespace) -> int:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# doctor
+# mcp, doctor
+
+
+def _mcp(arguments: argparse.Namespace) -> int:
+    from luup_agent import mcp_server
+
+    mcp_server.serve(arguments.served)
+    return EXIT_OK
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 Every exception is a `LuupError`, with one class for each error code of the C library. Where a builtin exception fits,
 the class inherits from it too, so that `except ValueError`, `except FileNotFoundError` and `except TimeoutError` work.
-Only Python raises the two classes without a code::
+Only Python raises the three classes without a code::
 
     LuupError
     ├── the call is wrong
@@ -29,6 +29,7 @@ Only Python raises the two classes without a code::
         ├── ApprovalRequiredError                          calls wait for approval; `pending` lists them
         ├── InferenceError                            -4   llama.cpp could not decode
         ├── HTTPError                                 -7   a request to a server failed
+        ├── ToolsetError         (ConnectionError)         an MCP server can't be reached, or fails
         ├── OutOfMemoryError     (MemoryError)        -2   the memory can't be allocated
         ├── StorageError         (OSError)           -18   a file can't be read or written
         └── InternalError                            -20   a bug in luup_agent; please report it
@@ -69,6 +70,7 @@ __all__ = [
     "StorageError",
     "ToolNotFoundError",
     "ToolRetryError",
+    "ToolsetError",
     "UnsupportedError",
     "check_error",
 ]
@@ -303,6 +305,12 @@ class ApprovalRequiredError(LuupError):
 
     code_name = ""
     pending: Tuple[ToolCall, ...] = ()
+
+
+class ToolsetError(LuupError, ConnectionError):
+    """An MCP server can't be started or reached, ended, or refused a request; the message names the server."""
+
+    code_name = ""
 
 
 _CLASS_OF_CODE: Dict[int, Type[LuupError]] = {cls.code: cls for cls in LuupError.__subclasses__() if cls.code}

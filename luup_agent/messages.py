@@ -37,7 +37,8 @@ def _restore(origin: Any, args: Tuple[Any, ...], state: Dict[Any, Any]) -> Any:
 class ToolResult(_Frozen):
     """The result of a tool, as text for the model.
 
-    Passed to `Agent.resume`, it answers a pending call without running the tool.
+    Passed to `Agent.resume`, it answers a pending call without running the tool. A tool may return one, to report an
+    error without an exception.
 
     Attributes:
         content: The text.
@@ -219,7 +220,7 @@ def _extra_of(values: Mapping[str, Any], known: Tuple[str, ...]) -> Dict[str, An
 
 
 class Usage(_Frozen):
-    """The tokens of one run.
+    """The tokens of one run, with those of the agents that its tools asked (`RunContext.add_usage`).
 
     Attributes:
         prompt_tokens: Tokens of the prompt: system prompt, tools, history, message and the template's own text.
@@ -236,6 +237,11 @@ class Usage(_Frozen):
     total_tokens: int
     turns: int = 1
     reasoning_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Return the sums of the counts of two runs."""
+        mine, others = self.model_dump(), other.model_dump()
+        return Usage(**{name: count + others[name] for name, count in mine.items()})
 
 
 class Timings(_Frozen):

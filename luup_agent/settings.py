@@ -26,6 +26,7 @@ Reasoning = Union[bool, int, Literal["low", "medium", "high"]]
 if TYPE_CHECKING:
     from luup_agent.messages import ToolCall
     from luup_agent.tools import ToolLike
+    from luup_agent.toolsets import ToolsetLike
 
     Approve = Callable[[ToolCall], Union[bool, str, Awaitable[Union[bool, str]]]]
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 class RunOptions(TypedDict, total=False):
     """The settings that one call may change; `Agent` documents their meanings and units.
 
-    `tools` are added to the agent's own for this call; a tool of the same name replaces the agent's.
+    `tools` and `toolsets` are added to the agent's own for this call; a tool of the same name replaces the agent's.
 
     Example:
         >>> options: RunOptions = {"temperature": 0, "max_tokens": 32, "timeout": 10}
@@ -63,6 +64,7 @@ class RunOptions(TypedDict, total=False):
     timeout: Optional[float]
     priority: int
     tools: Sequence["ToolLike"]
+    toolsets: Sequence["ToolsetLike"]
     tool_choice: str
     parallel_tool_calls: bool
     max_turns: int
@@ -194,6 +196,7 @@ class Settings(NamedTuple):
     timeout: Annotated[Optional[float], Native("run", "seconds", "timeout_ms")] = None
     priority: Annotated[int, Native("run", "int")] = 0
     tools: Sequence["ToolLike"] = ()
+    toolsets: Sequence["ToolsetLike"] = ()
     tool_choice: Annotated[str, Native("run", "tool_choice")] = "auto"
     parallel_tool_calls: Annotated[bool, Native("run", "bool", "parallel_calls")] = True
     max_turns: Annotated[int, Native("run", "int")] = 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import json
@@ -44,12 +45,12 @@ class Tool(Generic[P, R]):
     NumPy or Sphinx style). Types may be any that pydantic knows; the function gets the validated values. A first
     parameter annotated `RunContext` gets the context of the call; the model does not see it.
 
-    The return value becomes text: a str as it is, None ``null``, anything else JSON. If the function raises
-    `ModelRetry`, or the arguments fail in a validator that the schema can't express, the model gets the message and may
-    call again, `retries` times in a run; then the run fails with `ToolRetryError`. Of any other `Exception` the model
-    gets the name of the class, because its text may be a secret; ``on_error="tell"`` gives it the text too. Both are
-    logged as a warning, with the traceback. With ``on_error="raise"`` the exception ends the run instead, which raises
-    it.
+    The return value becomes text: a str as it is, None ``null``, anything else JSON; a `ToolResult` may be an error. If
+    the function raises `ModelRetry`, or the arguments fail in a validator that the schema can't express, the model gets
+    the message and may call again, `retries` times in a run; then the run fails with `ToolRetryError`. Of any other
+    `Exception` the model gets the name of the class, because its text may be a secret; ``on_error="tell"`` gives it the
+    text too. Both are logged as a warning, with the traceback. With ``on_error="raise"`` the exception ends the run
+    instead, which raises it.
 
     Attributes:
         function: The function.
@@ -216,6 +217,13 @@ class Tool(Generic[P, R]):
         from luup_agent.integrations._tools import from_pydantic_ai
 
         return from_pydantic_ai(tool, options)
+
+    def _renamed(self, name: str) -> AnyTool:
+        """Return the tool with another name; the signature isn't read again."""
+        renamed = copy.copy(self)
+        renamed.name = renamed.__name__ = renamed.__qualname__ = _tool_name(self.function, name)
+        renamed._definition = json.dumps(renamed.definition)
+        return renamed
 
     @property
     def definition(self) -> Dict[str, Any]:

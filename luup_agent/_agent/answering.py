@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Mapping, Optional, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, List, Mapping, Optional, TypeVar, cast, overload
 
 from typing_extensions import Unpack
 
 from luup_agent._agent.history import check_approvals
-from luup_agent._agent.toolbox import read_tools
+from luup_agent._agent.toolbox import ToolsOfRun
 from luup_agent._run import sync_run
 from luup_agent._run.run import Run, Task
 from luup_agent._run.typed_output import output_spec
-from luup_agent.messages import AgentResponse, Event
+from luup_agent._tools.context import RunContext
+from luup_agent.messages import AgentResponse, Event, Message
 from luup_agent.outputs import OutputT, OutputType
 from luup_agent.settings import RunOptions
+from luup_agent.toolsets import read_tools, read_toolsets
 
 if TYPE_CHECKING:
     from luup_agent._agent.parts import Parts
@@ -41,15 +43,19 @@ class Answering(Generic[OutputT]):
     ) -> Run:
         parts = self._parts
         settings = parts.settings.override(caller, options)
-        extra = read_tools(settings.tools)
+        extra, toolsets = read_tools(settings.tools), read_toolsets(settings.toolsets)
         output = parts.output if output_type is None else output_spec(output_type)
         task = Task(message, settings, output, decisions or {}, summarize=parts.builtins.summarize)
-        return Run(
-            parts.handle.native,
-            task,
-            cast("Agent[Any]", self),
-            lambda: parts.toolbox.for_run(extra, self.enable_tool_calling),
-        )
+        agent = cast("Agent[Any]", self)
+
+        def asked() -> List[Message]:
+            return [] if message is None else [Message(role="user", content=message)]
+
+        context: RunContext[Any] = RunContext(settings.deps, agent, "", "", 0, asked)
+        needed = () if decisions is None else {call.name for call in parts.history.pending()}
+        enabled, builtin = self.enable_tool_calling, parts.builtins.names
+        tools = ToolsOfRun(parts.toolbox, extra, toolsets, context, enabled, builtin, needed)
+        return Run(parts.handle.native, task, agent, tools)
 
     # -- text ----------------------------------------------------------------------------------------------------------
 
@@ -402,7 +408,5 @@ class Answering(Generic[OutputT]):
     def _resumed_run(
         self, caller: str, approvals: Mapping[str, Decision], options: Mapping[str, Any], output_type: Any
     ) -> Run:
-        extra = {tool.name for tool in read_tools(options.get("tools", ()))}
-        tools = {*self._parts.toolbox.tools(), *self._parts.builtins.names, *extra}
-        check_approvals(approvals, self._parts.history.pending(), tools)
+        check_approvals(approvals, self._parts.history.pending())
         return self._new_run(caller, None, options, output_type, approvals)

@@ -10,12 +10,12 @@ from typing_extensions import Unpack
 
 from luup_agent._agent import saving
 from luup_agent._agent.parts import Parts, check_model
-from luup_agent._agent.toolbox import read_tools
 from luup_agent._run.typed_output import check_for_model, output_spec
 from luup_agent.model import Model
 from luup_agent.outputs import OutputType
 from luup_agent.settings import RunOptions
 from luup_agent.tools import ToolLike
+from luup_agent.toolsets import ToolsetLike, read_tools, read_toolsets
 
 if TYPE_CHECKING:
     from luup_agent.agent import Agent
@@ -36,11 +36,12 @@ class Copying:
         self,
         parts: Parts,
         tools: Sequence[ToolLike],
+        toolsets: Sequence[ToolsetLike],
         enable_history: bool,
         enable_tool_calling: bool,
         enable_builtin_tools: bool,
     ) -> None:
-        """Set the attributes of a new agent; add its tools and the summarization."""
+        """Set the attributes of a new agent; add its tools, its toolsets and the summarization."""
         self._parts = parts
         self.enable_history = enable_history
         self.enable_tool_calling = enable_tool_calling
@@ -49,9 +50,12 @@ class Copying:
             parts.builtins.enable_summarization()
         for tool in read_tools(tools):
             parts.toolbox.add(tool)
+        parts.toolbox.toolsets = read_toolsets(toolsets)
 
     def fork(self: _Agent) -> _Agent:
         """Return an agent that continues from here by itself, with the settings, tools and history of this one.
+
+        Both share the toolsets, and so the connections to MCP servers.
 
         The tokens that both have in common stay in the context once, so a fork prefills nothing but its own next
         message. Use it for several answers to the same question, or to try a branch of a conversation.
@@ -105,9 +109,9 @@ class Copying:
     def save(self, path: Union[str, os.PathLike[str]]) -> None:
         """Save the system prompt, the settings, the history and its part of the context to a file.
 
-        Tools, `deps`, `approve` and an `output_type` that is a Python type are objects of this process and are not
-        saved; built-in tools have files of their own, and have to be switched on again after `load`. An existing file
-        is replaced at once, or stays as it is if this fails.
+        Tools, toolsets, `deps`, `approve` and an `output_type` that is a Python type are objects of this process and
+        are not saved; built-in tools have files of their own, and have to be switched on again after `load`. An
+        existing file is replaced at once, or stays as it is if this fails.
 
         Args:
             path: The file. It is as large as the conversation's part of the KV cache.
@@ -176,7 +180,7 @@ class Copying:
             path: The file. It is trusted as a model's file is: load none from a stranger.
             model: The model to answer with.
             output_type: Replaces the saved one. An agent that was saved with a Python type needs it.
-            **options: Settings that replace the saved ones, and the tools.
+            **options: Settings that replace the saved ones, the tools and the toolsets.
 
         Returns:
             The agent, with the history of the saved one.
@@ -194,7 +198,8 @@ class Copying:
         native, saved = saving.load(check_model(model)._native_model, path, options, output_type)
         output = output_spec(saved.output_type)
         check_for_model(output, model._native_model)
-        parts = Parts(model, native, saved.system_prompt, saved.settings._replace(tools=()), output)
+        parts = Parts(model, native, saved.system_prompt, saved.settings._replace(tools=(), toolsets=()), output)
         agent = object.__new__(cls)
-        agent._set_up(parts, saved.settings.tools, True, saved.enable_tool_calling, saved.enable_builtin_tools)
+        extra = saved.settings.tools, saved.settings.toolsets
+        agent._set_up(parts, *extra, True, saved.enable_tool_calling, saved.enable_builtin_tools)
         return agent

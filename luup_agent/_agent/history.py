@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
 
 from luup_agent import _native
 from luup_agent._agent.handle import Handle
-from luup_agent.errors import InvalidParamError, ToolNotFoundError
+from luup_agent.errors import InvalidParamError
 from luup_agent.messages import Message, ToolCall
 
 
@@ -72,12 +72,11 @@ def _check_texts(name: str, value: Any) -> None:
         _native.encode_text(name, value)
 
 
-def check_approvals(approvals: Mapping[str, Any], pending: Iterable[ToolCall], tools: Collection[str]) -> None:
-    """Check that `approvals` are for pending calls, and that the run has the tools of all pending calls.
+def check_approvals(approvals: Mapping[str, Any], pending: Iterable[ToolCall]) -> None:
+    """Check that `approvals` are for pending calls.
 
     Raises:
         InvalidParamError: No call is pending, or none under an id of `approvals`.
-        ToolNotFoundError: A tool is missing.
     """
     if not isinstance(approvals, Mapping):
         raise InvalidParamError(f"approvals must be a dict, not {type(approvals).__name__}")
@@ -87,6 +86,3 @@ def check_approvals(approvals: Mapping[str, Any], pending: Iterable[ToolCall], t
             raise InvalidParamError(f"no call {call_id!r} waits for an approval")
     if not waiting:
         raise InvalidParamError("no call waits for an approval")
-    missing = sorted(set(waiting.values()) - set(tools))
-    if missing:
-        raise ToolNotFoundError(f"calls wait for tools that this run does not have: {', '.join(missing)}")

@@ -71,6 +71,7 @@ class Parts:
         target = self.model if model is None else model
         check_for_model(self.output, target._native_model)
         fork = Parts(target, native, self.system_prompt, self.settings, self.output, tools, self.builtins)
+        fork.toolbox.toolsets = self.toolbox.toolsets
         if model is None:
             fork.classifier = self.classifier  # with the probabilities that it keeps
         return fork

@@ -5,24 +5,29 @@ from __future__ import annotations
 import json
 import threading
 from types import MappingProxyType
-from typing import Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Collection, Dict, Mapping, Sequence, Tuple
 
 from luup_agent._agent.handle import Handle
-from luup_agent.errors import InvalidParamError, InvalidSchemaError, ToolNotFoundError
+from luup_agent._run.tool_source import RunTools, ToolSource
+from luup_agent._tools.context import RunContext
+from luup_agent.errors import InvalidParamError, ToolNotFoundError
 from luup_agent.tools import AnyTool, ToolLike, as_tool
+from luup_agent.toolsets import Found, Toolset, gather, gather_async, unite
 
 
 class Toolbox:
-    """The tools of an agent, here and in the core.
+    """The tools of an agent, here and in the core, and its toolsets.
 
     Attributes:
         lock: Held while a tool is added or removed.
+        toolsets: Asked for their tools by each run.
     """
 
-    def __init__(self, handle: Handle, tools: Mapping[str, AnyTool]) -> None:
+    def __init__(self, handle: Handle, tools: Mapping[str, AnyTool], toolsets: Tuple[Toolset, ...] = ()) -> None:
         """Keep the tools that the core's agent has already."""
         self._handle = handle
         self._tools: Dict[str, AnyTool] = dict(tools)
+        self.toolsets = toolsets
         self.lock = threading.RLock()
 
     def add(self, tool: ToolLike) -> None:
@@ -47,38 +52,66 @@ class Toolbox:
         with self.lock:
             return MappingProxyType(dict(self._tools))
 
-    def for_run(self, extra: Sequence[AnyTool], enabled: bool) -> Tuple[Mapping[str, AnyTool], Optional[str]]:
-        """Return the tools of a run that begins now, and their definitions; None if the core has them already.
+
+class ToolsOfRun(ToolSource):
+    """The tools of a run: the agent's, those of the toolsets, and the run's own."""
+
+    def __init__(
+        self,
+        toolbox: Toolbox,
+        extra: Sequence[AnyTool],
+        toolsets: Tuple[Toolset, ...],
+        context: RunContext[Any],
+        enabled: bool,
+        builtin: Collection[str] = (),
+        needed: Collection[str] = (),
+    ) -> None:
+        """Prepare the tools of a run.
 
         Args:
+            toolbox: The agent's.
             extra: Tools of this run alone; they replace the agent's of the same name.
+            toolsets: Toolsets of this run alone.
+            context: For the toolsets.
             enabled: Whether the run may use tools.
+            builtin: The names of the built-in tools.
+            needed: Names of tools without which the run can't go on.
         """
-        if not enabled:
-            if extra:
-                raise InvalidParamError("tools were given, but enable_tool_calling is False")
+        self._toolbox = toolbox
+        self._extra = extra
+        self._own = toolsets
+        self._context = context
+        self._enabled = enabled
+        self._builtin = builtin
+        self._needed = needed
+
+    def read(self) -> RunTools:
+        """Return the tools of a run that begins now."""
+        return self._unite(gather(self._toolsets(), self._context))
+
+    async def read_async(self) -> RunTools:
+        """Do the same without blocking the event loop."""
+        toolsets = self._toolsets()
+        return self._unite(await gather_async(toolsets, self._context) if toolsets else ())
+
+    def _toolsets(self) -> Tuple[Toolset, ...]:
+        if self._enabled:
+            return self._toolbox.toolsets + self._own
+        if self._extra or self._own:
+            raise InvalidParamError("tools were given, but enable_tool_calling is False")
+        return ()
+
+    def _unite(self, found: Sequence[Found]) -> RunTools:
+        if not self._enabled:
             return {}, "[]"
-        if not extra:
-            return self.tools(), None
-        tools = {**self.tools(), **{tool.name: tool for tool in extra}}
+        tools: Mapping[str, AnyTool] = self._toolbox.tools()
+        own = not self._extra and not found
+        if not own:
+            extra = {tool.name: tool for tool in self._extra}
+            tools = {**unite(tools, found, self._builtin, extra), **extra}
+        missing = sorted(name for name in self._needed if name not in tools and name not in self._builtin)
+        if missing:
+            raise ToolNotFoundError(f"calls wait for tools that this run does not have: {', '.join(missing)}")
+        if own:
+            return tools, None
         return tools, "[" + ",".join([*(tool._definition for tool in tools.values()), '{"type":"builtin"}']) + "]"
-
-
-def read_tools(tools: object) -> Tuple[AnyTool, ...]:
-    """Return the tools in a sequence of tools and functions.
-
-    Raises:
-        InvalidParamError: It is not a sequence, an item can't be a tool, or two have the same name.
-    """
-    if not isinstance(tools, Sequence) or isinstance(tools, (str, bytes)):
-        raise InvalidParamError(f"tools must be a list of tools and functions, not {type(tools).__name__}")
-    found: Dict[str, AnyTool] = {}
-    for index, value in enumerate(tools):
-        try:
-            tool = as_tool(value)
-        except (InvalidParamError, InvalidSchemaError) as error:
-            raise type(error)(f"tools[{index}]: {error}") from error.__cause__
-        if tool.name in found:
-            raise InvalidParamError(f"tools[{index}] has the same name as an earlier tool: {tool.name!r}")
-        found[tool.name] = tool
-    return tuple(found.values())

@@ -52,7 +52,7 @@ class AsyncCalls(ToolCalls):
             return
         to_run, to_ask = self._begin_turn()
         for job in to_run:
-            self._start(self._loop, job, _perform(job))
+            self._start(self._loop, job, perform_in_loop(job))
         if to_ask:
             assert self._settings.approve is not None
             one_by_one = asyncio.Lock()  # a person is asked one thing at a time
@@ -142,10 +142,11 @@ async def _ask_and_perform(job: Job, approve: Approve, one_by_one: asyncio.Lock)
         decision = approve(job.call)
         if inspect.isawaitable(decision):
             decision = await decision
-    return await _perform(job) if decision is True else decision
+    return await perform_in_loop(job) if decision is True else decision
 
 
-async def _perform(job: Job) -> Outcome:
+async def perform_in_loop(job: Job) -> Outcome:
+    """Call the tool from the running loop: a coroutine function in this task, another in a thread of its own."""
     return await (perform_async(job) if job.tool.is_async else _perform_in_thread(job))
 
 

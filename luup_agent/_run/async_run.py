@@ -183,7 +183,7 @@ class AsyncStream(AsyncIterator[T]):
         self._reader = _current()
         try:
             if self._calls is None:
-                self._calls = self._start()
+                self._calls = await self._start()
                 self._started = True
             self._calls.work()
             kind = self._run.native.next(0)
@@ -208,11 +208,14 @@ class AsyncStream(AsyncIterator[T]):
         finally:
             self._busy = False
 
-    def _start(self) -> AsyncCalls:
+    async def _start(self) -> AsyncCalls:
         import asyncio
 
         require_asyncio()
         self._loop = asyncio.get_running_loop()
+        await self._run.fetch_tools()
+        if self._state != "new":  # another task or thread closed the stream meanwhile
+            raise self._run.was_closed()
         calls = self._run.start_async()
         stream = weakref.ref(self)
 

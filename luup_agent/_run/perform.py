@@ -15,7 +15,7 @@ from luup_agent._logging import logger
 from luup_agent._run.typed_output import explain
 from luup_agent._tools.context import ModelRetry, RunContext
 from luup_agent._tools.results import clean, shorten, to_text
-from luup_agent.messages import ToolCall
+from luup_agent.messages import ToolCall, ToolResult
 from luup_agent.tools import AnyTool
 
 
@@ -78,6 +78,8 @@ async def call_tool(job: Job) -> Outcome:
         value = tool.function(*positional, **keywords)
         if inspect.isawaitable(value):
             value = await value if tool.is_async else _wait_for(value)
+        if isinstance(value, ToolResult):
+            return Outcome(to_text(value.content, tool.max_result_chars), value.is_error)
         return Outcome(to_text(value, tool.max_result_chars))
     except BaseException as error:
         if tool.is_async and (isinstance(error, GeneratorExit) or _is_cancellation(error)):

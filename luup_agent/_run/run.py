@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections import deque
 from typing import (
     TYPE_CHECKING,
@@ -31,6 +32,7 @@ from luup_agent._completions.exchange import Exchange, exchange_for
 from luup_agent._run.record import Record, no_usage
 from luup_agent._run.sync_calls import SyncCalls
 from luup_agent._run.tool_calls import Decision, ToolCalls
+from luup_agent._run.tool_source import RunTools, ToolSource
 from luup_agent._run.typed_output import AnySpec, dotted, explain
 from luup_agent._tools.context import ModelRetry
 from luup_agent._tools.results import clean
@@ -61,7 +63,6 @@ from luup_agent.messages import (
     read_logprobs,
 )
 from luup_agent.settings import Settings
-from luup_agent.tools import AnyTool
 
 if TYPE_CHECKING:
     from luup_agent._run.async_calls import AsyncCalls
@@ -72,7 +73,6 @@ if TYPE_CHECKING:
 _TURN_ENDS = (_native.EVENT_TOOL_CALL, _native.EVENT_TOOL_RESULT, _native.EVENT_RETRY)
 Calls = TypeVar("Calls", bound=ToolCalls)
 Summarize = Callable[[List[Message]], str]
-ReadTools = Callable[[], Tuple[Mapping[str, AnyTool], Optional[str]]]
 
 
 class Task(NamedTuple):
@@ -95,11 +95,6 @@ class Task(NamedTuple):
     summarize: Optional[Summarize] = None
 
 
-def no_tools() -> Tuple[Mapping[str, AnyTool], Optional[str]]:
-    """Return the tools of a run that has none."""
-    return {}, None
-
-
 class Run:
     """One user message being answered.
 
@@ -120,7 +115,7 @@ class Run:
         native_agent: _native.NativeAgent,
         task: Task,
         agent: Optional[Agent] = None,
-        read_tools: ReadTools = no_tools,
+        tools: Optional[ToolSource] = None,
     ) -> None:
         """Prepare a run.
 
@@ -128,13 +123,13 @@ class Run:
             native_agent: The core's agent that answers.
             task: The message and the options.
             agent: For the `RunContext` of tools. It lives at least as long as the run.
-            read_tools: Called when the run starts: returns the tools by name, and their definitions as a JSON array,
-                or None if they are the tools that the core's agent has.
+            tools: Asked for the tools when the run starts.
         """
         self._native_agent = native_agent
         self._task = task
         self._agent = agent
-        self._read_tools = read_tools
+        self._source = ToolSource() if tools is None else tools
+        self._tools: Optional[RunTools] = None  # once `fetch_tools` has read them
         self._text: List[str] = []
         self._reasoning: List[str] = []
         self._logprobs: List[TokenLogprob] = []
@@ -180,10 +175,31 @@ class Run:
 
         return self._start(AsyncCalls)
 
+    async def fetch_tools(self) -> None:
+        """Read the tools before `start_async`: toolsets may have to wait for servers."""
+        began = time.monotonic()
+        self._tools = await self._source.read_async()
+        self._spend(time.monotonic() - began)
+
+    def _read_tools(self) -> RunTools:
+        if self._tools is not None:
+            return self._tools
+        began = time.monotonic()
+        tools = self._source.read()
+        self._spend(time.monotonic() - began)
+        return tools
+
+    def _spend(self, seconds: float) -> None:
+        """Take time off the run's timeout, which begins with its tools."""
+        timeout = self._task.settings.timeout
+        if isinstance(timeout, (int, float)) and timeout > 0 and seconds >= 0.001:  # the core counts milliseconds
+            settings = self._task.settings._replace(timeout=max(0.0, timeout - seconds))
+            self._task = self._task._replace(settings=settings)
+
     def _start(self, calls_type: Type[Calls]) -> Calls:
-        task = self._task
         try:
             tools, definitions = self._read_tools()
+            task = self._task
             output = None if task.output is None else task.output.request
             events = self.events if self._wants_events else None
             calls = calls_type(self.native, self._agent, tools, task.settings, task.decisions, events)
@@ -463,7 +479,7 @@ class Run:
         """Return the token counts of a DONE or ERROR event."""
         counts = self.native.measures()
         prompt, cached, answer = counts["prompt_tokens"], counts["cached_tokens"], counts["answer_tokens"]
-        return Usage(
+        usage = Usage(
             prompt_tokens=prompt,
             cached_tokens=cached,
             completion_tokens=answer,
@@ -471,6 +487,7 @@ class Run:
             turns=counts["turns"],
             reasoning_tokens=counts["reasoning_tokens"],
         )
+        return sum(self.calls.usages, usage)
 
     def close(self) -> None:
         """Cancel the run if it goes on, and release its memory."""

@@ -15,7 +15,7 @@ from luup_agent._run.perform import Job, Outcome, text_of
 from luup_agent._tools.context import RunContext
 from luup_agent._tools.results import clean
 from luup_agent.errors import ClosedError, InvalidParamError, ToolNotFoundError, ToolRetryError
-from luup_agent.messages import Event, Message, ToolCall, ToolCallEvent, ToolResult, ToolResultEvent
+from luup_agent.messages import Event, Message, ToolCall, ToolCallEvent, ToolResult, ToolResultEvent, Usage
 from luup_agent.settings import Settings
 from luup_agent.tools import AnyTool
 
@@ -61,6 +61,7 @@ class ToolCalls:
         turns: The calls of each turn by their ids, with the results that there are. A turn is known by the number of
             the model's answers; 0 has the calls of the history that a run goes on with.
         pending: The ids of the calls of the last turn that wait for an approval.
+        usages: The tokens of other runs, which tools have made; any thread may append.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class ToolCalls:
         """
         self.turns: Dict[int, Dict[str, ToolCall]] = {}
         self.pending: List[str] = []
+        self.usages: List[Usage] = []
         self._native = native
         self._agent = agent
         self._tools = tools
@@ -207,7 +209,9 @@ class ToolCalls:
             raise ToolNotFoundError(f"call {call.id!r} is for the tool {call.name!r}, which this run does not have")
         assert self._agent is not None
         attempts = self._attempts.get(call.name, 0) - (self._counted.get(call.name) == self._turn())
-        context = RunContext(self._settings.deps, self._agent, call.name, call.id, attempts, self._read_messages)
+        context = RunContext(
+            self._settings.deps, self._agent, call.name, call.id, attempts, self._read_messages, self.usages.append
+        )
         return Job(call, tool, context, deadline_of(tool))
 
     def _decide(self, job: Job, decision: Decision) -> bool:

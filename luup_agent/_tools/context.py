@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Generic, List
+from typing import TYPE_CHECKING, Callable, Generic, List, Optional
 
 from typing_extensions import TypeVar
 
 if TYPE_CHECKING:
     from luup_agent.agent import Agent
-    from luup_agent.messages import Message
+    from luup_agent.messages import Message, Usage
 
 Deps = TypeVar("Deps", default=None)
 
@@ -27,11 +27,13 @@ class ModelRetry(Exception):
 class RunContext(Generic[Deps]):
     """The context of a tool call, for a tool whose first parameter is annotated with it. The model does not see it.
 
+    A function that chooses the tools of a run gets one too, before the first call: see `DynamicToolset`.
+
     Attributes:
         deps: The run's `deps`.
         agent: The agent that the tool runs for.
-        tool_name: The name by which the model called the tool.
-        call_id: The id of the call, unique in the conversation.
+        tool_name: The name by which the model called the tool; "" before the first call.
+        call_id: The id of the call, unique in the conversation; "" before the first call.
         retry: In how many turns of this run the model has called this tool in vain before.
 
     Example:
@@ -40,7 +42,7 @@ class RunContext(Generic[Deps]):
         ...     return f"{ctx.deps} has ordered {item}."
     """
 
-    __slots__ = ("_read_messages", "agent", "call_id", "deps", "retry", "tool_name")
+    __slots__ = ("_add_usage", "_read_messages", "agent", "call_id", "deps", "retry", "tool_name")
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class RunContext(Generic[Deps]):
         call_id: str,
         retry: int,
         read_messages: Callable[[], List[Message]],
+        add_usage: Optional[Callable[[Usage], object]] = None,
     ) -> None:
         self.deps = deps
         self.agent = agent
@@ -57,6 +60,7 @@ class RunContext(Generic[Deps]):
         self.call_id = call_id
         self.retry = retry
         self._read_messages = read_messages
+        self._add_usage = add_usage
 
     @property
     def messages(self) -> List[Message]:
@@ -66,6 +70,19 @@ class RunContext(Generic[Deps]):
             ClosedError: The run has ended, for a tool that goes on after it.
         """
         return self._read_messages()
+
+    def add_usage(self, usage: Usage) -> None:
+        """Add the tokens of another run, which the tool has made, to the `usage` of the run that called the tool.
+
+        Example:
+            >>> @agent.tool
+            ... def ask_expert(ctx: RunContext, question: str) -> str:
+            ...     response = expert.run(question)
+            ...     ctx.add_usage(response.usage)
+            ...     return response.output
+        """
+        if self._add_usage is not None:
+            self._add_usage(usage)
 
     def __repr__(self) -> str:
         """Return, for example, ``<RunContext of add, call_1>``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +91,12 @@ def run(example, model):
     )
 
 
-OTHERS = ["rag.py", "remote_api.py", "testing_your_agent.py"]  # those that need no model, or another one
+OTHERS = [
+    "mcp_tools.py",
+    "rag.py",
+    "remote_api.py",
+    "testing_your_agent.py",
+]  # those that need no model, or another one
 
 
 def test_every_example_is_tested():
@@ -143,6 +149,27 @@ def test_the_example_with_a_server_tells_that_nobody_is_there():
     result = run("remote_api.py", "http://127.0.0.1:9/v1")
     assert result.returncode == 1
     assert "127.0.0.1" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_example_with_a_server_of_tools(model_path):
+    pytest.importorskip("mcp")
+    result = run("mcp_tools.py", model_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    for text in (
+        "choosing tools for Ada\nweather is called with {'city': ",
+        "weather returned: It is sunny in ",
+        "the expert answered: ",
+        "turns of both: 3",
+    ):
+        assert text in result.stdout
+
+
+def test_the_example_with_a_server_of_tools_says_what_is_missing(model_path):
+    with_mcp = importlib.util.find_spec("mcp") is not None
+    result = run("mcp_tools.py", "smollm3" if with_mcp else model_path)
+    assert result.returncode == 1
+    assert ("did you mean 'smollm2'" if with_mcp else 'pip install "luup-agent[mcp]"') in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -53,8 +53,40 @@ async def use(model: Model) -> None:
 """
 
 
+TOOLSETS = """
+from typing import Any, Callable, List
+from luup_agent import MCP, Agent, AgentOptions, DynamicToolset, FunctionToolset, Model, RunContext, Toolset, Usage
+
+def add(a: int) -> int:
+    return a
+
+def choose(ctx: RunContext[str]) -> List[Callable[..., Any]]:
+    return [add] if ctx.deps else []
+
+async def later(ctx: RunContext[int]) -> List[Toolset]:
+    return [FunctionToolset([add])]
+
+def use(model: Model) -> None:
+    math = FunctionToolset([add]).filtered(["add"]).prefixed("m_").renamed({"m_add": "plus"})
+    agent = Agent(model, toolsets=[MCP("x"), choose, later, math, DynamicToolset(choose), lambda ctx: [add]])
+    text: str = agent.generate("Hi", toolsets=[MCP("x").filtered(lambda tool: tool.name == "add")])
+    servers: List[MCP] = MCP.from_config("mcp.json", timeout=5)
+    options: AgentOptions = {"toolsets": servers}
+    second = Agent(model, **options)
+    lead = Agent(model, tools=[second.as_tool("ask", "Asks.", timeout=5)])
+    usage: Usage = lead.run("Hi").usage + agent.run("Hi").usage
+    with MCP("x", requires_approval=lambda tool: True) as server:
+        names = [tool.name for tool in server.list_tools()]
+"""
+
+
 def test_a_right_program_is_right(problems):
     assert problems(RIGHT) == []
+
+
+def test_toolsets_have_types(problems):
+    assert problems(TOOLSETS) == []
+    assert problems(TOOLSETS.replace('"x"), choose', '"x"), 5'))
 
 
 @pytest.mark.parametrize(

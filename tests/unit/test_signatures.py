@@ -14,6 +14,7 @@ from luup_agent.embeddings import EmbedderOptions
 from luup_agent.settings import Settings, native_settings
 from luup_agent.testing import ScriptedModel
 from luup_agent.tools import ToolLike
+from luup_agent.toolsets import ToolsetLike
 
 
 def defaults(function):
@@ -60,7 +61,7 @@ def test_defaults_are_the_librarys():
     native = {name: native_default(name, each) for name, each in table.items()}
     assert {name: type(value) for name, value in native.items()} == {name: type(python[name]) for name in python}
     assert native == pytest.approx(python)
-    assert set(Settings._fields) - set(table) == {"tools", "deps", "approve"}  # Python's own
+    assert set(Settings._fields) - set(table) == {"tools", "toolsets", "deps", "approve"}  # Python's own
 
 
 def test_every_number_of_the_library_is_a_setting():
@@ -90,7 +91,7 @@ def test_model_defaults_are_the_librarys():
 
 
 def test_the_settings_are_the_same_wherever_they_are_written():
-    names = {"Approve": str, "ToolLike": ToolLike}  # known to type checkers only
+    names = {"Approve": str, "ToolLike": ToolLike, "ToolsetLike": ToolsetLike}  # known to type checkers only
     table, options, arguments = (get_type_hints(each, localns=names) for each in (Settings, RunOptions, Agent.__init__))
     assert table == options == {name: arguments[name] for name in options}
     assert Settings._field_defaults == {name: defaults(Agent.__init__)[name] for name in table}
@@ -141,7 +142,7 @@ def test_an_agent_needs_a_model(value):
 
 
 def test_public_names_are_sorted_and_say_where_they_come_from():
-    assert list(luup_agent.__all__) == sorted(luup_agent.__all__)
+    assert list(luup_agent.__all__) == sorted(luup_agent.__all__, key=lambda name: (not name.isupper(), name))
     for name in luup_agent.__all__:
         value = getattr(luup_agent, name)
         if inspect.isclass(value) or inspect.isfunction(value):

@@ -1,0 +1,1 @@
+"""MCP servers: the thread that owns their sessions, the connections, and what becomes of tools and results."""

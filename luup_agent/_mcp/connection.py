@@ -1,0 +1,122 @@
+"""A session with a server, from its opening to its end. All of it runs in the background loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, Callable, Optional
+
+from luup_agent._logging import logger
+from luup_agent._mcp import sdk
+
+# Returns the SDK's client, not connected, given a handler for the messages of the server.
+MakeClient = Callable[[Callable[[Any], Any], contextlib.AsyncExitStack], Any]
+
+
+class Connection:
+    """A session, owned by a task: what opens it has to close it.
+
+    Attributes:
+        client: The SDK's client, once `open` has returned.
+        stale: Whether the list of tools may have changed since it was read; true unless the server reports changes.
+    """
+
+    def __init__(self, make_client: MakeClient) -> None:
+        """Prepare a session."""
+        self.client: Any = None
+        self.stale = True
+        self._make_client = make_client
+        self._stop = asyncio.Event()
+        self._owner: Optional[asyncio.Task[None]] = None
+        self._follower: Optional[asyncio.Task[None]] = None
+        self._follows = False  # the server reports changes of the list
+        self._broken = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether the session can be used, as far as is known before a request."""
+        if self._owner is None or self._owner.done() or self._stop.is_set() or self._broken:
+            return False
+        dispatcher = getattr(self.client.session, "_dispatcher", None)  # there is no public way to ask
+        return not getattr(dispatcher, "_closed", False)
+
+    async def open(self, seconds: Optional[float]) -> None:
+        """Open the session.
+
+        Raises:
+            asyncio.TimeoutError: It took longer than `seconds`.
+            BaseException: It can't be opened.
+        """
+        ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._owner = asyncio.ensure_future(self._own(ready))
+        try:
+            self.client = await asyncio.wait_for(asyncio.shield(ready), seconds)
+        except BaseException:
+            self._owner.cancel()
+            await asyncio.wait([self._owner])
+            if ready.done() and not ready.cancelled():
+                ready.exception()  # else asyncio logs that nobody asked for it
+            raise
+        self._follow()
+
+    async def _own(self, ready: asyncio.Future[Any]) -> None:
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                client = await stack.enter_async_context(self._make_client(self._take, stack))
+                if not ready.done():
+                    ready.set_result(client)
+                await self._stop.wait()
+        except BaseException as error:
+            if not ready.done():
+                ready.set_exception(error if isinstance(error, Exception) else ConnectionError("cancelled"))
+            elif isinstance(error, Exception):
+                logger.debug("a session with an MCP server ended: %s", sdk.reason(error))
+            else:
+                raise
+        finally:
+            if self._follower is not None:
+                self._follower.cancel()
+
+    async def _take(self, message: Any) -> None:
+        """Take in a message of the server that answers no request."""
+        if getattr(message, "method", None) == "notifications/tools/list_changed":
+            self.stale = True
+
+    def _follow(self) -> None:
+        """Ask the server to report changes of its list of tools, if it can and does not do so already."""
+        tools = self.client.server_capabilities.tools
+        if tools is None or not tools.list_changed or not (self._follower is None or self._follower.done()):
+            return
+        if self.client.protocol_version in sdk.load("mcp_types.version").MODERN_PROTOCOL_VERSIONS:
+            self._follower = asyncio.ensure_future(self._listen())
+        else:
+            self._follows = True  # older servers report to everybody
+
+    async def _listen(self) -> None:
+        try:
+            async with self.client.listen(tools_list_changed=True) as changes:
+                self._follows = self.stale = True
+                async for _ in changes:
+                    self.stale = True
+        except Exception as error:  # the list is read again for each run, as without reports
+            logger.debug("an MCP server reports no changes any more: %s", sdk.reason(error))
+        finally:
+            self._follows = False
+            self.stale = True
+
+    def listed(self) -> None:
+        """Note that the list of tools is about to be read."""
+        self.stale = not self._follows
+        if not self._follows:
+            self._follow()
+
+    def mark_broken(self) -> None:
+        """Use the session no more, and end it in the background."""
+        self._broken = True
+        self._stop.set()
+
+    async def close(self) -> None:
+        """End the session and wait for its end."""
+        self._stop.set()
+        if self._owner is not None:
+            await asyncio.wait([self._owner])

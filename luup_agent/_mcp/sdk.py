@@ -1,0 +1,45 @@
+"""The MCP SDK, imported on first use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Iterator, List
+
+from luup_agent._threads import first_use
+from luup_agent.errors import UnsupportedError
+
+
+def load(name: str = "mcp") -> Any:
+    """Import a module of the SDK.
+
+    Raises:
+        UnsupportedError: The SDK is not installed, or too old.
+    """
+    try:
+        with first_use:
+            import_module("mcp_types")  # the packages before 2.0 have no such module
+            return import_module(name)
+    except ImportError as error:
+        raise UnsupportedError(
+            f"MCP servers need the package mcp, version 2.3 or newer, and Python 3.10 or newer ({error}); "
+            'run `pip install "luup-agent[mcp]"`'
+        ) from None
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the errors in groups of errors, as anyio raises them; `error` itself if it is not a group."""
+    parts: List[BaseException] = list(getattr(error, "exceptions", ()))
+    if not parts:
+        yield error
+    for part in parts:
+        yield from causes(part)
+
+
+def reason(error: BaseException) -> str:
+    """Return what went wrong in a line: the class and the text of the first error in a group."""
+    first = next(causes(error))
+    text = " ".join(str(first).split())
+    name = type(first).__name__
+    if not text:
+        return name
+    return text if name == "MCPError" else f"{name}: {text}"
