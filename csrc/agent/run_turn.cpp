@@ -165,7 +165,7 @@ TurnRequest Run::turn_request() {
     request.choices        = request_.choices;
     if (!request.tools->empty() && request.tool_choice != "none") {
         request.said          = transcript_.said();
-        request.earlier_calls = transcript_.calls;
+        request.earlier_calls = transcript_.calls_since_question();
     }
     if (request_.output && !server_.insists()) {
         describe_output(request.messages, *request_.output);

@@ -29,6 +29,9 @@ struct Transcript {
     // Where the history begins in `base`: 1 behind a system prompt, else 0.
     size_t history_begin() const { return !base.empty() && base.front().role == "system" ? 1 : 0; }
 
+    // The calls since the user's last message: of this run, and of the history if the run only continues that.
+    std::vector<ToolCall> calls_since_question() const;
+
     // The text of the user and the tools, which the arguments of calls are compared with.
     std::string said() const;
 };

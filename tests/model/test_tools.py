@@ -216,3 +216,18 @@ def test_long_and_odd_results_reach_the_model_bounded(api, tooled):
     assert contents[:3] == ['"NaN"', "a\ufffdb\ufffd", "null"]
     assert contents[3].startswith("xxx")
     assert len(contents[3]) < 150
+
+
+@pytest.mark.parametrize("city", ["Paris", "Rome"])
+def test_a_history_that_ends_with_results_is_answered_as_within_the_run(api, greedy, city):
+    def weather(city: str) -> str:
+        """Return the weather of a city."""
+        return f"It is sunny in {city}."
+
+    agent = greedy("You are a helpful assistant.", tools=[weather], max_tokens=48)
+    response = api.response(agent, f"What is the weather in {city}?", tool_choice="weather")
+    other = greedy("You are a helpful assistant.", tools=[weather], max_tokens=48)
+    other.set_history(agent.get_history()[:-1])
+    again = api.response(other, None)
+    assert again.tool_calls == []
+    assert again.text == response.text
