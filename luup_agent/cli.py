@@ -256,9 +256,8 @@ def _load(name: str, options: Dict[str, Any]) -> Model:
     """Load a model by its name or path, and show the progress."""
     path = _obtain(name, catalog.resolve)
     with _StatusLine() as status:
-        return Model.from_local(
-            path, on_progress=lambda fraction: status.show(f"loading {path.name}: {fraction:.0%}"), **options
-        )
+        shown = {"on_progress": lambda fraction: status.show(f"loading {path.name}: {fraction:.0%}")}
+        return Model.from_local(path, **shown, **options)
 
 
 def _headline(model: Model) -> str:
@@ -358,8 +357,7 @@ def _speeds(response: AgentResponse[str]) -> str:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    options = {name: value for name, value in vars(arguments).items() if name in SERVED_OPTIONS and value is not None}
-    command.run(arguments, lambda name: _load(name, options))
+    command.run(arguments, list(SERVED_OPTIONS), _load)
     return EXIT_OK
 
 

@@ -43,7 +43,7 @@ _EFFORTS: Dict[str, Union[bool, str]] = {
 
 
 class ChatTask(NamedTuple):
-    """What a request asks for.
+    """The task in a request.
 
     Attributes:
         model: The name of the model; None for the first one.
@@ -292,7 +292,9 @@ def _read_format(fields: Fields) -> Optional[JSONSchema]:
     schema = named.mapping("schema")
     if schema is None:
         raise named.missing("schema")
-    named.text("name"), named.text("description"), named.flag("strict")
+    for name in ("name", "description"):
+        named.text(name)
+    named.flag("strict")
     named.finish()
     wanted.finish()
     return JSONSchema(schema)

@@ -8,7 +8,7 @@ import importlib.util
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Sequence, Tuple, Type
 
 from luup_agent.errors import InvalidParamError, ModelNotFoundError
 
@@ -86,12 +86,13 @@ def add_parser(commands: Any, other_names: str, known: str) -> argparse.Argument
     return parser
 
 
-def run(arguments: argparse.Namespace, load: Callable[[str], Model]) -> None:
+def run(arguments: argparse.Namespace, options: Sequence[str], load: Callable[[str, Dict[str, Any]], Model]) -> None:
     """Load what the arguments name, and serve it.
 
     Args:
         arguments: The arguments of the command.
-        load: Loads a model by its name or path.
+        options: The names of the arguments for `load`.
+        load: Loads a model by its name or path, with these options.
 
     Raises:
         LuupError: A target can't be loaded, or the server can't start.
@@ -100,6 +101,7 @@ def run(arguments: argparse.Namespace, load: Callable[[str], Model]) -> None:
     from luup_agent._server import web  # noqa: F401  # a missing package is found before a model is loaded
     from luup_agent.embeddings import Embedder
 
+    given = {name: getattr(arguments, name) for name in options if getattr(arguments, name) is not None}
     keys = arguments.api_key or [key for key in [os.environ.get("LUUP_API_KEY")] if key]
     found: Dict[str, Servable] = {}
     loaded: List[Any] = []  # to close at the end
@@ -108,7 +110,7 @@ def run(arguments: argparse.Namespace, load: Callable[[str], Model]) -> None:
             name, target = split_name(text)
             values = from_python(target)
             if values is None:
-                model = load(target)
+                model = load(target, given)
                 loaded.append(model)
                 values = {short_name(target): model}
             _add(found, values, name, text)
@@ -197,9 +199,7 @@ def _load_file(path: str) -> Any:
     name = os.path.basename(path)[: -len(".py")]
     if name in sys.modules:  # such as a module of the standard library
         name = f"served_{name}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
+    spec: Any = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

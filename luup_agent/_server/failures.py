@@ -59,7 +59,7 @@ class RequestError(Exception):
         status: The HTTP status.
         kind: OpenAI's type of the error.
         code: A name for programs; None for none.
-        param: The parameter of the request that is wrong; None if it is none of them.
+        param: The parameter of the request that is wrong; None if no single one is.
         headers: Headers of the response.
     """
 
@@ -84,7 +84,7 @@ class RequestError(Exception):
         error = {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}
         return {"error": error}
 
-    def response(self) -> Response:
+    def response(self) -> Any:
         """Return the response."""
         return json_response(self.body(), self.status, self.headers)
 
@@ -114,6 +114,6 @@ def failure_of(error: Exception) -> RequestError:
     )
 
 
-def json_response(value: object, status: int = 200, headers: Optional[Dict[str, str]] = None) -> Response:
+def json_response(value: object, status: int = 200, headers: Optional[Dict[str, str]] = None) -> Any:
     """Return a response with a JSON body."""
     return Response(json.dumps(value).encode(), status, headers, "application/json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from importlib import import_module
 from typing import Any, Optional
 
 from luup_agent.errors import StorageError, UnsupportedError
@@ -19,7 +20,7 @@ def run(app: Any, host: str, port: int, shutdown_timeout: Optional[float]) -> No
         StorageError: The port is in use, or the address is not one of this machine.
     """
     try:
-        import uvicorn  # pyright: ignore[reportMissingImports]
+        uvicorn: Any = import_module("uvicorn")
     except ImportError as error:
         raise UnsupportedError(
             f'the server needs the packages starlette and uvicorn ({error}); run `pip install "luup-agent[serve]"`'

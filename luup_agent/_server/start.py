@@ -85,14 +85,9 @@ def _copy(original: Agent[Any], task: ChatTask) -> Agent[Any]:
     if original._parts.builtins.names:
         message = "this agent takes no system message: it has built-in tools and no system prompt of its own"
         raise RequestError(400, message, "invalid_value", "messages")
-    agent = Agent(
-        original.model,
-        system,
-        output_type=original.output_type,
-        enable_tool_calling=original.enable_tool_calling,
-        enable_builtin_tools=False,
-        **{**original._parts.settings._asdict(), "tools": tuple(original.tools.values())},
-    )
+    options: Dict[str, Any] = {**original._parts.settings._asdict(), "tools": tuple(original.tools.values())}
+    options.update(output_type=original.output_type, enable_tool_calling=original.enable_tool_calling)
+    agent = Agent(original.model, system, enable_builtin_tools=False, **options)
     agent.set_history(rest)
     return agent
 
