@@ -256,7 +256,7 @@ def _load(name: str, options: Dict[str, Any]) -> Model:
     """Load a model by its name or path, and show the progress."""
     path = _obtain(name, catalog.resolve)
     with _StatusLine() as status:
-        shown = {"on_progress": lambda fraction: status.show(f"loading {path.name}: {fraction:.0%}")}
+        shown: Dict[str, Any] = {"on_progress": lambda fraction: status.show(f"loading {path.name}: {fraction:.0%}")}
         return Model.from_local(path, **shown, **options)
 
 
