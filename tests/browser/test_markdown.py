@@ -20,6 +20,25 @@ ATTACKS = [
     "- <style>*{display:none}</style>",
 ]
 
+TAGS = {
+    "p",
+    "pre",
+    "code",
+    "figure",
+    "figcaption",
+    "span",
+    "button",
+    "svg",
+    "use",
+    "a",
+    "em",
+    "strong",
+    "div",
+    "h3",
+    "h4",
+}
+TAGS |= {"blockquote", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td"}
+
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_attacks_stay_text(page, attack):
@@ -32,11 +51,7 @@ def test_attacks_stay_text(page, attack):
                 .filter((name) => name.startsWith("on")),
         })"""
     )
-    allowed = {
-        "p", "pre", "code", "figure", "figcaption", "span", "button", "svg", "use", "a", "em", "strong", "div", "table", "thead",
-        "tbody", "tr", "th", "td", "blockquote", "ul", "ol", "li", "h3", "h4",
-    }  # fmt: skip
-    assert set(found["tags"]) <= allowed
+    assert set(found["tags"]) <= TAGS
     assert all(link.startswith("https://") for link in found["links"])
     assert found["handlers"] == []
 
@@ -74,8 +89,8 @@ def html_of(page, source):
         ("> a\n> b", "<blockquote><p>a\nb</p></blockquote>"),
         ("---", "<hr>"),
         (
-            "```js\nlet a = '<b>';\n```",
-            "<figure><figcaption><span>js</span></figcaption><pre><code>let a = '&lt;b&gt;';</code></pre></figure>",
+            "```\nlet a = '<b>';\n```",
+            "<figure><figcaption><span>text</span></figcaption><pre><code>let a = '&lt;b&gt;';</code></pre></figure>",
         ),
         (
             "```\nnot closed",
@@ -125,3 +140,20 @@ def test_odd_texts_are_quick(page):
         sources,
     )
     assert seconds < 10
+
+
+def test_colours_change_nothing_in_the_code(page):
+    code = 'def f(a, b="<b>"):  # a "comment"\n    return print(a + 0x1F)\n\n"""doc\n# inside"""'
+    answer = page.ask(f"```python\n{code}\n```", "echo")
+    assert answer.locator("pre").text_content() == code
+    found = answer.evaluate("(e) => [...e.querySelectorAll('pre span')].map((s) => [s.className, s.textContent])")
+    assert found == [
+        ["code-keyword", "def"],
+        ["code-call", "f"],
+        ["code-string", '"<b>"'],
+        ["code-comment", '# a "comment"'],
+        ["code-keyword", "return"],
+        ["code-call", "print"],
+        ["code-number", "0x1F"],
+        ["code-string", '"""doc\n# inside"""'],
+    ]

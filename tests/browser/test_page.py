@@ -160,6 +160,12 @@ def test_settings_go_to_the_model(page, models, expect):
     assert page.tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(26, 25, 24)"
 
 
+def test_what_was_unfolded_stays_open(page, expect):
+    page.ask("The capital of France?", "thinker").locator(".thoughts summary").click()
+    page.ask("And now?", "echo")
+    expect(page.tab.locator(".thoughts-text")).to_be_visible()
+
+
 def test_an_agent_shows_its_calls_and_asks(page, expect):
     answer = page.ask("A room, please", "clerk")
     calls = answer.locator(".call")

@@ -172,8 +172,15 @@ const actions = {
   },
 };
 
+const views = new WeakMap(); // of messages: they stay as they are, with what was unfolded, until their versions change
+
 function view(node) {
-  return node.role === "user" ? userView(node, actions) : new AnswerView(node, actions).element;
+  const versions = conversation.siblings(node).length;
+  const kept = views.get(node);
+  if (kept && kept.versions === versions && node.ended !== false) return kept.element;
+  const element = node.role === "user" ? userView(node, actions) : new AnswerView(node, actions).element;
+  views.set(node, { element, versions });
+  return element;
 }
 
 function draw() {
@@ -226,6 +233,7 @@ async function run(node, more) {
   const answerView = new AnswerView(node, actions);
   const shown = $("log").querySelector(`[data-id="${node.id}"]`);
   shown.replaceWith(answerView.element);
+  views.set(node, { element: answerView.element, versions: conversation.siblings(node).length });
   let planned = false;
   const redraw = () => {
     if (planned) return;

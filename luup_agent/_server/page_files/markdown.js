@@ -2,6 +2,7 @@
 // only lead to http, https and mailto. Pictures become links: the page loads nothing from elsewhere.
 
 import { copy, h, icon } from "./dom.js";
+import { highlight } from "./highlight.js";
 
 const FENCE = /^( {0,3})(`{3,}|~{3,})\s*([^\s`]*)[^`]*$/;
 const HEADING = /^ {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$/;
@@ -113,7 +114,7 @@ function code(source) {
   const copied = h("button", { type: "button", class: "tool", "aria-label": "Copy the code", title: "Copy", onclick: () => copy(text, copied) }, icon("copy"));
   return h("figure", { class: "code" },
     h("figcaption", {}, h("span", {}, language || "text"), copied),
-    h("pre", { tabindex: "0" }, h("code", {}, text)));
+    h("pre", { tabindex: "0" }, h("code", {}, ...highlight(text, language))));
 }
 
 function list(source, depth) {
