@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional
+from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Union
 
 from luup_agent._server import page
 from luup_agent._server.body import read_fields
 from luup_agent._server.chat_reply import ChatReply
-from luup_agent._server.chat_request import read_chat
+from luup_agent._server.chat_request import ChatTask, read_chat
 from luup_agent._server.config import Config, Served
 from luup_agent._server.embedding import embed
 from luup_agent._server.failures import RequestError, busy, failure_of, json_response
+from luup_agent._server.fields import Fields
 from luup_agent._server.guard import Guard
 from luup_agent._server.metrics import CONTENT_TYPE, Counts, write_metrics
+from luup_agent._server.responses_reply import ResponsesReply
+from luup_agent._server.responses_request import to_chat
 from luup_agent._server.start import Answer
 from luup_agent._server.streaming import EventStream, until_gone
 from luup_agent._server.web import ClientDisconnect, Middleware, Response, Route, Starlette
 
 Endpoint = Callable[[Any], Awaitable[Any]]
+MakeReply = Callable[[List[Answer]], Union[ChatReply, ResponsesReply]]
 
 _NO_RAW_TEXT = (
     "/v1/completions is not offered: the engine answers conversations by the model's chat template, and takes no raw "
@@ -38,6 +42,7 @@ class Server:
         """Return the Starlette application."""
         routes = [
             self._route("/v1/chat/completions", self._chat, "POST"),
+            self._route("/v1/responses", self._responses, "POST"),
             self._route("/v1/completions", self._completions, "POST"),
             self._route("/v1/embeddings", self._embeddings, "POST"),
             self._route("/v1/models", self._list_models, "GET"),
@@ -71,6 +76,24 @@ class Server:
         fields = await read_fields(request, self._config)
         task = read_chat(fields, self._config.max_tokens)
         served = self._find(task.model, ("model", "agent"))
+
+        def reply(answers: List[Answer]) -> ChatReply:
+            return ChatReply(served.name, answers, served.kind == "agent", task.include_usage)
+
+        return await self._respond(request, served, task, reply)
+
+    async def _responses(self, request: Any) -> Any:
+        fields = await read_fields(request, self._config)
+        task = read_chat(Fields(to_chat(fields)), self._config.max_tokens)
+        served = self._find(task.model, ("model", "agent"))
+
+        def reply(answers: List[Answer]) -> ResponsesReply:
+            return ResponsesReply(served.name, answers[0], fields.values)
+
+        return await self._respond(request, served, task, reply)
+
+    async def _respond(self, request: Any, served: Served, task: ChatTask, make_reply: MakeReply) -> Any:
+        """Return the response with the answers to a task, or the stream of them."""
         if self._counts.active + task.choices > self._config.max_runs:
             raise busy(self._config.max_runs)
         self._counts.active += task.choices
@@ -87,7 +110,7 @@ class Server:
         except BaseException:
             await end()
             raise
-        reply = ChatReply(served.name, answers, served.kind == "agent", task.include_usage)
+        reply = make_reply(answers)
         if task.stream:
             return EventStream(reply.chunks(), end)
         try:

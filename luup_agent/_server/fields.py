@@ -36,6 +36,11 @@ class Fields:
         """Return the whole name of a field."""
         return f"{self._place}.{field}" if self._place else field
 
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The fields, without those that are None."""
+        return self._values
+
     def has(self, field: str) -> bool:
         """Return whether the object has the field."""
         return field in self._values

@@ -42,7 +42,8 @@ async def _wait_until_gone(receive: Receive) -> None:
 class EventStream:
     """A response of server-sent events; an ASGI application.
 
-    An error before the first event becomes the status of the response, a later one an event named "error".
+    An error before the first event becomes the status of the response, a later one an event named "error". Data with a
+    type, as OpenAI's responses have it, are an event of that name, and no "[DONE]" follows.
     """
 
     def __init__(self, chunks: AsyncGenerator[Dict[str, Any], None], on_end: Callable[[], Awaitable[None]]) -> None:
@@ -55,6 +56,7 @@ class EventStream:
         self._chunks = chunks
         self._on_end = on_end
         self._sending = asyncio.Lock()
+        self._typed = False
         self._last = 0.0  # when something was sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,13 +97,20 @@ class EventStream:
         except OSError:  # the client has closed its connection
             return
         except Exception as error:
-            body = json.dumps(failure_of(error).body())
-            await self._send(send, f"event: error\ndata: {body}\n\n".encode())
+            body = failure_of(error).body()
+            if self._typed:
+                body = {**body["error"], **body, "type": "error"}
+            await self._send(send, f"event: error\ndata: {json.dumps(body)}\n\n".encode())
             return
-        await self._send(send, b"data: [DONE]\n\n")
+        if not self._typed:
+            await self._send(send, b"data: [DONE]\n\n")
 
     async def _send_event(self, send: Send, chunk: Dict[str, Any]) -> None:
-        await self._send(send, b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n")
+        name = b""
+        if "type" in chunk:
+            self._typed = True
+            name = b"event: " + chunk["type"].encode() + b"\n"
+        await self._send(send, name + b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n")
 
     async def _send(self, send: Send, data: bytes) -> None:
         async with self._sending:
