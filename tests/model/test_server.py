@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
 from support import bert
-from support.serving import read_events, serving
+from support.serving import read_events, serving, start_command
 
 from luup_agent import Agent, Embedder, Model
 from luup_agent.server import create_app
@@ -277,6 +278,28 @@ def test_wrong_requests_for_vectors(embedder, body, param):
         response = server.post("/v1/embeddings", body)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == param
+
+
+@pytest.mark.processes
+def test_the_command_serves_a_model_and_lets_an_answer_end(model_path, tmp_path):
+    process, url = start_command(f"small={model_path}", "--threads", "1", "--max-tokens", "200", cwd=tmp_path)
+    try:
+        body = {"messages": [{"role": "user", "content": "Count to twenty."}], "stream": True, "temperature": 0}
+        with httpx.Client(base_url=url, trust_env=False, timeout=120) as client:
+            assert [each["id"] for each in client.get("/v1/models").json()["data"]] == ["small"]
+            with client.stream("POST", "/v1/chat/completions", json=body) as response:
+                pieces = response.iter_text()
+                text = next(pieces)
+                process.send_signal(signal.SIGINT)
+                text += "".join(pieces)
+        _, rest = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    events = read_events(text)
+    assert events[-1] == ("", "[DONE]")
+    assert events[-2][1]["choices"][0]["finish_reason"] in ("stop", "length")
+    assert "Traceback" not in rest
+    assert process.returncode == 130
 
 
 def test_many_threads_of_a_synchronous_client(server):

@@ -2,7 +2,11 @@
 
 import contextlib
 import json
+import os
+import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -74,3 +78,23 @@ def serving(app, **options):
         yield server
     finally:
         server.stop()
+
+
+def start_command(*arguments, cwd, **environment):
+    """Start `luup-agent serve`; return the process and the address, once it serves."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "luup_agent", "serve", *arguments, "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=str(cwd),
+        env={**os.environ, **environment},
+    )
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        match = re.search(r"http://\S+/", line)
+        if match:
+            return process, match.group()
+    process.wait(30)
+    process.stderr.close()
+    return process, "".join(lines)

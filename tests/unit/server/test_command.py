@@ -1,13 +1,11 @@
 """``luup-agent serve``: targets, names, and a process that serves until it gets a signal."""
 
-import os
-import re
 import signal
-import subprocess
 import sys
 
 import httpx
 import pytest
+from support.serving import start_command
 
 from luup_agent import InvalidParamError, ModelNotFoundError
 from luup_agent._server import command
@@ -70,30 +68,10 @@ def test_targets_in_python(app, monkeypatch):
         command.from_python("no_such_module:agent")
 
 
-def serve(*arguments, cwd, **environment):
-    """Start the command; return the process and the address, once it serves."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "luup_agent", "serve", *arguments, "--port", "0"],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=str(cwd),
-        env={**os.environ, **environment},
-    )
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        match = re.search(r"http://\S+/", line)
-        if match:
-            return process, match.group()
-    process.wait(30)
-    process.stderr.close()
-    return process, "".join(lines)
-
-
 @pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_process(app, number):
-    process, url = serve("app.py:agent", "other=app.py:model", cwd=app.parent, LUUP_API_KEY="sk-1")
+    process, url = start_command("app.py:agent", "other=app.py:model", cwd=app.parent, LUUP_API_KEY="sk-1")
     try:
         with httpx.Client(base_url=url, trust_env=False, headers={"authorization": "Bearer sk-1"}) as client:
             assert [each["id"] for each in client.get("/v1/models").json()["data"]] == ["agent", "other"]
@@ -122,7 +100,7 @@ def test_a_process(app, number):
     ],
 )
 def test_wrong_arguments(app, arguments, message):
-    process, output = serve(*arguments, cwd=app.parent)
+    process, output = start_command(*arguments, cwd=app.parent)
     assert process.returncode == 1
     assert message in output
     assert "Traceback" not in output
