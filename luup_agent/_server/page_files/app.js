@@ -1,7 +1,9 @@
 // The page: conversations on the left, messages in the middle, one answer at a time.
 
 import { answer, models } from "./api.js";
-import { $, button, h, toast } from "./dom.js";
+import { $, h, toast } from "./dom.js";
+import { keepSafe, keepSettingsSafe } from "./keeping.js";
+import { List } from "./list.js";
 import { AnswerView, textOf, userView } from "./messages.js";
 import * as store from "./store.js";
 
@@ -17,70 +19,18 @@ let known = []; // the models
 let running = null; // the answer that is being made: { controller, view, node }
 let follows = true; // whether the page scrolls with the answer
 
-// -- the list of conversations -----------------------------------------------------------------------------------------
+// -- conversations -----------------------------------------------------------------------------------------------------
 
-function drawList() {
-  const wanted = $("search").value.trim().toLowerCase();
-  const found = store.all().filter((each) => !wanted || each.text().includes(wanted));
-  const groups = new Map();
-  for (const each of found) {
-    const name = dayOf(each.updated);
-    if (!groups.has(name)) groups.set(name, []);
-    groups.get(name).push(each);
-  }
-  $("list").replaceChildren(...[...groups].map(([name, each]) =>
-    h("section", {}, h("h3", {}, name), h("ul", {}, ...each.map(entry)))));
-  if (!found.length) $("list").append(h("p", { class: "faint" }, wanted ? "Nothing found." : "No conversations yet."));
-}
-
-function dayOf(time) {
-  const start = new Date().setHours(0, 0, 0, 0);
-  if (time >= start) return "Today";
-  if (time >= start - 864e5) return "Yesterday";
-  if (time >= start - 7 * 864e5) return "This week";
-  return new Date(time).toLocaleDateString(undefined, { month: "long", year: "numeric" });
-}
-
-function entry(each) {
-  const current = each.id === conversation.id;
-  const title = each.title || "Untitled";
-  const item = h("li", { class: current ? "entry current" : "entry" });
-  const open = h("button", { type: "button", class: "open", "aria-current": current ? "true" : null, title, onclick: () => openConversation(each.id) }, title);
-  item.append(open,
-    button(`Rename “${title}”`, "edit", () => rename(each, item), { class: "small" }),
-    button(`Delete “${title}”`, "delete", () => remove(each), { class: "small" }));
-  return item;
-}
-
-function rename(each, item) {
-  const field = h("input", { class: "renaming", "aria-label": "New name", maxlength: "200" });
-  field.value = each.title;
-  let ended = false;
-  const end = (keep) => {
-    if (ended) return;
-    ended = true;
-    const title = field.value.trim();
-    const fresh = store.load(each.id);
-    if (keep && title && fresh && title !== fresh.title) {
-      fresh.title = title;
-      keepSafe(fresh);
-      if (each.id === conversation.id) conversation.title = title;
-    }
-    drawList();
+const list = new List({
+  current: () => conversation,
+  open: (each) => openConversation(each.id),
+  remove,
+  renamed(each) {
+    if (each.id === conversation.id) conversation.title = each.title;
     drawTitle();
-  };
-  field.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") end(true);
-    if (event.key === "Escape") {
-      event.stopPropagation();
-      end(false);
-    }
-  });
-  field.addEventListener("blur", () => end(true));
-  item.replaceChildren(field);
-  field.focus();
-  field.select();
-}
+  },
+});
+const drawList = () => list.draw();
 
 function remove(each) {
   if (each.id === conversation.id) {
@@ -97,26 +47,6 @@ function remove(each) {
     drawList();
   };
   toast(`“${each.title || "Untitled"}” was deleted.`, { label: "Undo", run: undo });
-}
-
-/** Save a conversation, unless it was deleted; report a storage that is full. */
-function keepSafe(each) {
-  if (each.gone) return false;
-  try {
-    each.save();
-    return true;
-  } catch {
-    toast("The browser's storage is full: this conversation is not kept. Delete old ones.");
-    return false;
-  }
-}
-
-function keepSettingsSafe(values) {
-  try {
-    store.saveSettings(values);
-  } catch {
-    toast("The browser's storage is full: the settings are not kept. Delete old conversations.");
-  }
 }
 
 function openConversation(id) {
