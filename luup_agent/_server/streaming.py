@@ -14,11 +14,16 @@ T = TypeVar("T")
 
 _FIRST_SECONDS = 5.0  # that an error may take to become the status of the response
 _PING_SECONDS = 15.0  # without an event, after which a comment shows that the connection lives
+_STALL_SECONDS = 60.0  # that a client may leave an event unread
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # nginx would collect the events
 ]
+
+
+class _Gone(Exception):
+    """The client has closed its connection."""
 
 
 async def until_gone(receive: Receive, work: Awaitable[T]) -> Optional[T]:
@@ -27,7 +32,7 @@ async def until_gone(receive: Receive, work: Awaitable[T]) -> Optional[T]:
     gone = asyncio.ensure_future(_wait_until_gone(receive))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
+        return task.result() if task.done() and not task.cancelled() else None
     finally:
         for each in (task, gone):
             each.cancel()
@@ -79,7 +84,7 @@ class EventStream:
                 return
             await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
             self._last = asyncio.get_running_loop().time()
-            pings = asyncio.ensure_future(self._ping(send))
+            pings = asyncio.ensure_future(self._ping(send, asyncio.current_task()))
             await self._send_all(send, first)
             pings.cancel()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -94,7 +99,7 @@ class EventStream:
             await self._send_event(send, await first)
             async for chunk in self._chunks:
                 await self._send_event(send, chunk)
-        except OSError:  # the client has closed its connection
+        except _Gone:
             return
         except Exception as error:
             body = failure_of(error).body()
@@ -114,13 +119,20 @@ class EventStream:
 
     async def _send(self, send: Send, data: bytes) -> None:
         async with self._sending:
-            await send({"type": "http.response.body", "body": data, "more_body": True})
+            try:
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+            except OSError:  # as ASGI demands for a client that has closed its connection
+                raise _Gone from None
             self._last = asyncio.get_running_loop().time()
 
-    async def _ping(self, send: Send) -> None:
-        """Send a comment whenever nothing was sent for a while."""
+    async def _ping(self, send: Send, answer: Optional[asyncio.Task[Any]]) -> None:
+        """Send a comment whenever nothing was sent for a while; cancel the answer to a client that does not read."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(max(0.1, self._last + _PING_SECONDS - loop.time()))
-            if loop.time() - self._last >= _PING_SECONDS:
+            await asyncio.sleep(max(min(_PING_SECONDS, 1.0), self._last + _PING_SECONDS - loop.time()))
+            idle = loop.time() - self._last
+            if self._sending.locked():
+                if idle >= _STALL_SECONDS and answer is not None:
+                    answer.cancel()
+            elif idle >= _PING_SECONDS:
                 await self._send(send, b": the answer goes on\n\n")

@@ -86,6 +86,43 @@ def test_a_client_that_goes_away_in_the_middle_of_a_stream(served):
     assert ended.wait(30)
 
 
+def test_a_client_that_does_not_read_loses_its_answer(served, monkeypatch, caplog):
+    from luup_agent._server import streaming
+
+    monkeypatch.setattr(streaming, "_PING_SECONDS", 0.1)
+    monkeypatch.setattr(streaming, "_STALL_SECONDS", 0.5)
+    ended = threading.Event()
+
+    async def flood(request):
+        if request.prompt == "quick":
+            yield "ok"
+            return
+        try:
+            while True:
+                yield "x" * 100_000
+                await asyncio.sleep(0.005)
+        finally:
+            ended.set()
+
+    server = served({"flood": FunctionModel(flood)})
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection, caplog.at_level(logging.CRITICAL):
+        send_request(server, {"stream": True}, connection)
+        assert server.chat("quick").json()["choices"][0]["message"]["content"] == "ok"
+        assert ended.wait(60)
+        assert server.chat("quick").status_code == 200
+
+
+def test_a_timeout_in_mid_stream_is_reported(served):
+    async def slow(request):
+        yield "The beginning "
+        await asyncio.sleep(60)
+
+    server = served({"late": Agent(FunctionModel(slow), timeout=0.3)})
+    name, data = server.chunks()[-1]
+    assert name == "error"
+    assert data["error"]["code"] == "timeout"
+
+
 def failing(error):
     def answer(request):
         yield "The beginning "
