@@ -120,7 +120,8 @@ function draw() {
   drawTitle();
   drawList();
   follows = true;
-  scrollDown(true);
+  if (path.length) scrollDown(true);
+  else $("scroll").scrollTop = 0;
 }
 
 function drawTitle() {
