@@ -1,8 +1,8 @@
 """The parts of luup-agent that PyInstaller can't see in its code.
 
 The shared libraries beside the compiled module are loaded by name: ggml chooses one of ``libggml-cpu-…`` when the
-program runs. The files of the server's page are data. Public names and optional parts are imported when they are first used. GPU packages and the version are
-found by the metadata of distributions.
+program runs. Public names and optional parts are imported when they are first used. GPU packages and the version are
+found by the metadata of distributions. The files of the server's page are data.
 """
 
 from __future__ import annotations

@@ -4,12 +4,6 @@ import asyncio
 import shutil
 
 import pytest
-
-pytest.importorskip("starlette")
-pytest.importorskip("uvicorn")
-pytest.importorskip("playwright.sync_api")
-
-from playwright import sync_api
 from support.serving import serving
 
 from luup_agent import Agent
@@ -29,10 +23,11 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(
-    scope="module"
-)  # Playwright's event loop runs as long as the browser: tests under asyncio need it ended
+@pytest.fixture(scope="module")
 def chromium():
+    """A browser. Playwright's event loop runs as long as it does, and hinders tests of asyncio in other files."""
+    from playwright import sync_api
+
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("needs chromium")
@@ -127,6 +122,8 @@ class Page:
 
     def answer(self):
         """Wait for the end of the last answer and return its element."""
+        from playwright import sync_api
+
         last = self.tab.locator(".message.answer").last
         sync_api.expect(last).to_have_attribute("aria-busy", "false", timeout=30000)
         return last
@@ -148,4 +145,6 @@ def page(context, server):
 
 @pytest.fixture
 def expect():
+    from playwright import sync_api
+
     return sync_api.expect

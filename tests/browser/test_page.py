@@ -4,6 +4,11 @@ import json
 import re
 
 import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+pytest.importorskip("playwright.sync_api")
+
 from support.serving import serving
 
 from luup_agent.server import create_app

@@ -3,10 +3,6 @@
 import contextlib
 
 import pytest
-
-pytest.importorskip("starlette")
-pytest.importorskip("uvicorn")
-
 from support.serving import serving
 
 from luup_agent.server import create_app

@@ -5,6 +5,9 @@ import socket
 
 import pytest
 
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
 HI = [{"role": "user", "content": "Hi"}]
 
 

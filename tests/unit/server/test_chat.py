@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
 from luup_agent.testing import Reply, tool_call
 
 WEATHER = {

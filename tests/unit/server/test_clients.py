@@ -5,6 +5,9 @@ import json
 
 import pytest
 
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
 from luup_agent import Agent
 from luup_agent.testing import FunctionModel, Reply, ScriptedModel, tool_call
 

@@ -5,6 +5,10 @@ import sys
 
 import httpx
 import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
 from support.serving import start_command
 
 from luup_agent import InvalidParamError, ModelNotFoundError

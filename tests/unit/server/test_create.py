@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
 from luup_agent import Agent, InvalidParamError, StorageError
 from luup_agent.server import create_app, serve
 from luup_agent.testing import ScriptedModel

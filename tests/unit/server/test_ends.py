@@ -8,6 +8,10 @@ import threading
 import time
 
 import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
 from support.serving import read_events, serving
 
 from luup_agent import Agent, BusyError, ClosedError, ContextFullError, HTTPError, OutOfMemoryError, RunTimeoutError

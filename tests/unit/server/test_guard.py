@@ -2,6 +2,9 @@
 
 import pytest
 
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
 from luup_agent.testing import FunctionModel
 
 BODY = {"messages": [{"role": "user", "content": "Hi"}]}

@@ -4,6 +4,9 @@ import re
 
 import pytest
 
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
 from luup_agent._server.page import FOLDER
 from luup_agent.testing import ScriptedModel
 

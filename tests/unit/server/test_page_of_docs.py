@@ -5,6 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
 from luup_agent._server import chat_request
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "SERVER.md").read_text(encoding="utf-8")

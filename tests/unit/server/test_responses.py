@@ -3,6 +3,10 @@
 import json
 
 import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
 from support.serving import read_events
 
 from luup_agent.testing import FunctionModel, Reply, ScriptedModel, tool_call
