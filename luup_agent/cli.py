@@ -1,4 +1,4 @@
-"""The command ``luup-agent``: chat with a model, download and list models, and check the installation."""
+"""The command ``luup-agent``: chat with a model, serve it, download and list models, and check the installation."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional,
 
 from luup_agent import Agent, Model, __version__, catalog, doctor, hub, llama_version
 from luup_agent._hub import report
+from luup_agent._server import command
 from luup_agent.errors import LuupError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ MODEL_OPTIONS: Dict[str, Option] = {
     "cache_type": (str, "TYPE", "type of the KV cache, such as q8_0 for about half of the memory"),
     "keep_alive": (float, "SECONDS", "free the memory after so long without a message; the next one loads the model"),
 }
+SERVED_OPTIONS = {**MODEL_OPTIONS, **command.MODEL_OPTIONS}
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -160,6 +162,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_options(chat.add_argument_group("sampling"), AGENT_OPTIONS, Agent.__init__)
     _add_options(chat.add_argument_group("loading"), MODEL_OPTIONS, Model.from_local)
 
+    served = command.add_parser(commands, OTHER_NAMES, known)
+    served.set_defaults(run=_serve)
+    _add_options(served.add_argument_group("loading"), SERVED_OPTIONS, Model.from_local)
+
     download = commands.add_parser(
         "download",
         help="download a model by name",
@@ -241,15 +247,7 @@ def _chat(arguments: argparse.Namespace) -> int:
         agent_options["max_tokens"] = None
     model_options: Dict[str, Any] = {name: given[name] for name in MODEL_OPTIONS if name in given}
 
-    path = _obtain(arguments.model, catalog.resolve)
-    with _StatusLine() as status:
-        model = Model.from_local(
-            path,
-            verbose=arguments.verbose > 1,
-            on_progress=lambda fraction: status.show(f"loading {path.name}: {fraction:.0%}"),
-            **model_options,
-        )
-    with model:
+    with _load(arguments.model, {**model_options, "verbose": arguments.verbose > 1}) as model:
         agent = Agent(model, arguments.system, **agent_options)
         if arguments.message is not None:
             _answer(agent, arguments.message, arguments.verbose)
@@ -260,6 +258,14 @@ def _chat(arguments: argparse.Namespace) -> int:
             for line in _messages_of(sys.stdin):
                 _answer(agent, line, arguments.verbose)
     return EXIT_OK
+
+
+def _load(name: str, options: Dict[str, Any]) -> Model:
+    """Load a model by its name or path, and show the progress."""
+    path = _obtain(name, catalog.resolve)
+    with _StatusLine() as status:
+        shown: Dict[str, Any] = {"on_progress": lambda fraction: status.show(f"loading {path.name}: {fraction:.0%}")}
+        return Model.from_local(path, **shown, **options)
 
 
 def _headline(model: Model) -> str:
@@ -352,6 +358,15 @@ def _speeds(response: AgentResponse[str]) -> str:
         f"prompt of {usage.prompt_tokens} tokens, {usage.cached_tokens} cached, "
         f"{timings.prefill_tokens_per_second:.1f} tokens/s; first token after {timings.time_to_first_token:.3f} s]"
     )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# serve
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    command.run(arguments, list(SERVED_OPTIONS), _load)
+    return EXIT_OK
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 The shared libraries beside the compiled module are loaded by name: ggml chooses one of ``libggml-cpu-…`` when the
 program runs. Public names and optional parts are imported when they are first used. GPU packages and the version are
-found by the metadata of distributions.
+found by the metadata of distributions. The files of the server's page are data.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import List, Tuple
 
-from PyInstaller.utils.hooks import collect_submodules, copy_metadata
+from PyInstaller.utils.hooks import collect_data_files, collect_submodules, copy_metadata
 
 from luup_agent import _luup_cffi
 
@@ -36,4 +36,4 @@ def _is_imported(name: str) -> bool:
 
 hiddenimports = [*collect_submodules("luup_agent", filter=_is_imported), "_cffi_backend"]
 binaries = _libraries()
-datas = copy_metadata("luup-agent")
+datas = copy_metadata("luup-agent") + collect_data_files("luup_agent", includes=["_server/page_files/*"])

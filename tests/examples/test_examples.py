@@ -95,6 +95,7 @@ OTHERS = [
     "mcp_tools.py",
     "rag.py",
     "remote_api.py",
+    "serve_agent.py",
     "testing_your_agent.py",
 ]  # those that need no model, or another one
 
@@ -128,6 +129,16 @@ def test_an_example_tells_of_a_wrong_model(example):
     assert result.returncode == 1
     assert "did you mean 'smollm2'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_example_that_serves(model_path):
+    pytest.importorskip("starlette")
+    pytest.importorskip("uvicorn")
+    result = run("serve_agent.py", model_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert "the server calls opening_hours\n" in result.stdout
+    assert "it returned: On " in result.stdout
 
 
 def test_the_example_with_a_server():

@@ -50,6 +50,8 @@ ORDER = [
     ("luup_agent.pytest_plugin",),
     ("luup_agent",),
     ("luup_agent.doctor",),
+    ("luup_agent._server",),
+    ("luup_agent.server",),
     ("luup_agent.cli",),
     ("luup_agent.__main__",),
 ]

@@ -1,0 +1,46 @@
+"""Reading a request's body with a limit of its size and of the time that it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from luup_agent._server.config import Config
+from luup_agent._server.failures import RequestError
+from luup_agent._server.fields import Fields, read_body
+
+
+async def read_fields(request: Any, config: Config) -> Fields:
+    """Return the fields of a request's JSON body.
+
+    Raises:
+        RequestError: The body is too long, came too slowly, or is not a JSON object.
+        ClientDisconnect: The client went away.
+    """
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json":  # also keeps forms of other sites out, which need no preflight
+        raise RequestError(415, f"Content-Type must be application/json, not {kind[:100]!r}", "invalid_content_type")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > config.max_body:
+        raise _too_long(config.max_body)
+    try:
+        return read_body(await asyncio.wait_for(_read(request, config.max_body), config.body_timeout))
+    except asyncio.TimeoutError:
+        raise RequestError(
+            408, f"the body did not arrive within {config.body_timeout:g} seconds", "body_timeout"
+        ) from None
+
+
+async def _read(request: Any, limit: int) -> bytes:
+    read = bytearray()
+    async for chunk in request.stream():
+        read += chunk
+        if len(read) > limit:
+            raise _too_long(limit)
+    return bytes(read)
+
+
+def _too_long(limit: int) -> RequestError:
+    return RequestError(
+        413, f"the body must have at most {limit} bytes", "body_too_large", None, headers={"Connection": "close"}
+    )

@@ -1,0 +1,68 @@
+"""Running the application with uvicorn."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from importlib import import_module
+from typing import Any, Optional
+
+from luup_agent.errors import StorageError, UnsupportedError
+
+_BACKLOG = 2048
+
+
+def run(app: Any, host: str, port: int, shutdown_timeout: Optional[float]) -> None:
+    """Serve the application until Ctrl-C or SIGTERM.
+
+    Raises:
+        UnsupportedError: uvicorn is not installed.
+        StorageError: The port is in use, or the address is not one of this machine.
+    """
+    try:
+        uvicorn: Any = import_module("uvicorn")
+    except ImportError as error:
+        raise UnsupportedError(
+            f'the server needs the packages starlette and uvicorn ({error}); run `pip install "luup-agent[serve]"`'
+        ) from None
+    listener = listen(host, port)
+    seconds = None if shutdown_timeout is None else max(0, round(shutdown_timeout))
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # a proxy can log; nothing about the requests is kept here
+        server_header=False,
+        timeout_graceful_shutdown=seconds,
+        lifespan="off",
+        ws="none",
+    )
+    shown = f"[{host}]" if ":" in host else host
+    sys.stderr.write(f"luup-agent: serving at http://{shown}:{listener.getsockname()[1]}/ (Ctrl-C to stop)\n")
+    sys.stderr.flush()
+    with listener:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at an address.
+
+    Raises:
+        StorageError: The port is in use, or the address is not one of this machine.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise StorageError(f"can't listen at {host!r}: {error.strerror or error}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StorageError(
+            f"can't listen at {host!r}, port {port}: {error.strerror or error}; choose another one with port"
+        ) from error
+    return listener

@@ -1,0 +1,64 @@
+// The server's API: the models, and answers as a stream of events.
+
+import { settings } from "./store.js";
+
+function headers() {
+  const { key } = settings();
+  return { "Content-Type": "application/json", ...(key ? { Authorization: `Bearer ${key}` } : {}) };
+}
+
+export class Failure extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function failure(response) {
+  let message = `the server answered with the status ${response.status}`;
+  try {
+    message = (await response.json()).error.message || message;
+  } catch {
+    // not an error of this server, such as one of a proxy
+  }
+  return new Failure(message, response.status);
+}
+
+export async function models() {
+  const response = await fetch("v1/models", { headers: headers() });
+  if (!response.ok) throw await failure(response);
+  return (await response.json()).data;
+}
+
+/** Ask for an answer, and yield the data of each event until the end. */
+export async function* answer(body, signal) {
+  const response = await fetch("v1/chat/completions", {
+    method: "POST",
+    headers: headers(),
+    body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }),
+    signal,
+  });
+  if (!response.ok) throw await failure(response);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  let complete = false;
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    rest += value;
+    const events = rest.split("\n\n");
+    rest = events.pop();
+    for (const event of events) {
+      const line = event.split("\n").find((each) => each.startsWith("data: "));
+      if (!line) continue;
+      if (line === "data: [DONE]") {
+        complete = true;
+        continue;
+      }
+      const data = JSON.parse(line.slice(6));
+      if (data.error) throw new Failure(data.error.message, 200);
+      yield data;
+    }
+  }
+  if (!complete) throw new Failure("the connection to the server was lost before the answer was complete", 0);
+}

@@ -1,0 +1,463 @@
+// The page: conversations on the left, messages in the middle, one answer at a time.
+
+import { answer, models } from "./api.js";
+import { $, h, toast } from "./dom.js";
+import { keepSafe, keepSettingsSafe } from "./keeping.js";
+import { List } from "./list.js";
+import { AnswerView, textOf, userView } from "./messages.js";
+import * as store from "./store.js";
+
+const IDEAS = [
+  ["Explain", "Explain how a transformer predicts the next word, for a curious twelve-year-old."],
+  ["Write", "Write a short birthday message for a friend who loves hiking."],
+  ["Code", "Write a Python function that checks whether a word is a palindrome."],
+  ["Plan", "Plan a relaxed weekend in a city by the sea, as a table."],
+];
+
+let conversation = new store.Conversation();
+let known = []; // the models
+let running = null; // the answer that is being made: { controller, view, node }
+let follows = true; // whether the page scrolls with the answer
+
+// -- conversations -----------------------------------------------------------------------------------------------------
+
+const list = new List({
+  current: () => conversation,
+  open: (each) => openConversation(each.id),
+  remove,
+  renamed(each) {
+    if (each.id === conversation.id) conversation.title = each.title;
+    drawTitle();
+  },
+});
+const drawList = () => list.draw();
+
+function remove(each) {
+  if (each.id === conversation.id) {
+    stop();
+    each = conversation;
+  }
+  each.remove();
+  each.gone = true; // a stopped answer must not save it again
+  if (each.id === conversation.id) startNew();
+  drawList();
+  const undo = () => {
+    each.gone = false;
+    keepSafe(each);
+    drawList();
+  };
+  toast(`“${each.title || "Untitled"}” was deleted.`, { label: "Undo", run: undo });
+}
+
+function openConversation(id) {
+  const found = store.load(id);
+  if (!found) return;
+  if (id !== conversation.id) {
+    stop();
+    conversation = found;
+    location.hash = id;
+    chooseModel();
+    draw();
+  }
+  showSide(false);
+}
+
+function startNew() {
+  stop();
+  conversation = new store.Conversation();
+  if (location.hash) history.replaceState(null, "", location.pathname);
+  draw();
+  showSide(false);
+  $("composer-text").focus();
+}
+
+// -- the conversation --------------------------------------------------------------------------------------------------
+
+const actions = {
+  siblings: (node) => conversation.siblings(node),
+  show(node) {
+    stop();
+    conversation.show(node);
+    keepSafe(conversation);
+    draw();
+  },
+  edit(node, text) {
+    stop();
+    conversation.leaf = node.parent;
+    send(text);
+  },
+  again(node) {
+    stop();
+    conversation.leaf = node.parent;
+    ask();
+  },
+  decide(node, part, decision) {
+    part.decision = decision;
+    const open = node.parts.filter((each) => each.pending && each.content === undefined);
+    if (open.every((each) => each.decision !== undefined)) {
+      goOn(node, Object.fromEntries(open.map((each) => [each.id, each.decision])));
+    } else {
+      draw();
+    }
+  },
+};
+
+const views = new WeakMap(); // of messages: they stay as they are, with what was unfolded, until their versions change
+
+function view(node) {
+  const versions = conversation.siblings(node).length;
+  const kept = views.get(node);
+  if (kept && kept.versions === versions && node.ended !== false) return kept.element;
+  const element = node.role === "user" ? userView(node, actions) : new AnswerView(node, actions).element;
+  views.set(node, { element, versions });
+  return element;
+}
+
+function draw() {
+  const path = conversation.path();
+  $("log").replaceChildren(...path.map(view));
+  $("empty").hidden = path.length > 0;
+  drawTitle();
+  drawList();
+  follows = true;
+  if (path.length) scrollDown(true);
+  else $("scroll").scrollTop = 0;
+}
+
+function drawTitle() {
+  $("title").textContent = conversation.title;
+  document.title = conversation.title ? `${conversation.title} · luup` : "luup";
+}
+
+function send(text) {
+  const parent = conversation.leaf;
+  const node = conversation.add(parent, { role: "user", text });
+  if (!conversation.title) {
+    const line = text.split("\n")[0].trim();
+    conversation.title = line.length > 60 ? `${line.slice(0, 57).trimEnd()}…` : line;
+  }
+  keepSafe(conversation);
+  if (location.hash.slice(1) !== conversation.id) location.hash = conversation.id;
+  draw();
+  ask(node);
+}
+
+/** Have the messages up to the current one answered. */
+function ask() {
+  const node = conversation.add(conversation.leaf, { role: "assistant", model: $("model").value, parts: [], messages: [], ended: false });
+  run(node, {});
+}
+
+/** Go on with an answer whose calls were decided on. */
+function goOn(node, approvals) {
+  node.ended = false;
+  for (const part of node.parts) delete part.pending;
+  run(node, { approvals });
+}
+
+async function run(node, more) {
+  stop();
+  const mine = { controller: new AbortController(), node, conversation };
+  running = mine;
+  setBusy(true);
+  draw();
+  const answerView = new AnswerView(node, actions);
+  const shown = $("log").querySelector(`[data-id="${node.id}"]`);
+  shown.replaceWith(answerView.element);
+  views.set(node, { element: answerView.element, versions: conversation.siblings(node).length });
+  let planned = false;
+  const redraw = () => {
+    if (planned) return;
+    planned = true;
+    requestAnimationFrame(() => {
+      planned = false;
+      answerView.update();
+      scrollDown();
+    });
+  };
+  let kept = Date.now();
+  try {
+    for await (const data of answer({ ...request(node), ...more }, mine.controller.signal)) {
+      read(node, data);
+      redraw();
+      if (Date.now() - kept > 1000) { // a reload in the middle keeps what came
+        kept = Date.now();
+        keepSafe(mine.conversation);
+      }
+    }
+  } catch (error) {
+    if (mine.controller.signal.aborted) node.finish = "stopped";
+    else node.error = messageOf(error);
+  }
+  endThoughts(node);
+  node.ended = true;
+  keepSafe(mine.conversation);
+  if (running === mine) {
+    running = null;
+    setBusy(false);
+  }
+  answerView.update();
+  drawList();
+  scrollDown();
+}
+
+function messageOf(error) {
+  if (error.status === 401) return "The server wants an API key: enter it in the settings.";
+  if (error instanceof TypeError) return "The server can't be reached.";
+  return `The answer failed: ${error.message}`;
+}
+
+/** Add an event of the server to an answer. */
+function read(node, data) {
+  if (data.usage) node.usage = data.usage;
+  if (data.timings) node.timings = data.timings;
+  const choice = data.choices[0];
+  if (!choice) return;
+  const { delta } = choice;
+  if (delta.reasoning_content) grow(node, "thoughts", delta.reasoning_content);
+  if (delta.content) grow(node, "text", delta.content);
+  const event = delta.luup;
+  if (event?.type === "tool_call" && !node.parts.some((part) => part.id === event.id)) {
+    endThoughts(node);
+    node.parts.push({ type: "call", id: event.id, name: event.name, arguments: event.arguments });
+  } else if (event?.type === "tool_result") {
+    const part = node.parts.find((each) => each.id === event.id);
+    if (part) Object.assign(part, { content: event.content, is_error: event.is_error });
+  } else if (event?.type === "retry") {
+    node.parts.push({ type: "note", text: "The answer did not fit, and the model tries again." });
+  } else if (event?.type === "summary") {
+    node.parts.push({ type: "note", text: `A summary replaces the first ${event.replaced} messages: the context was full.` });
+  } else if (event?.type === "done") {
+    node.messages = [...node.messages, ...event.messages];
+  }
+  for (const call of delta.tool_calls || []) {
+    const part = node.parts.find((each) => each.id === call.id);
+    if (part) part.pending = true;
+  }
+  if (choice.finish_reason) node.finish = choice.finish_reason;
+}
+
+function grow(node, type, text) {
+  const last = node.parts[node.parts.length - 1];
+  if (last && last.type === type && !last.over) {
+    last.text += text;
+  } else {
+    endThoughts(node);
+    node.parts.push({ type, text, ...(type === "thoughts" ? { begun: Date.now() } : {}) });
+  }
+}
+
+function endThoughts(node) {
+  const last = node.parts[node.parts.length - 1];
+  if (last?.begun) {
+    last.seconds = (Date.now() - last.begun) / 1000;
+    delete last.begun;
+  }
+}
+
+/** Return the body of the request for an answer. */
+function request(node) {
+  const set = store.settings();
+  const messages = set.system ? [{ role: "system", content: set.system }] : [];
+  for (const each of conversation.path()) {
+    if (each.role === "user") messages.push({ role: "user", content: each.text });
+    else if (each.messages.length) messages.push(...each.messages, ...(each === node ? [] : undecided(each)));
+    else if (each !== node && textOf(each)) messages.push({ role: "assistant", content: textOf(each) });
+  }
+  const body = { model: node.model, messages };
+  if (set.temperature !== undefined) body.temperature = set.temperature;
+  if (set.tokens !== undefined) body.max_completion_tokens = set.tokens;
+  if (set.effort) body.reasoning_effort = set.effort;
+  return body;
+}
+
+/** Return results for the calls of an earlier answer that nobody decided on: a conversation needs one for each. */
+function undecided(node) {
+  const last = node.messages[node.messages.length - 1];
+  return (last.tool_calls || []).map((call) => ({ role: "tool", tool_call_id: call.id, content: "The user did not allow this call." }));
+}
+
+function stop() {
+  if (!running) return;
+  running.controller.abort();
+  running.node.finish = "stopped";
+  running.node.ended = true;
+  running = null;
+  setBusy(false);
+}
+
+function setBusy(busy) {
+  $("send").hidden = busy;
+  $("stop").hidden = !busy;
+}
+
+function scrollDown(force = false) {
+  const box = $("scroll");
+  if (force || follows) box.scrollTop = box.scrollHeight;
+  $("jump").hidden = box.scrollHeight - box.scrollTop - box.clientHeight < 160;
+}
+
+// -- models and settings -----------------------------------------------------------------------------------------------
+
+async function loadModels() {
+  try {
+    known = (await models()).filter((each) => each.luup?.kind !== "embedder");
+  } catch (error) {
+    $("about").textContent = messageOf(error);
+    if (error.status === 401) $("settings").showModal();
+    return;
+  }
+  const wanted = store.settings().model;
+  $("model").replaceChildren(...known.map((each) => h("option", { value: each.id, selected: each.id === wanted }, each.id)));
+  chooseModel();
+  describe();
+}
+
+/** Choose the model that gave the last answer of the conversation. */
+function chooseModel() {
+  const last = conversation.path().filter((node) => node.role === "assistant").pop();
+  if (last && known.some((each) => each.id === last.model)) $("model").value = last.model;
+}
+
+function describe() {
+  const one = known.find((each) => each.id === $("model").value);
+  const tools = one?.luup?.tools || [];
+  const size = one?.luup?.context_size;
+  $("about").textContent = !one ? "The server has no model to talk to."
+    : one.luup.kind === "agent" ? `${one.id} is an agent${tools.length ? ` with ${tools.length === 1 ? "the tool" : "the tools"} ${tools.join(", ")}` : ""}.`
+      : `${one.id} runs on this server${size ? `, with a context of ${size.toLocaleString()} tokens` : ""}.`;
+}
+
+function showSettings() {
+  const set = store.settings();
+  $("set-system").value = set.system || "";
+  $("set-temperature").value = set.temperature ?? "";
+  $("set-tokens").value = set.tokens ?? "";
+  $("set-effort").value = set.effort || "";
+  $("set-theme").value = set.theme || "";
+  $("set-key").value = set.key || "";
+  $("settings").showModal();
+}
+
+function keepSettings() {
+  const before = store.settings();
+  const numeric = (id) => ($(id).value === "" || !$(id).validity.valid ? undefined : Number($(id).value));
+  const set = {
+    model: before.model,
+    system: $("set-system").value.trim() || undefined,
+    temperature: numeric("set-temperature"),
+    tokens: numeric("set-tokens"),
+    effort: $("set-effort").value || undefined,
+    theme: $("set-theme").value || undefined,
+    key: $("set-key").value || undefined,
+  };
+  keepSettingsSafe(set);
+  if (set.theme) document.documentElement.dataset.theme = set.theme;
+  else delete document.documentElement.dataset.theme;
+  if (set.key !== before.key || !known.length) loadModels();
+}
+
+function showSide(open) {
+  $("app").classList.toggle("side-open", open);
+  $("open-side").setAttribute("aria-expanded", String(open));
+}
+
+function fit() {
+  const area = $("composer-text");
+  area.style.height = "auto";
+  area.style.height = `${Math.min(area.scrollHeight, 240)}px`;
+}
+
+// -- beginning ---------------------------------------------------------------------------------------------------------
+
+$("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = $("composer-text").value.trim();
+  if (!text || running || !$("model").value) return;
+  $("composer-text").value = "";
+  fit();
+  send(text);
+});
+$("composer-text").addEventListener("input", fit);
+$("composer-text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    $("composer").requestSubmit();
+  }
+});
+$("stop").addEventListener("click", () => { stop(); $("composer-text").focus(); });
+$("new").addEventListener("click", startNew);
+$("search").addEventListener("input", drawList);
+$("open-side").addEventListener("click", () => showSide(!$("app").classList.contains("side-open")));
+$("close-side").addEventListener("click", () => showSide(false));
+$("scrim").addEventListener("click", () => showSide(false));
+$("open-settings").addEventListener("click", showSettings);
+$("settings").addEventListener("close", keepSettings);
+$("delete-all").addEventListener("click", () => {
+  stop();
+  const gone = store.all();
+  conversation.gone = true;
+  gone.forEach((each) => each.remove());
+  $("settings").close();
+  startNew();
+  const undo = () => {
+    gone.forEach(keepSafe);
+    drawList();
+  };
+  toast(`${gone.length === 1 ? "One conversation was" : `${gone.length} conversations were`} deleted.`, { label: "Undo", run: undo });
+});
+$("model").addEventListener("change", () => {
+  keepSettingsSafe({ ...store.settings(), model: $("model").value });
+  describe();
+});
+$("scroll").addEventListener("scroll", () => {
+  const box = $("scroll");
+  const left = box.scrollHeight - box.scrollTop - box.clientHeight;
+  follows = left < 80;
+  $("jump").hidden = left < 160;
+});
+$("jump").addEventListener("click", () => { follows = true; scrollDown(true); });
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && running && !$("settings").open) stop();
+  else if (event.key === "Escape") showSide(false);
+  else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    showSide(true);
+    $("search").focus();
+  } else if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === "o") {
+    event.preventDefault();
+    startNew();
+  }
+});
+window.addEventListener("storage", (event) => { // another tab
+  if (!store.isConversation(event.key)) return;
+  drawList();
+  if (event.key.endsWith(conversation.id) && !running) {
+    const fresh = store.load(conversation.id);
+    if (fresh) {
+      conversation = fresh;
+      draw();
+    }
+  }
+});
+window.addEventListener("hashchange", () => {
+  const id = location.hash.slice(1);
+  if (id && id !== conversation.id) openConversation(id);
+});
+
+$("ideas").append(...IDEAS.map(([label, text]) => h("button", { type: "button", class: "idea", onclick: () => {
+  $("composer-text").value = text;
+  fit();
+  $("composer").requestSubmit();
+} }, h("strong", {}, label), h("span", {}, text))));
+
+const linked = location.hash && store.load(location.hash.slice(1));
+if (linked) {
+  for (const node of linked.nodes) {
+    if (node.role === "assistant" && !node.ended) Object.assign(node, { ended: true, finish: "stopped" });
+  }
+  conversation = linked;
+}
+draw();
+loadModels();
+$("composer-text").focus();

@@ -1,0 +1,99 @@
+"""One run for one answer to a request: the agent, its history and its events."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Tuple
+
+from luup_agent._run.async_run import AsyncEventStream
+from luup_agent._server.chat_request import ChatTask
+from luup_agent._server.config import Served
+from luup_agent._server.failures import RequestError
+from luup_agent.agent import Agent
+from luup_agent.messages import Message
+
+
+class Answer:
+    """An answer that is being made.
+
+    Attributes:
+        agent: The agent that answers; its tools need it as long as the run goes on.
+        events: The events of its run, which begins when the first of them is awaited.
+    """
+
+    def __init__(self, served: Served, task: ChatTask, index: int) -> None:
+        """Prepare the answer with this index of a request.
+
+        Raises:
+            RequestError: The request does not fit the model.
+            LuupError: A value of the request is wrong.
+        """
+        options = dict(task.options)
+        if index and "seed" in options:
+            options["seed"] = (options["seed"] + index) % (2**32 - 1)  # answers should differ
+        self.agent = _agent_for(served, task, options)
+        pending = {call.id for call in self.agent.pending}
+        if pending and not task.approvals:
+            missing = ", ".join(sorted(pending))
+            raise RequestError(400, f"messages have no result for these calls: {missing}", "invalid_value", "messages")
+        if task.approvals:
+            run = self.agent._resumed_run("resume", task.approvals, options, task.output)
+        else:
+            run = self.agent._new_run("stream_events_async", None, options, task.output)
+        self.events: AsyncEventStream[Any] = AsyncEventStream(run)
+
+    async def close(self) -> None:
+        """Cancel the run if it goes on, and release the memory."""
+        await self.events.aclose()
+        self.agent.close()
+
+
+def _agent_for(served: Served, task: ChatTask, options: Dict[str, Any]) -> Agent[Any]:
+    """Return an agent with the conversation of a request; `options` get what the run needs."""
+    if task.approvals and served.kind != "agent":
+        raise RequestError(
+            400, "approvals need an agent: a model has no tools of its own", "invalid_value", "approvals"
+        )
+    if task.output is not None and task.stream:
+        options["retries"] = 0  # a client can't take back what it has read
+    if served.kind == "model":
+        system, rest = _split(task.messages)
+        agent: Agent[Any] = Agent(served.value, system, tools=task.tools, enable_builtin_tools=False)
+        agent.set_history(rest)
+        return agent
+    agent = _copy(served.value, task)
+    taken = sorted({tool.name for tool in task.tools} & set(served.value.tools))
+    if taken:
+        named = ", ".join(map(repr, taken))
+        raise RequestError(400, f"the agent has tools of its own with these names: {named}", "invalid_value", "tools")
+    if task.tools:
+        options["tools"] = task.tools
+    return agent
+
+
+def _copy(original: Agent[Any], task: ChatTask) -> Agent[Any]:
+    """Return a copy of an agent with the conversation of a request.
+
+    The agent's own system prompt comes first, and that of the request follows it.
+    """
+    own = original.system_prompt
+    system, rest = _split(task.messages)
+    if system is None or own is not None:
+        agent = original.fork()
+        first = [] if own is None else [Message(role="system", content=own)]
+        agent.set_history([*first, *task.messages])
+        return agent
+    if original._parts.builtins.names:
+        message = "this agent takes no system message: it has built-in tools and no system prompt of its own"
+        raise RequestError(400, message, "invalid_value", "messages")
+    options: Dict[str, Any] = {**original._parts.settings._asdict(), "tools": tuple(original.tools.values())}
+    options.update(output_type=original.output_type, enable_tool_calling=original.enable_tool_calling)
+    agent = Agent(original.model, system, enable_builtin_tools=False, **options)
+    agent.set_history(rest)
+    return agent
+
+
+def _split(messages: List[Message]) -> Tuple[Optional[str], List[Message]]:
+    """Return the system message at the beginning of a conversation, None without one, and the rest."""
+    if messages[0].role == "system":
+        return messages[0].content or None, messages[1:]
+    return None, messages
