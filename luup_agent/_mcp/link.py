@@ -29,14 +29,21 @@ class _Session:
         self.connection: Optional[Connection] = None
 
     async def close(self) -> None:
-        connection, self.connection = self.connection, None
+        connection = self.connection
         if connection is not None:
             await connection.close()
+            if self.connection is connection:
+                self.connection = None
 
     def close_soon(self) -> None:
-        """Close the session without waiting, from any thread."""
-        self.background.closers.discard(self.close)
-        self.background.soon(lambda: asyncio.ensure_future(self.close()))
+        """Close the session for good without waiting, from any thread. If the process exits meanwhile, that waits."""
+        self.background.soon(lambda: asyncio.ensure_future(self._close_for_good()))
+
+    async def _close_for_good(self) -> None:
+        try:
+            await self.close()
+        finally:
+            self.background.closers.discard(self.close)
 
 
 class Timeouts(NamedTuple):
