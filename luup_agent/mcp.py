@@ -50,10 +50,11 @@ class MCP(Toolset):
     goes to `on_content`.
 
     Example:
-        >>> with MCP("uvx mcp-server-time") as time:
-        ...     agent = Agent(model, toolsets=[time.filtered(["get_current_time"])])
-        ...     print(agent.generate("How late is it in Tokyo?"))
-        It is 9:15 in the evening.
+        >>> with MCP("python server.py") as shop:
+        ...     agent = Agent(model, toolsets=[shop.filtered(["add"])])
+        ...     response = agent.run("What is 5 + 3?", tool_choice="add")
+        >>> response.tool_calls[0].name
+        'add'
     """
 
     def __init__(
@@ -219,7 +220,7 @@ class MCP(Toolset):
 
         Example:
             >>> [resource.uri for resource in mcp.list_resources()]
-            ['file:///README.md']
+            ['readme://it']
         """
         return self._link.wait(lambda: self._link.list("resources"))
 
@@ -246,8 +247,8 @@ class MCP(Toolset):
             ToolsetError: The server can't be reached, or has no such resource.
 
         Example:
-            >>> mcp.read_resource("file:///README.md")[0].text
-            '# A repository'
+            >>> mcp.read_resource("readme://it")[0].text
+            'Read me.'
         """
         return self._link.wait(lambda: self._resource(uri))
 
@@ -279,7 +280,8 @@ class MCP(Toolset):
 
         Example:
             >>> prompt = mcp.get_prompt("review", {"file": "setup.py"})
-            >>> agent.generate(prompt.messages[0].content.text)
+            >>> prompt.messages[0].content.text
+            'Please review setup.py.'
         """
         return self._link.wait(lambda: self._prompt(name, dict(arguments or {})))
 

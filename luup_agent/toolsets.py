@@ -127,7 +127,9 @@ class Toolset:
                 that no tool has is an error when a run begins.
 
         Example:
-            >>> MCP("uvx mcp-server-git").filtered(lambda tool: "commit" not in tool.name)
+            >>> math = FunctionToolset([add, subtract])
+            >>> math.filtered(["add"]).list_tools(None)
+            [<Tool add(a, b)>]
         """
         return _Filtered(self, which)
 
@@ -135,7 +137,8 @@ class Toolset:
         """Return a toolset whose tools have `prefix` before their names.
 
         Example:
-            >>> MCP("uvx mcp-server-git").prefixed("git_")
+            >>> FunctionToolset([add]).prefixed("math_").list_tools(None)
+            [<Tool math_add(a, b)>]
         """
         return _Renamed(self, lambda names: {name: prefix + name for name in names}, f"prefixed {prefix!r}")
 
@@ -146,7 +149,8 @@ class Toolset:
             names: The new names by the old ones. A name that no tool has is an error when a run begins.
 
         Example:
-            >>> MCP("uvx mcp-server-time").renamed({"get_current_time": "clock"})
+            >>> FunctionToolset([add]).renamed({"add": "plus"}).list_tools(None)
+            [<Tool plus(a, b)>]
         """
         return _Renamed(self, lambda _: names, "renamed")
 

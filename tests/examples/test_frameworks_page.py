@@ -20,7 +20,7 @@ def test_there_are_blocks():
 def test_a_block_runs(number, model_path, tmp_path):
     block = BLOCKS[number]
     for module in MODULES:
-        if re.search(rf"^(from|import) {module}\b", block, flags=re.MULTILINE):
+        if re.search(rf"^(from|import) (luup_agent\.integrations\.)?{module}\b", block, flags=re.MULTILINE):
             pytest.importorskip(module)
     script = block.replace('catalog.resolve("smollm2")', repr(str(model_path)))
     result = subprocess.run(

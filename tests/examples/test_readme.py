@@ -54,7 +54,7 @@ def test_the_first_screen_has_the_two_commands():
 
 def test_the_commands_are_those_that_ci_runs():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    for marker in (r"readme\(\) \{.*\n    readme_command 1 ", r"tests\(\) \{.*\n    if ! readme_command 2 "):
+    for marker in (r"readme\(\) \{.*\n    readme_command 1 ", r"tests\(\) \{.*\n.*\n    if ! readme_command 2 "):
         assert re.search(marker, script)
 
 

@@ -3,12 +3,19 @@
 import doctest
 import inspect
 import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from support import bert
 
 import luup_agent
 from luup_agent import Agent, Embedder
+
+SERVER = Path(__file__).resolve().parents[1] / "support" / "mcp_server.py"
 
 # The names that the examples assume.
 GIVEN = {name: getattr(luup_agent, name) for name in luup_agent.__all__}
@@ -42,6 +49,7 @@ def example_of(name, given):
 
 
 WITH_VECTORS = ("Embedder", "Vectors", "Ranked")
+WITH_TOOLSETS = ("MCP", "Toolset", "FunctionToolset", "DynamicToolset")
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +74,49 @@ def test_an_example_with_vectors_runs(name, minilm_path, tmp_path, monkeypatch):
     assert runner.failures == 0, output.getvalue()
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in DOCUMENTED if not name.startswith(WITH_VECTORS) and example_of(name, {})]
-)
+class User(NamedTuple):
+    is_admin: bool
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def subtract(a: int, b: int) -> int:
+    return a - b
+
+
+def delete_account(name: str) -> str:
+    return "deleted"
+
+
+@pytest.mark.parametrize("name", [n for n in DOCUMENTED if n.startswith(WITH_TOOLSETS) and example_of(n, {})])
+def test_an_example_with_toolsets_runs(name, model, tmp_path, monkeypatch):
+    given = {**GIVEN, "model": model, "User": User}
+    given.update((function.__name__, function) for function in (add, subtract, delete_account))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    if name.startswith("MCP"):
+        pytest.importorskip("mcp")
+        (tmp_path / "server.py").write_text(
+            f"import runpy, sys\nsys.argv[1:] = ['stdio']\nrunpy.run_path({str(SERVER)!r}, run_name='__main__')\n"
+        )
+        (tmp_path / ".cursor").mkdir()
+        servers = {"shop": {"command": sys.executable, "args": ["server.py"]}}
+        (tmp_path / ".cursor" / "mcp.json").write_text(json.dumps({"mcpServers": servers}))
+        given["mcp"] = luup_agent.MCP([sys.executable, "server.py"])
+    output = io.StringIO()
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    runner.run(example_of(name, given), out=output.write)
+    if "mcp" in given:
+        given["mcp"].close()
+    assert runner.failures == 0, output.getvalue()
+
+
+ELSEWHERE = (*WITH_VECTORS, *WITH_TOOLSETS)
+
+
+@pytest.mark.parametrize("name", [n for n in DOCUMENTED if not n.startswith(ELSEWHERE) and example_of(n, {})])
 def test_an_example_runs(name, model, model_path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
