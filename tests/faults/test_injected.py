@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="th
 ROUNDS = {"allocation": 12, "thread": 5, "process": 5, "open": 8, "read": 12, "write": 12}  # per step of that life
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 @pytest.mark.parametrize("kind", list(ROUNDS))
 def test_one_call_fails(kind, tool, tiny_path, tmp_path):
     """Each step succeeds, or its error is of the right class and the same step succeeds afterwards."""
