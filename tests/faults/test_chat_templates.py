@@ -131,7 +131,7 @@ def outcomes(child, tiny_path, tmp_path):
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_ten_levels_work_and_twelve_thousand_are_an_error(outcomes):
     names = [*CONSTRUCTS, *(f"chain-{name}" for name in CHAINS)]
     depths = (10, 12000)

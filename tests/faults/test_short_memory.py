@@ -26,10 +26,8 @@ except (OutOfMemoryError, MemoryError):
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "way", ["estimate", pytest.param("read", marks=pytest.mark.gate), pytest.param("mapped", marks=pytest.mark.gate)]
-)
+@pytest.mark.gate
+@pytest.mark.parametrize("way", ["estimate", "read", "mapped"])
 def test_memory_ends_anywhere(child, tiny_path, way):
     outcomes = {}
     for megabytes in (0, 1, 2, 4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 400, 800):

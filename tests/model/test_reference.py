@@ -21,7 +21,7 @@ def test_alone(model, reference):
     check_answers(model, QUESTIONS, answers, reference, least=18)
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_while_eight_others_run(model, reference):
     over = threading.Event()
 

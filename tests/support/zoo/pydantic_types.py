@@ -89,11 +89,11 @@ class Reversed(EncoderProtocol):
 
     @classmethod
     def decode(cls, data: bytes) -> bytes:
-        return data[::-1]
+        return data.decode()[::-1].encode()
 
     @classmethod
     def encode(cls, value: bytes) -> bytes:
-        return value[::-1]
+        return cls.decode(value)
 
     @classmethod
     def get_json_format(cls) -> str:
