@@ -1,9 +1,9 @@
 """Tools of other frameworks in agents of this package."""
 
 import asyncio
-from typing import Annotated, Literal
 
 import pytest
+from typing_extensions import Annotated, Literal
 
 from luup_agent import Agent, InvalidParamError, Tool
 from luup_agent.testing import ScriptedModel, tool_call
