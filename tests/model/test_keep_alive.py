@@ -210,12 +210,12 @@ def len_of(text: str) -> int:
 
 def test_a_run_is_never_unloaded(load):
     model = load(keep_alive=0.02)
-    agent = agent_of(model, max_tokens=8)
+    agent = agent_of(model, max_tokens=300)
     stream = agent.generate_stream("Hi")
     next(stream)
     with pytest.raises(BusyError, match="while runs are under way"):
         model.unload()
-    time.sleep(0.3)  # the run ends, and its stream is still open
+    time.sleep(0.3)  # the run may end meanwhile, and its stream is still open
     list(stream)
     until(lambda: not model.loaded)
 
