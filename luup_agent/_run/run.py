@@ -6,6 +6,7 @@ The drivers that advance a run are in `sync_run` and `async_run`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import time
 from collections import deque
@@ -73,6 +74,12 @@ if TYPE_CHECKING:
 _TURN_ENDS = (_native.EVENT_TOOL_CALL, _native.EVENT_TOOL_RESULT, _native.EVENT_RETRY)
 Calls = TypeVar("Calls", bound=ToolCalls)
 Summarize = Callable[[List[Message]], str]
+
+
+@functools.lru_cache(maxsize=None)
+def _untyped(generic: Any) -> Any:
+    """Return ``generic[Any]``, and keep it: pydantic builds it again once nothing refers to it."""
+    return generic[Any]
 
 
 class Task(NamedTuple):
@@ -365,7 +372,7 @@ class Run:
         else:
             self.native.review(None)
             if self._partial is not None:
-                self.events.append(PartialEvent[Any](output=self._output))
+                self.events.append(_untyped(PartialEvent)(output=self._output))
 
     def _summarize(self) -> None:
         """Have the user's function write the summary that the core waits for."""
@@ -383,7 +390,7 @@ class Run:
         if kind == _native.EVENT_TEXT:
             self.events.append(TextEvent(text=self.piece, logprobs=self._piece_logprobs))
             if self._partial is not None:
-                self.events.extend(PartialEvent[Any](output=value) for value in self._partial.feed(self.piece))
+                self.events.extend(_untyped(PartialEvent)(output=value) for value in self._partial.feed(self.piece))
         elif kind == _native.EVENT_REASONING:
             self.events.append(ReasoningEvent(text=self.piece))
         elif kind == _native.EVENT_PROGRESS:
@@ -395,7 +402,7 @@ class Run:
             self.events.append(self._summary)
         elif kind == _native.EVENT_DONE:
             response = self.response()
-            self.events.append(DoneEvent[Any](finish_reason=response.finish_reason, response=response))
+            self.events.append(_untyped(DoneEvent)(finish_reason=response.finish_reason, response=response))
 
     def was_closed(self) -> RunCancelledError:
         """Return the error for a reader whose stream was closed by another thread or task."""
@@ -434,7 +441,7 @@ class Run:
         prompt, cached, answer = counts["prompt_tokens"], counts["cached_tokens"], counts["answer_tokens"]
         plain = self._task.output is None
         messages = self._messages(text, reasoning)
-        return AgentResponse[Any](
+        response: AgentResponse[Any] = _untyped(AgentResponse)(
             output=text if plain else self._output,
             text=text,
             reasoning=reasoning,
@@ -457,6 +464,7 @@ class Run:
             logprobs=list(self._logprobs),
             confidence={dotted(pointer): value for pointer, value in self.native.confidence().items()},
         )
+        return response
 
     def _messages(self, text: str, reasoning: Optional[str]) -> List[Message]:
         """Return the messages that the run has added; more than two come from the core."""
