@@ -262,7 +262,7 @@ typedef struct luup_model_params {
     int32_t gpu_layers; /* layers on GPUs; -1 = all if there is a GPU, else none; > 0 needs a GPU (-1) */
     int32_t context_size; /* tokens, at least 256; shared by all runs (LUUP_CONTEXT_SIZE_DEFAULT) */
     int32_t batch_size; /* most tokens decoded in one step, 32 … 4096 (512) */
-    int32_t threads; /* for decoding, at most 512; 0 = as many as the machine grants (0) */
+    int32_t threads; /* at most 512, fixed; 0 = as many as are granted, fewer while others use them (0) */
     int32_t threads_batch; /* for prefill; 0 = like `threads` (0) */
     int32_t max_sequences; /* runs decoded at once plus histories kept in the context, 1 … 256 (64) */
     int32_t max_waiting; /* runs that may wait; another one is LUUP_ERROR_BUSY; -1 = no limit (-1) */
@@ -371,6 +371,7 @@ typedef struct luup_model_stats {
     int32_t  sequences_in_ram;
     uint64_t ram_used; /* bytes of these */
     uint64_t preemptions; /* runs put back into the queue to make room, and computed again later */
+    int32_t  threads; /* that the last batch was computed with: fewer than the model's on a busy machine */
 } luup_model_stats;
 
 /* Loads a GGUF file. `params` may be NULL for the defaults. Blocks; mostly disk time. LUUP_ERROR_MODEL_NOT_FOUND,

@@ -69,7 +69,8 @@ class Loading:
             context_size: Size of the context in tokens, at least 256; all runs share it. None for the size that the
                 model was trained with, times the factor of `rope_scaling`, at most 8,192.
             batch_size: Tokens in one decoding step, at most; 32 to 4096.
-            threads: Threads for decoding; 0 for as many as the process may use.
+            threads: Threads for decoding. 0 for as many as the process may use, and fewer of them as long as other
+                programs keep the processors busy (`ModelStats.threads`); another number is fixed.
             threads_batch: Threads for the prefill; 0 for the same as `threads`.
             max_sequences: Runs decoded at once, and histories kept in the KV cache; 1 to 256.
             max_waiting: Runs that may wait for room; a further one fails with `BusyError`. None for no limit.

@@ -145,6 +145,7 @@ class ModelStats(BaseModel):
         sequences_in_ram: Evicted sequences that are in RAM now.
         ram_used: Size of these in bytes.
         preemptions: Runs put back into the queue to make room, and computed again later.
+        threads: Threads that computed the last step; fewer than `ModelInfo.threads` while the machine is busy.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -168,6 +169,7 @@ class ModelStats(BaseModel):
     sequences_in_ram: int
     ram_used: int
     preemptions: int
+    threads: int
 
 
 def short_description(info: ModelInfo) -> str:

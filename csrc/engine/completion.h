@@ -19,6 +19,10 @@ namespace luup {
 
 using Clock = std::chrono::steady_clock;
 
+inline double seconds(Clock::time_point from, Clock::time_point to) {
+    return std::chrono::duration<double>(to - from).count();
+}
+
 // Counts and times of one completion.
 struct Metrics {
     int32_t prompt_tokens       = 0;

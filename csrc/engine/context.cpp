@@ -54,6 +54,8 @@ Context::Context(llama_model * model, const llama_context_params & params, int32
     : model_(model),
       context_(new_context(model, params)),
       decode_threads_(new_threadpool(threads)),
+      threads_(threads),
+      threads_batch_(threads_batch),
       size_(static_cast<int32_t>(llama_n_ctx(context_))),
       batch_size_(static_cast<int32_t>(std::min(llama_n_batch(context_), llama_n_ubatch(context_)))),
       max_sequences_(static_cast<int32_t>(llama_n_seq_max(context_))),
@@ -68,6 +70,11 @@ Context::~Context() {
     llama_free(context_);
     free_threadpool(prefill_threads_);
     free_threadpool(decode_threads_);
+}
+
+// llama.cpp takes the second number for two tokens and more.
+void Context::set_threads(int32_t threads) {
+    llama_set_n_threads(context_, std::min(threads, threads_), std::min(threads, threads_batch_));
 }
 
 MemoryUse Context::memory() const {

@@ -32,6 +32,9 @@ class Context {
     int32_t max_sequences() const { return max_sequences_; }  // and rows of logits for scores
     int32_t max_outputs() const { return max_outputs_; }      // rows of logits of one decode
 
+    // The next decode uses this many of the threads.
+    void set_threads(int32_t threads);
+
     MemoryUse memory() const;
 
   private:
@@ -39,6 +42,8 @@ class Context {
     llama_context *   context_;
     ggml_threadpool * decode_threads_;
     ggml_threadpool * prefill_threads_ = nullptr;  // null: the same as decode_threads_
+    int32_t           threads_;
+    int32_t           threads_batch_;
     int32_t           size_;
     int32_t           batch_size_;
     int32_t           max_sequences_;

@@ -13,10 +13,6 @@ namespace {
 
 const Failure closed = { LUUP_ERROR_CLOSED, "the model was closed while the run was going on" };
 
-double seconds(Clock::time_point from, Clock::time_point to) {
-    return std::chrono::duration<double>(to - from).count();
-}
-
 // The times of `active` as its metrics.
 void set_times(Metrics & metrics, const Active & active) {
     const auto & times     = active.times;
@@ -53,6 +49,8 @@ Engine::Engine(llama_model * model, const EngineParams & params)
       batch_(std::make_unique<Batch>(context_->batch_size())),
       sequences_(std::make_unique<SequencePool>(context_->get(), context_->max_sequences(), params.cache_ram)),
       prefixes_(sequences_->keeps_states() ? params.prefixes : nullptr),
+      few_tokens_threads_(params.threads, params.fixed_threads),
+      many_tokens_threads_(params.threads_batch, params.fixed_threads),
       inbox_(params.max_waiting, context_->max_sequences()) {
     context_size_   = context_->size();
     keeps_prefixes_ = prefixes_ != nullptr || !sequences_->can_shorten();

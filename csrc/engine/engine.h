@@ -13,6 +13,7 @@
 #include "engine/prefix_cache.h"
 #include "engine/sequence_pool.h"
 #include "engine/stored_sequence.h"
+#include "engine/thread_count.h"
 
 #include <deque>
 #include <memory>
@@ -28,6 +29,7 @@ struct EngineParams {
     llama_context_params         context;
     int32_t                      threads       = 1;
     int32_t                      threads_batch = 1;
+    bool                         fixed_threads = false;  // decodes use all of them, however busy the machine is
     uint64_t                     cache_ram     = 0;        // bytes
     int32_t                      max_waiting   = -1;       // completions; -1 = no limit
     std::shared_ptr<PrefixCache> prefixes;                 // may be null
@@ -124,6 +126,7 @@ class Engine {
 
     // Decoding of a batch (step.cpp).
     void step();
+    int  decode();
     void roll_back_batch();
     void fail_batch(int rc);
     void after_decode();
@@ -158,6 +161,8 @@ class Engine {
     std::vector<float>       row_;  // the logits as the model gave them, where somebody asks for them
     std::vector<llama_token> ranking_;  // the same
     DecodeTimes              times_;
+    ThreadCount              few_tokens_threads_, many_tokens_threads_;  // of a batch
+    Clock::time_point        decoded_;  // the end of the last decode
     luup_model_stats         totals_          = {};  // what publish_stats() publishes
     uint64_t                 admissions_      = 0;
     uint64_t                 seen_interrupts_ = 0;

@@ -15,6 +15,13 @@ namespace {
 // A cancelled completion aborts a decode of more tokens than this; a shorter one ends soon by itself.
 constexpr int32_t abort_threshold = 32;
 
+// Up to this number of tokens a decode mostly reads the weights, and its threads meet often; more tokens compute.
+constexpr int32_t few_tokens = 32;
+
+// The cost of a further token of such a decode, as a part of the first one: a rough figure is enough to compare
+// moments.
+constexpr double further_token = 0.15;
+
 // Results of llama_decode() other than 0.
 constexpr int no_room   = 1;
 constexpr int aborted   = 2;
@@ -27,18 +34,9 @@ void Engine::step() {
     if (in_batch_.empty()) {
         return;
     }
-    const auto begin = Clock::now();
-    abortable_       = batch_->size() > abort_threshold;
-    int rc           = 0;
-    try {
-        rc = llama_decode(context_->get(), batch_->get());
-    } catch (const std::bad_alloc &) {
-        rc = no_memory;
-    }
-    abortable_ = false;
+    const int rc = decode();
     log_expect_errors(false);
     totals_.batches++;
-    llama_synchronize(context_->get());
     try {
         check_weights();
     } catch (...) {
@@ -52,10 +50,37 @@ void Engine::step() {
     }
     totals_.batch_tokens += static_cast<uint64_t>(batch_->size());
     totals_.largest_batch = std::max(totals_.largest_batch, batch_->size());
-    if (batch_->outputs() == batch_->size()) {  // nothing was prefilled
-        times_.record(static_cast<size_t>(batch_->size()), std::chrono::duration<double>(Clock::now() - begin).count());
-    }
     after_decode();
+}
+
+// Decodes the batch, and learns how long that takes. Returns llama_decode()'s result.
+int Engine::decode() {
+    const int32_t tokens  = batch_->size();
+    ThreadCount & threads = tokens > few_tokens ? many_tokens_threads_ : few_tokens_threads_;
+    context_->set_threads(threads.count());
+    totals_.threads       = threads.count();
+    const auto   begin    = Clock::now();
+    const double computed = thread_seconds();
+    abortable_            = tokens > abort_threshold;
+    int rc                = 0;
+    try {
+        rc = llama_decode(context_->get(), batch_->get());
+    } catch (const std::bad_alloc &) {
+        rc = no_memory;
+    }
+    abortable_ = false;
+    llama_synchronize(context_->get());
+    const double idle = seconds(decoded_, begin);
+    decoded_          = Clock::now();
+    if (rc == 0) {
+        const double wall = seconds(begin, decoded_);
+        const double work = tokens > few_tokens ? tokens : 1 + (tokens - 1) * further_token;
+        threads.record(work, wall, thread_seconds() - computed, idle);
+        if (batch_->outputs() == tokens) {  // nothing was prefilled
+            times_.record(static_cast<size_t>(tokens), wall);
+        }
+    }
+    return rc;
 }
 
 // Removes from the context what a failed decode left there.

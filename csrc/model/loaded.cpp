@@ -28,6 +28,7 @@ void LoadedModel::make_engine(const std::string & path, const luup_model_params 
     p.context       = context_params(model_.get(), params);
     p.threads       = p.context.n_threads;
     p.threads_batch = p.context.n_threads_batch;
+    p.fixed_threads = params.threads > 0 || servers_ || description_.numbers.gpu_layers > 0;
     p.cache_ram     = static_cast<uint64_t>(params.cache_ram);
     p.max_waiting   = params.max_waiting;
     p.servers       = servers_.get();

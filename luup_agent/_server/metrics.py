@@ -19,6 +19,7 @@ _GAUGES = {
     "sequences_in_ram": "Evicted sequences that are in RAM.",
     "ram_used": "Bytes of these.",
     "largest_batch": "Tokens of the largest step.",
+    "threads": "Threads that computed the last step.",
 }
 _COUNTERS = {
     "tokens_prefilled": "Prompt tokens computed.",

@@ -37,6 +37,7 @@ class Side:
         self._process = subprocess.Popen(
             [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
+        self.pid = self._process.pid
         self._read()
 
     def _read(self):
@@ -102,6 +103,16 @@ def table(rounds):
     return "\n".join(lines)
 
 
+def find_peers(names, peer_python=None):
+    """The interpreter of each of the peers."""
+    requirements = {LLAMA: LLAMA_CPP_PYTHON, SERVER: XLLAMACPP}
+    return {
+        name: peer_python or programs(environment(requirement)) / "python"
+        for name, requirement in requirements.items()
+        if name in names
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2", help="a GGUF file or a name of the catalog")
@@ -115,10 +126,7 @@ def main():
     path = catalog.resolve(arguments.model)
     with Model.from_local(path, threads=arguments.threads) as model:
         info = model.get_info()
-    pythons = {OURS: sys.executable}
-    for name, requirement in ((LLAMA, LLAMA_CPP_PYTHON), (SERVER, XLLAMACPP)):
-        if name in arguments.only:
-            pythons[name] = arguments.peer_python or programs(environment(requirement)) / "python"
+    pythons = {OURS: sys.executable, **find_peers(arguments.only, arguments.peer_python)}
     rounds = []
     for number in range(arguments.rounds):
         results = {}
