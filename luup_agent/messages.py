@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import abc
 from typing import Any, Dict, Generic, List, Mapping, Optional, Tuple, Union
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 from typing_extensions import Literal, TypeVar
 
@@ -78,7 +79,7 @@ class ToolCall(_Frozen):
     arguments: Dict[str, Any]
     arguments_json: str
     result: Optional[ToolResult] = None
-    extra: Dict[str, Any] = {}
+    extra: Dict[str, Any] = Field(default_factory=dict)
 
     @classmethod
     def from_json(cls, id: str, name: str, arguments_json: str) -> ToolCall:  # noqa: A002  # its name everywhere
@@ -128,7 +129,7 @@ class Message(_Frozen):
     tool_calls: Tuple[ToolCall, ...] = ()
     tool_call_id: Optional[str] = None
     name: Optional[str] = None
-    extra: Dict[str, Any] = {}
+    extra: Dict[str, Any] = Field(default_factory=dict)
 
     def to_dict(self) -> Dict[str, Any]:
         """Return the message in the format of OpenAI's chat API, with the reasoning as ``reasoning_content``."""
@@ -186,7 +187,7 @@ _UNKEPT = ("audio", "function_call")  # fields of a message that have a meaning 
 def _join_parts(name: str, parts: List[Any]) -> str:
     """Return the text of a content in parts; error messages call it `name`."""
     for part in parts:
-        if not isinstance(part, Mapping) or part.get("type") != "text" or not isinstance(part.get("text"), str):
+        if not isinstance(part, abc.Mapping) or part.get("type") != "text" or not isinstance(part.get("text"), str):
             raise InvalidParamError(f"{name} must be a text or a list of text parts; other parts are not supported")
     return "".join(part["text"] for part in parts)
 
@@ -197,12 +198,12 @@ def _read_calls(name: str, calls: Any) -> List[ToolCall]:
         raise InvalidParamError(f"{name} must be a list, not {type(calls).__name__}")
     found: List[ToolCall] = []
     for index, call in enumerate(calls):
-        function = call.get("function") if isinstance(call, Mapping) else None
+        function = call.get("function") if isinstance(call, abc.Mapping) else None
         parts: List[Any] = []
-        if isinstance(function, Mapping):
+        if isinstance(function, abc.Mapping):
             arguments = function.get("arguments")
             place = f"{name}[{index}].function.arguments"
-            text = write_json(place, arguments) if isinstance(arguments, Mapping) else arguments
+            text = write_json(place, arguments) if isinstance(arguments, abc.Mapping) else arguments
             parts = [call.get("id"), function.get("name"), text]
         if not parts or not all(isinstance(part, str) for part in parts):
             raise InvalidParamError(f"{name}[{index}] must be a tool call with an id, a function name and arguments")
@@ -310,7 +311,7 @@ class TopLogprob(_Frozen):
 
     text: str
     logprob: float
-    bytes: List[int] = []
+    bytes: List[int] = Field(default_factory=list)
     id: Optional[int] = None
 
     @property
@@ -333,7 +334,7 @@ class TokenLogprob(TopLogprob):
         ('The', 'The', True)
     """
 
-    top: List[TopLogprob] = []
+    top: List[TopLogprob] = Field(default_factory=list)
 
 
 def read_logprobs(entries: List[Dict[str, Any]]) -> List[TokenLogprob]:
@@ -384,11 +385,11 @@ class AgentResponse(_Frozen, Generic[T]):
     usage: Usage
     timings: Timings
     finish_reason: FinishReason
-    tool_calls: List[ToolCall] = []
-    pending: List[ToolCall] = []
-    confidence: Dict[str, float] = {}
+    tool_calls: List[ToolCall] = Field(default_factory=list)
+    pending: List[ToolCall] = Field(default_factory=list)
+    confidence: Dict[str, float] = Field(default_factory=dict)
     summary: Optional[str] = None
-    logprobs: List[TokenLogprob] = []
+    logprobs: List[TokenLogprob] = Field(default_factory=list)
 
 
 class TextEvent(_Frozen):
@@ -402,7 +403,7 @@ class TextEvent(_Frozen):
 
     type: Literal["text"] = "text"
     text: str
-    logprobs: List[TokenLogprob] = []
+    logprobs: List[TokenLogprob] = Field(default_factory=list)
 
 
 class ReasoningEvent(_Frozen):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from collections import abc
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from luup_agent._completions.exchange import Responder, Sink
@@ -143,23 +144,29 @@ def reply_of(value: Any) -> Reply:
 
 
 def chunks_of(reply: Reply, request: Request) -> Iterator[str]:
-    """Yield the chunks that a server would stream: words, and each tool call in two fragments."""
-    for piece in re.findall(r"\s*\S+\s*|\s+", reply.reasoning):
-        yield chunk({"reasoning_content": piece})
-    for piece in re.findall(r"\S+\s*|\s+", reply.text):
-        yield chunk({"content": piece})
-    for index, call in enumerate(reply.tool_calls):
-        function = {"name": call.name, "arguments": ""}
-        yield chunk({"tool_calls": [{"index": index, "id": f"call_{index}", "function": function}]})
-        yield chunk({"tool_calls": [{"index": index, "function": {"arguments": call.arguments_json}}]})
-    yield chunk({}, reply.finish_reason or ("tool_calls" if reply.tool_calls else "stop"))
+    """Yield the chunks that a server would stream: words, then all tool calls, and the usage with the end."""
+    if reply.reasoning:
+        for piece in re.findall(r"\s*\S+\s*|\s+", reply.reasoning):
+            yield chunk({"reasoning_content": piece})
+    if reply.text:
+        for piece in re.findall(r"\S+\s*|\s+", reply.text):
+            yield chunk({"content": piece})
+    if reply.tool_calls:
+        yield chunk({"tool_calls": [_fragment(index, call) for index, call in enumerate(reply.tool_calls)]})
     prompt, answer = reply.prompt_tokens, reply.completion_tokens
     if prompt is None:
         prompt = sum(len((message.get("content") or "").split()) for message in request.body["messages"])
     if answer is None:
         answer = len(f"{reply.reasoning} {reply.text}".split()) + len(reply.tool_calls)
-    yield json.dumps({"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": answer}})
+    reason = reply.finish_reason or ("tool_calls" if reply.tool_calls else "stop")
+    end = {"index": 0, "delta": {}, "finish_reason": reason}
+    yield json.dumps({"choices": [end], "usage": {"prompt_tokens": prompt, "completion_tokens": answer}})
     yield "[DONE]"
+
+
+def _fragment(index: int, call: ScriptedCall) -> Dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments_json}
+    return {"index": index, "id": f"call_{index}", "function": function}
 
 
 class FunctionResponder(Responder):
@@ -178,7 +185,7 @@ class FunctionResponder(Responder):
             import asyncio
 
             value = asyncio.run(_settle(value))
-        if isinstance(value, Iterator):
+        if isinstance(value, abc.Iterator):
             for piece in value:
                 if not sink.push(chunk({"content": str(piece)})):
                     return
@@ -203,7 +210,7 @@ class FunctionResponder(Responder):
                     return
             _push_all(chunks_of(Reply(), request), sink)
             return
-        if isinstance(value, Iterator):
+        if isinstance(value, abc.Iterator):
             for piece in value:
                 if not sink.push(chunk({"content": str(piece)})):
                     return
