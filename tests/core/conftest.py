@@ -10,7 +10,11 @@ def pytest_generate_tests(metafunc):
     if "kernel_case" in metafunc.fixturenames:
         metafunc.parametrize("kernel_case", cases.listed("luup-kernel-cases"))
     if "bundled_template" in metafunc.fixturenames:
-        templates = [pytest.param(path.name, id=path.stem) for path in builds.find_templates()]
+        # Each takes most of a second: a plain pytest tries every third.
+        templates = [
+            pytest.param(path.name, id=path.stem, marks=[pytest.mark.gate] * (index % 3 > 0))
+            for index, path in enumerate(builds.find_templates())
+        ]
         skipped = pytest.mark.skip(reason="no build here, or one with a llama.cpp that has no models/templates")
         metafunc.parametrize("bundled_template", templates or [pytest.param(None, id="not built", marks=skipped)])
 

@@ -10,6 +10,7 @@ def test_a_bundled_template_round_trips(bundled_template, template_results):
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 def test_most_bundled_templates_are_used_in_their_own_format(templates, template_results):
     assert len(templates) >= 60
     every = [f"chat/template_cases/{path.name}" for path in templates]

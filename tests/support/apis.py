@@ -142,7 +142,7 @@ def both_apis():
     apis = [
         pytest.param(SyncAPI(), id="sync"),
         pytest.param(AsyncAPI(), id="async"),
-        pytest.param(AsyncAPI(NoReaderLoop), id="async-no-reader"),
+        pytest.param(AsyncAPI(NoReaderLoop), id="async-no-reader", marks=pytest.mark.gate),
     ]
     if importlib.util.find_spec("uvloop"):
         import uvloop
