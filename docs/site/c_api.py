@@ -101,7 +101,7 @@ def _markdown(text: str, anchors: Dict[str, str]) -> str:
 
 
 def _link(text: str, anchors: Dict[str, str]) -> str:
-    def replace(match: "re.Match[str]") -> str:
+    def replace(match: re.Match[str]) -> str:
         anchor = anchors.get(match.group(1) or match.group())
         return f"[`{match.group()}`](#{anchor})" if anchor else f"`{match.group()}`"
 

@@ -56,7 +56,7 @@ def links_of(markdown: str, origin: str) -> Set[str]:
 def relink(markdown: str, origin: str, page: str) -> str:
     """Return the Markdown of the file `origin` with links that are right on the page `page`."""
 
-    def replace(match: "re.Match[str]") -> str:
+    def replace(match: re.Match[str]) -> str:
         before, target, after = match.groups()
         if re.match(r"[a-z]+:", target):
             return match.group()
@@ -81,7 +81,14 @@ def content_of(path: str) -> str:
 
 
 def _list_of_examples() -> str:
-    rows = ["# Examples", "", "Each is one file that runs: `python examples/basic_chat.py`.", "", "| example | |", "|---|---|"]
+    rows = [
+        "# Examples",
+        "",
+        "Each is one file that runs: `python examples/basic_chat.py`.",
+        "",
+        "| example | |",
+        "|---|---|",
+    ]
     for file in sorted((ROOT / "examples").glob("*.py")):
         docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
         rows.append(f"| [{file.stem}](examples/{file.name}) | {docstring.partition(chr(10))[0]} |")

@@ -52,7 +52,7 @@ def blocks_of(page: Path) -> List[Block]:
     return [Block(*found) for found in _BLOCK.findall(page.read_text(encoding="utf-8"))]
 
 
-def run(page: Path, folder: Path, preface: str = "", **replaced: object) -> None:
+def run(page: Path, folder: Path, **replaced: object) -> None:
     """Run the blocks of a page in `folder`, and compare what they print with what the page says.
 
     A comment behind `print(…)` is a line that the block prints, in the order of the comments. A block titled "Output"
@@ -61,11 +61,10 @@ def run(page: Path, folder: Path, preface: str = "", **replaced: object) -> None
     Args:
         page: The page.
         folder: The folder to run in.
-        preface: Python source to run first.
         replaced: Other values for texts in quotes, such as ``smollm2="/path/of/the/model.gguf"``.
     """
     blocks = blocks_of(page)
-    sources = [("preface", preface)]
+    sources = []
     for number, block in enumerate(blocks, 1):
         source = block.source
         for text, value in replaced.items():
@@ -78,7 +77,7 @@ def run(page: Path, folder: Path, preface: str = "", **replaced: object) -> None
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    _, *outputs = json.loads(result.read_text(encoding="utf-8"))
+    outputs = json.loads(result.read_text(encoding="utf-8"))
     for number, (block, output) in enumerate(zip(blocks, outputs), 1):
         if block.output:
             assert output == block.output, f"{page.name}, block {number}"
