@@ -79,3 +79,22 @@ def test_the_page_of_the_c_api_has_every_function_with_its_comment():
     assert "\n * " not in page
     with pytest.raises(ValueError, match="does not begin with a comment"):
         c_api.make_page("int a;")
+
+
+def test_the_plots_have_the_numbers_of_the_tables():
+    path = ROOT / "tests" / "benchmarks" / "plots.py"
+    spec = importlib.util.spec_from_file_location("luup_plots", path)
+    plots = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plots)
+    growth = plots.growth()
+    libraries, rows = plots.peers()
+    numbers = [*growth["agents"].values(), *(row[0] for row in growth["prompt"].values())]
+    numbers += [value for row in growth["vocabulary"].values() for value in row]
+    assert (len(numbers), len(libraries), len(rows)) == (7 + 7 + 6, 3, 4)
+    for name, texts in (
+        ("growth.svg", [plots.shown(value) for value in numbers]),
+        ("peers.svg", [*libraries, *(plots.shown(value) for _, values in rows for value in values)]),
+    ):
+        picture = (ROOT / "docs" / "images" / name).read_text(encoding="utf-8")
+        drawn = {plain(html.unescape(text)) for text in re.findall(r"<text[^>]*>([^<]*)</text>", picture)}
+        assert sorted(set(texts) - drawn) == [], "run python tests/benchmarks/plots.py"
