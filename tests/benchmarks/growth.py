@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench import STORY, long_message
+from plots import draw_growth
 from pydantic import BaseModel, Field
 
 from luup_agent import Agent, Model, catalog
@@ -112,28 +113,6 @@ def show(title, heads, rows):
         print(f"| {key:,} | {' | '.join(f'{cell:.3g}' for cell in cells)} |", flush=True)
 
 
-def plot(results, folder):
-    """Draws all three."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    folder.mkdir(parents=True, exist_ok=True)
-    figure, axes = pyplot.subplots(1, 3, figsize=(15, 4))
-    agents, prompt, vocabulary = (results[name] for name in ("agents", "prompt", "vocabulary"))
-    axes[0].plot(list(agents), list(agents.values()), marker="o")
-    axes[0].set(xscale="log", xlabel="agents", ylabel="tokens/s, all together", ylim=0)
-    axes[1].plot(list(prompt), [first for first, _ in prompt.values()], marker="o")
-    axes[1].set(xscale="log", yscale="log", xlabel="tokens of the prompt", ylabel="seconds to the first token")
-    for column, label in enumerate(("free text", "bound to a schema")):
-        axes[2].plot(list(vocabulary), [row[column] for row in vocabulary.values()], marker="o", label=label)
-    axes[2].set(xlabel="tokens in the vocabulary", ylabel="ms a token, a model of one layer", ylim=0)
-    axes[2].legend()
-    figure.tight_layout()
-    figure.savefig(folder / "growth.svg")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2", help="a GGUF file or a name of the catalog")
@@ -152,7 +131,7 @@ def main():
     if options.json:
         options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
     if options.plots:
-        plot(results, options.plots)
+        draw_growth(results, options.plots / "growth.svg")
 
 
 if __name__ == "__main__":
