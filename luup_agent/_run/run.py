@@ -64,6 +64,7 @@ from luup_agent.messages import (
     read_logprobs,
 )
 from luup_agent.settings import Settings
+from luup_agent.turns import Prompt, parse_turns
 
 if TYPE_CHECKING:
     from luup_agent._run.async_calls import AsyncCalls
@@ -207,20 +208,38 @@ class Run:
         try:
             tools, definitions = self._read_tools()
             task = self._task
-            output = None if task.output is None else task.output.request
             events = self.events if self._wants_events else None
             calls = calls_type(self.native, self._agent, tools, task.settings, task.decisions, events)
             self.calls = calls
             self._exchange = exchange_for(
                 self.native, self._native_agent.responders, task.settings.timeout, calls_type is not SyncCalls
             )
-            request = _native.RunRequest(task.message, definitions, output, task.choices)
-            self._start_native(request)
+            self._start_native(self._request(definitions))
             self._begun = True
             return calls
         except BaseException:
             self.close()
             raise
+
+    def _request(self, definitions: Optional[str]) -> _native.RunRequest:
+        task = self._task
+        output = None if task.output is None else task.output.request
+        return _native.RunRequest(task.message, definitions, output, task.choices)
+
+    def preview(self) -> Prompt:
+        """Return what the model would get first, without starting the run."""
+        request = self._request(self._read_tools()[1])
+        text, tokens = self._native_agent.preview(self._task.settings, request)
+        return Prompt(text=text if tokens else self._redact(text), tokens=tokens)
+
+    def read_turns(self, first: int = 0) -> str:
+        """Return the requests to a model that have ended, from number `first` on, as JSON without secrets."""
+        return self._redact(self.native.log(first))
+
+    def _redact(self, text: str) -> str:
+        for responder in self._native_agent.responders:
+            text = responder.redact(text)
+        return text
 
     def _start_native(self, request: _native.RunRequest) -> None:
         try:
@@ -291,7 +310,8 @@ class Run:
 
     def _make_record(self) -> None:
         messages = self._read_messages()
-        self.record = Record(messages, self.calls.calls(messages), self._usage)
+        calls = self.calls.calls(messages)
+        self.record = Record(messages, calls, self._usage, parse_turns(self.read_turns(), calls))
 
     def take(self, kind: int) -> int:
         """Take in the event of type `kind` that `native.next` has just returned, and return `kind`."""
@@ -464,6 +484,7 @@ class Run:
             logprobs=list(self._logprobs),
             confidence={dotted(pointer): value for pointer, value in self.native.confidence().items()},
         )
+        response._turns = self.read_turns()
         return response
 
     def _messages(self, text: str, reasoning: Optional[str]) -> List[Message]:

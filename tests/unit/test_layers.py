@@ -28,6 +28,7 @@ ORDER = [
     ),
     (
         "luup_agent.messages",
+        "luup_agent.turns",
         "luup_agent.outputs",
         "luup_agent.vectors",
         "luup_agent.model_info",
