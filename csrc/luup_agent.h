@@ -901,16 +901,17 @@ LUUP_API int luup_run_get_messages(const luup_run * run, char ** json);
  *
  *     {"kind": "answer", "model": "model.gguf", "raw": "<tool_call>...", "text": "", "reasoning": "",
  *      "calls": [{"id": "call_1", "name": "add", "arguments": "{\"a\":5}"}], "finish_reason": "tool_calls",
- *      "problem": null, "error": null, "decisions": ["the model began a call: ..."], "began_seconds": 0.0,
- *      "ended_seconds": 0.4, "queue_seconds": 0.0, "prefill_seconds": 0.1, "decode_seconds": 0.3,
- *      "first_token_seconds": 0.1, "prompt_tokens": 90, "cached_tokens": 0, "recomputed_tokens": 0,
- *      "answer_tokens": 21, "reasoning_tokens": 0, "prompt": "<|im_start|>...", "prompt_ids": [1, 9690]}
+ *      "problem": null, "error": null, "error_code": 0, "decisions": ["the model began a call: ..."],
+ *      "began_seconds": 0.0, "ended_seconds": 0.4, "began_unix_seconds": 1796000000.5, "queue_seconds": 0.0,
+ *      "prefill_seconds": 0.1, "decode_seconds": 0.3, "first_token_seconds": 0.1, "prompt_tokens": 90,
+ *      "cached_tokens": 0, "recomputed_tokens": 0, "answer_tokens": 21, "reasoning_tokens": 0,
+ *      "prompt": "<|im_start|>...", "prompt_ids": [1, 9690]}
  *
  * `kind` is "answer" or "summary". `raw` is all that the model wrote, control tokens aside; of a server its text.
- * `finish_reason` is "stop", "length", "tool_calls" or null. `problem` says why the answer was rejected, `error` why it
- * failed; both are null otherwise. `decisions` say why calls were made or not. `began_seconds` and `ended_seconds`
- * count from luup_run_start(). `prompt` and `prompt_ids` are as in luup_agent_preview_run(), and there only with
- * `record_prompts`. */
+ * `finish_reason` is "stop", "length", "tool_calls" or null. `problem` says why the answer was rejected; `error` says
+ * why the request failed, and `error_code` is the luup_error of that. Both texts are null otherwise. `decisions` say
+ * why calls were made or not. `began_seconds` and `ended_seconds` count from luup_run_start(), `began_unix_seconds`
+ * from 1970. `prompt` and `prompt_ids` are as in luup_agent_preview_run(), and there only with `record_prompts`. */
 LUUP_API int luup_run_get_turns(const luup_run * run, size_t first, char ** json);
 
 /* Ends the thoughts of the answer that is under way, from any thread: the library writes the end of the thoughts in the

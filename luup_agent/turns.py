@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from typing_extensions import Literal
 
+from luup_agent.errors import make_error
 from luup_agent.messages import FinishReason, Timings, ToolCall, Usage, _Frozen
 
 __all__ = ["Prompt", "Turn"]
@@ -63,11 +64,13 @@ class Turn(_Frozen):
         finish_reason: "stop", "length" or "tool_calls"; None if the request failed.
         problem: Why the answer was rejected and asked for again; None if it was not.
         error: Why the request failed; None if it did not.
+        error_type: The class of that error, such as "HTTPError"; None if it did not fail.
         decisions: Why a call was made or not, what a grammar dictated, whether the thoughts were ended: in English, for
             people. Of a server nothing is known.
         usage: The token counts of this turn.
         timings: The timings of this turn.
         began: Seconds from the start of the run to the start of this turn.
+        began_at: The time of that start, as `time.time` counts.
 
     Example:
         >>> response = agent.run("What is the capital of France?", record_prompts=True)
@@ -85,10 +88,12 @@ class Turn(_Frozen):
     finish_reason: Optional[FinishReason]
     problem: Optional[str]
     error: Optional[str]
+    error_type: Optional[str]
     decisions: List[str]
     usage: Usage
     timings: Timings
     began: float
+    began_at: float
 
 
 def parse_turns(text: str, calls: Iterable[ToolCall] = ()) -> List[Turn]:
@@ -116,6 +121,7 @@ def _turn(values: Dict[str, Any], known: Mapping[str, ToolCall]) -> Turn:
         finish_reason=values["finish_reason"],
         problem=values["problem"],
         error=values["error"],
+        error_type=type(make_error(values["error_code"], "")).__name__ if values["error_code"] else None,
         decisions=values["decisions"],
         usage=Usage(
             prompt_tokens=prompt,
@@ -136,6 +142,7 @@ def _turn(values: Dict[str, Any], known: Mapping[str, ToolCall]) -> Turn:
             recomputed_tokens=values["recomputed_tokens"],
         ),
         began=values["began_seconds"],
+        began_at=values["began_unix_seconds"],
     )
 
 

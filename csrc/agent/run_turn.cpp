@@ -237,7 +237,7 @@ void Run::submit(std::shared_ptr<ModelTurn> turn, bool is_answer, TurnPrompt pro
         }
         turn_.model_turn = turn;
         if (request_.choices.empty()) {
-            log_.begin(model().name(), is_answer, std::move(prompt), began);
+            log_.begin(model().name(), is_answer, std::move(prompt), began, seconds_since(started_));
         }
         if (exchange) {
             server_.open(exchange->answer);

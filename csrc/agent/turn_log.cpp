@@ -1,5 +1,6 @@
 #include "agent/turn_log.h"
 
+#include <chrono>
 #include <utility>
 
 namespace luup {
@@ -30,12 +31,14 @@ json calls_json(const std::vector<ToolCall> & calls) {
 
 }  // namespace
 
-void TurnLog::begin(const std::string & model, bool is_answer, TurnPrompt prompt, double now) {
+void TurnLog::begin(const std::string & model, bool is_answer, TurnPrompt prompt, double began, double now) {
     Entry entry;
     entry.model     = model;
     entry.is_answer = is_answer;
     entry.prompt    = std::move(prompt);
-    entry.began     = now;
+    entry.began     = began;
+    entry.began_unix =
+        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count() - (now - began);
     entries_.push_back(std::move(entry));
     open_ = true;
 }
@@ -83,9 +86,11 @@ json TurnLog::entry_json(const Entry & entry) {
         { "finish_reason", finish_json(entry.reason, entry.has_calls) },
         { "problem", text_or_null(entry.problem) },
         { "error", entry.failure.code == LUUP_SUCCESS ? json() : json(entry.failure.message) },
+        { "error_code", entry.failure.code },
         { "decisions", entry.decisions },
         { "began_seconds", entry.began },
         { "ended_seconds", entry.ended },
+        { "began_unix_seconds", entry.began_unix },
         { "queue_seconds", m.queue_seconds },
         { "prefill_seconds", m.prefill_seconds },
         { "decode_seconds", m.decode_seconds },

@@ -16,8 +16,9 @@ namespace luup {
 // Not locked by itself: all methods are called with the run's mutex held.
 class TurnLog {
   public:
-    // A request goes to the model `model`, `now` seconds after the run's start; for a summary without `is_answer`.
-    void begin(const std::string & model, bool is_answer, TurnPrompt prompt, double now);
+    // A request goes to the model `model`, `now` seconds after the run's start; it was begun `began` seconds after it.
+    // For a summary without `is_answer`.
+    void begin(const std::string & model, bool is_answer, TurnPrompt prompt, double began, double now);
 
     // Whether a request has begun and not ended.
     bool open() const { return open_; }
@@ -40,7 +41,7 @@ class TurnLog {
         std::string              model;
         bool                     is_answer = true;
         TurnPrompt               prompt;
-        double                   began = 0, ended = 0;
+        double                   began = 0, ended = 0, began_unix = 0;
         std::string              raw, text, reasoning;
         std::vector<ToolCall>    calls;
         bool                     has_calls = false;
