@@ -74,8 +74,10 @@ class Turn(_Frozen):
 
     Example:
         >>> response = agent.run("What is the capital of France?", record_prompts=True)
-        >>> [(turn.raw, turn.finish_reason, len(turn.prompt)) for turn in response.turns]
-        [('The capital of France is Paris.', 'stop', 37)]
+        >>> [(turn.raw, turn.finish_reason) for turn in response.turns]
+        [('The capital of France is Paris.', 'stop')]
+        >>> len(response.turns[0].prompt) == response.usage.prompt_tokens
+        True
     """
 
     kind: Literal["answer", "summary"]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Facts(NamedTuple):
-    """What is known of a run before it begins.
+    """The facts about a run that is about to begin.
 
     Attributes:
         agent: The agent.
@@ -86,7 +86,7 @@ makers: Tuple[Maker, ...] = ()
 
 
 class Follower:
-    """Tells the watches of a run what happens. An error of a watch is logged, and the run goes on."""
+    """Reports to the watches of a run. An error of a watch is logged, and the run goes on."""
 
     def __init__(self, watches: List[Watch], read_turns: Callable[[int], str]) -> None:
         """Follow a run.

@@ -1,8 +1,8 @@
 """The watch that makes spans and metrics of a run.
 
 Spans get their parents explicitly, because a run may go on in several threads and tasks: ``invoke_agent`` is a child of
-what is current where the run begins, ``chat`` and ``execute_tool`` are its children. Only while a tool's function runs,
-and while a request to a server begins, their spans are current.
+the span that is current where the run begins, ``chat`` and ``execute_tool`` are its children. Only while a tool's
+function runs, and while a request to a server begins, their spans are current.
 """
 
 # pyright: reportMissingImports=false

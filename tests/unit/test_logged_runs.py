@@ -1,4 +1,4 @@
-"""What DEBUG logging shows of a run."""
+"""The DEBUG records of a run."""
 
 import asyncio
 import logging
