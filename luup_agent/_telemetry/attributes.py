@@ -6,6 +6,7 @@ import os
 from typing import Any, Dict, Optional
 from urllib.parse import urlsplit
 
+from luup_agent._telemetry.content import finish_reason
 from luup_agent.model import Model
 from luup_agent.outputs import Output
 from luup_agent.settings import Settings
@@ -73,8 +74,7 @@ def response_attributes(turn: Turn) -> Dict[str, Any]:
         "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
     }
     if turn.finish_reason is not None:
-        reason = "tool_call" if turn.finish_reason == "tool_calls" else turn.finish_reason
-        found["gen_ai.response.finish_reasons"] = [reason]
+        found["gen_ai.response.finish_reasons"] = [finish_reason(turn)]
         found["gen_ai.response.model"] = name_of(turn.model)
     if turn.timings.time_to_first_token > 0:
         found["gen_ai.response.time_to_first_chunk"] = turn.timings.time_to_first_token

@@ -18,7 +18,12 @@ def messages_json(messages: Iterable[Message]) -> str:
 def answer_json(turn: Turn) -> str:
     """Return ``gen_ai.output.messages`` of a turn."""
     parts = _answer(turn.reasoning, turn.text, turn.calls)
-    return _dump([{"role": "assistant", "parts": parts, "finish_reason": turn.finish_reason or "error"}])
+    return _dump([{"role": "assistant", "parts": parts, "finish_reason": finish_reason(turn)}])
+
+
+def finish_reason(turn: Turn) -> str:
+    """Return the finish reason of a turn by the conventions' names."""
+    return "tool_call" if turn.finish_reason == "tool_calls" else turn.finish_reason or "error"
 
 
 def instructions_json(system_prompt: str) -> str:

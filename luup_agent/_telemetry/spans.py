@@ -27,6 +27,7 @@ from luup_agent._telemetry.attributes import (
     request_attributes,
     response_attributes,
 )
+from luup_agent.errors import LuupError
 from luup_agent.messages import Message, ToolCall
 from luup_agent.model import Model
 from luup_agent.tools import AnyTool
@@ -116,7 +117,9 @@ class RunSpans(Watch):
         tools = self._facts.tools[0]
         if tools:
             found["gen_ai.tool.definitions"] = contents.tools_json(tools)
-        messages = [*self._history, *self._facts.messages()]
+        messages = list(self._history)
+        with contextlib.suppress(LuupError):  # another thread has closed the run
+            messages += self._facts.messages()
         while messages and messages[-1].role == "assistant":  # the answer of this request is known already
             messages.pop()
         found["gen_ai.input.messages"] = contents.messages_json(m for m in messages if m.role != "system")

@@ -151,6 +151,24 @@ def test_a_cancelled_turn_is_a_turn(model):
     assert turn.usage.prompt_tokens == len(turn.prompt)
 
 
+def test_a_summary_is_a_turn(model_path):
+    with Model.from_local(model_path, context_size=512, threads=1) as small:
+        agent = Agent(small, temperature=0, max_tokens=32)
+        for _ in range(6):
+            agent.add_message("user", "Tell me about the sea. " * 8)
+            agent.add_message("assistant", "The sea is wide and blue.")
+        response = agent.run("What is the capital of France?", record_prompts=True)
+        *summaries, answer = response.turns
+        assert summaries
+        assert {turn.kind for turn in summaries} == {"summary"}
+        assert summaries[-1].text
+        assert "Tell me about the sea." in summaries[0].prompt.text
+        assert (answer.kind, answer.text) == ("answer", response.text)
+        counts = [turn.usage.prompt_tokens for turn in response.turns]
+        assert sum(counts) == response.usage.prompt_tokens
+        assert counts == [len(turn.prompt) for turn in response.turns]
+
+
 def test_a_prompt_beyond_the_context_is_shown(model_path):
     with Model.from_local(model_path, context_size=256, threads=1) as small:
         agent = Agent(small, enable_builtin_tools=False)

@@ -1,12 +1,13 @@
 """The turns of a run: of a response, of an error, and with every kind of model that answers with a script."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.http_server import Server, replying
 from support.scripted import Scripted
 
-from luup_agent import Agent, HTTPError, InvalidOutputError, MaxTurnsError, Model, Prompt
+from luup_agent import Agent, ClosedError, HTTPError, InvalidOutputError, MaxTurnsError, Model, Prompt
 from luup_agent.testing import FunctionModel, Reply, ScriptedModel, tool_call
 
 KEY = "sk-0123456789abcdef"
@@ -139,3 +140,54 @@ def test_the_model_that_failed_over_is_a_turn():
 def test_a_prompt_is_a_value():
     assert Prompt(text="a", tokens=[1]) == Prompt(text="a", tokens=[1])
     assert Prompt(text="a", tokens=[1]).body is None
+
+
+def test_a_call_that_had_to_be_asked_for_twice():
+    replies = iter(["I would rather not.", '{"a": 1, "b": 2}', "Three."])
+    response = Agent(FunctionModel(lambda request: next(replies)), tools=[add]).run("1 + 2?", tool_choice="add")
+    first, second, third = response.turns
+    assert "a call is required" in first.problem
+    assert (second.problem, second.finish_reason, third.text) == (None, "tool_calls", "Three.")
+    assert second.calls == response.tool_calls
+    assert response.usage.turns == 2
+
+
+def test_a_request_that_the_server_refused_in_this_form():
+    def refuse(connection, request):
+        body = b'{"error": {"message": "response_format is not supported"}}'
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    server = Server(refuse, *replying("7"))
+    response = Agent(Model.from_remote(server.url, "qwen3")).run("How many?", output_type=int, record_prompts=True)
+    server.close()
+    first, second = response.turns
+    assert "response_format is not supported" in first.error
+    assert ("response_format" in first.prompt.body, "response_format" in second.prompt.body) == (True, False)
+    assert (second.error, response.output) == (None, 7)
+
+
+def test_a_fallback_shows_the_prompt_of_the_model_that_would_answer():
+    closed, open_ = ScriptedModel(["a"]), FunctionModel(lambda request: "b")
+    fallback = Agent(Model.fallback(closed, open_))
+    assert fallback.prompt("Hi").body["model"] == "ScriptedModel"
+    closed.close()
+    assert fallback.prompt("Hi").body["model"].startswith("FunctionModel")
+    shown = fallback.prompt("Hi")
+    assert fallback.run("Hi", record_prompts=True).turns[-1].prompt == shown
+
+
+def test_prompts_from_many_threads_while_runs_go_on():
+    agent = Agent(FunctionModel(lambda request: "Hello"), enable_history=False, tools=[add])
+    wanted = agent.prompt("Hi")
+    with ThreadPoolExecutor(8) as pool:
+        runs = [pool.submit(agent.run, "Hi", record_prompts=True) for _ in range(40)]
+        shown = [pool.submit(agent.prompt, "Hi") for _ in range(40)]
+    assert all(prompt.result() == wanted for prompt in shown)
+    assert all(run.result().turns[0].prompt == wanted for run in runs)
+
+
+def test_a_closed_agent_shows_nothing():
+    agent = Agent(ScriptedModel(["a"]))
+    agent.close()
+    with pytest.raises(ClosedError):
+        agent.prompt("Hi")
