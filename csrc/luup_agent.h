@@ -736,6 +736,7 @@ typedef struct luup_run_params {
     const char * output_pattern; /* (NULL) */
     const char * output_grammar; /* (NULL) */
     const char * output_choices; /* (NULL) */
+    bool         record_prompts; /* keep the prompt of each turn for luup_run_get_turns() (false) */
 } luup_run_params;
 
 /* Fills `params` with the defaults. NULL is ignored. */
@@ -817,6 +818,27 @@ typedef struct luup_event {
  * ends with DONE; a run that fails or is cancelled does not change the history, unless `keep_on_error` is set. */
 LUUP_API int luup_run_start(luup_agent * agent, const char * message, const luup_run_params * params, luup_run ** run);
 
+/* Writes what the model would get first of luup_run_start() with the same arguments, and starts nothing: the history,
+ * the KV cache and the server are left alone. `text` receives the prompt's text, with control tokens by their names;
+ * free it with luup_string_free(). `tokens` receives at most `capacity` of its tokens, and `n_tokens` their number, as
+ * in luup_model_tokenize(). For a remote model, and for a fallback whose first model is one, `text` is the JSON body of
+ * the request, and `n_tokens` is 0. The prompt may be larger than the context; the run would then summarize first, or
+ * fail. Example:
+ *
+ *     char * text = NULL;
+ *     size_t n    = 0;
+ *     if (luup_agent_preview_run(agent, "Hello", NULL, &text, NULL, 0, &n) == LUUP_SUCCESS) {
+ *         printf("%zu tokens:\n%s\n", n, text);
+ *     }
+ *     luup_string_free(text);
+ *
+ * Blocks while it renders, and loads the weights if they are not in memory; `timeout_ms` limits that. Any thread may
+ * call it, also while a run of the agent is under way, whose messages are not in the history yet. Fails like
+ * luup_run_start(), but never with LUUP_ERROR_BUSY or LUUP_ERROR_CONTEXT_FULL. LUUP_ERROR_INVALID_PARAM also if tool
+ * calls at the end of the history wait for their results. On failure the output parameters are untouched. */
+LUUP_API int luup_agent_preview_run(luup_agent * agent, const char * message, const luup_run_params * params,
+                                    char ** text, int32_t * tokens, size_t capacity, size_t * n_tokens);
+
 /* Waits up to `timeout_ms` (0 = do not wait, -1 = no limit) for the next event, and fills `event`. Exactly one DONE or
  * ERROR event ends a run; afterwards only NONE comes, at once. Returns LUUP_SUCCESS whenever it fills `event`; for an
  * ERROR event it also sets luup_last_error_message(). */
@@ -874,6 +896,24 @@ LUUP_API int luup_run_suspend(luup_run * run);
  * run that has failed they are complete: calls without a result have an error as their result, and an answer that broke
  * off is the last message. Free them with luup_string_free(). */
 LUUP_API int luup_run_get_messages(const luup_run * run, char ** json);
+
+/* Writes a JSON array of the requests to a model that the run has made so far and that have ended, from number `first`
+ * on (0 = all). Free it with luup_string_free(). Any thread may call it. A request is an object such as
+ *
+ *     {"kind": "answer", "model": "model.gguf", "raw": "<tool_call>...", "text": "", "reasoning": "",
+ *      "calls": [{"id": "call_1", "name": "add", "arguments": "{\"a\":5}"}], "finish_reason": "tool_calls",
+ *      "problem": null, "error": null, "error_code": 0, "decisions": ["the model began a call: ..."],
+ *      "began_seconds": 0.0, "ended_seconds": 0.4, "began_unix_seconds": 1796000000.5, "queue_seconds": 0.0,
+ *      "prefill_seconds": 0.1, "decode_seconds": 0.3, "first_token_seconds": 0.1, "prompt_tokens": 90,
+ *      "cached_tokens": 0, "recomputed_tokens": 0, "answer_tokens": 21, "reasoning_tokens": 0,
+ *      "prompt": "<|im_start|>...", "prompt_ids": [1, 9690]}
+ *
+ * `kind` is "answer" or "summary". `raw` is all that the model wrote, control tokens aside; of a server its text.
+ * `finish_reason` is "stop", "length", "tool_calls" or null. `problem` says why the answer was rejected; `error` says
+ * why the request failed, and `error_code` is the luup_error of that. Both texts are null otherwise. `decisions` say
+ * why calls were made or not. `began_seconds` and `ended_seconds` count from luup_run_start(), `began_unix_seconds`
+ * from 1970. `prompt` and `prompt_ids` are as in luup_agent_preview_run(), and there only with `record_prompts`. */
+LUUP_API int luup_run_get_turns(const luup_run * run, size_t first, char ** json);
 
 /* Ends the thoughts of the answer that is under way, from any thread: the library writes the end of the thoughts in the
  * model's own format, and the answer goes on. Does nothing if the model does not think, or the run has ended.

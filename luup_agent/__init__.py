@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from luup_agent.settings import AgentOptions, LoadOptions, RopeScaling, RunOptions
     from luup_agent.tools import Tool, tool
     from luup_agent.toolsets import DynamicToolset, FunctionToolset, Toolset
+    from luup_agent.turns import Prompt, Turn
     from luup_agent.vectors import EmbedderInfo, Ranked, Vectors
 
     __version__: str
@@ -139,6 +140,7 @@ __all__ = [
     "Output",
     "PartialEvent",
     "ProgressEvent",
+    "Prompt",
     "Ranked",
     "ReasoningEvent",
     "Regex",
@@ -168,6 +170,7 @@ __all__ = [
     "Toolset",
     "ToolsetError",
     "TopLogprob",
+    "Turn",
     "UnsupportedError",
     "Usage",
     "Vectors",
@@ -221,6 +224,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "_tools.context": ("ModelRetry", "RunContext"),
     "tools": ("Tool", "tool"),
     "toolsets": ("DynamicToolset", "FunctionToolset", "Toolset"),
+    "turns": ("Prompt", "Turn"),
 }
 _MODULES = {name: module for module, names in _LATER.items() for name in names}
 

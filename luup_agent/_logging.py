@@ -3,7 +3,8 @@
 `logger` has no handler of its own, so that a program that configures no logging sees warnings, such as a tool's
 failure, on stderr: Python's `logging.lastResort` writes them. `core_logger` is for the C library's records, which
 `_native.drain_logs()` passes it: what went wrong is in the exception already, so they are seen only where logging is
-configured.
+configured. `runs_logger` has a record of level DEBUG for everything that a run does, with the contents: prompts,
+answers, arguments and results of tools.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import sys
 
 logger = logging.getLogger("luup_agent")
+runs_logger = logging.getLogger("luup_agent.runs")
 core_logger = logging.getLogger("luup_agent.core")
 core_logger.addHandler(logging.NullHandler())
 

@@ -28,6 +28,7 @@ from luup_agent._agent.copying import Copying
 from luup_agent._agent.delegating import Delegating
 from luup_agent._agent.labelling import Labelling
 from luup_agent._agent.parts import Parts, check_model
+from luup_agent._agent.previewing import Previewing
 from luup_agent._run.typed_output import check_for_model, output_spec
 from luup_agent._tools.results import MAX_RESULT_CHARS
 from luup_agent.builtin_tools import BuiltinTools
@@ -47,7 +48,7 @@ R = TypeVar("R")
 _Agent = TypeVar("_Agent", bound="Agent[Any]")
 
 
-class Agent(Answering[OutputT], Labelling, Copying, Delegating, BuiltinTools):
+class Agent(Answering[OutputT], Labelling, Copying, Delegating, Previewing, BuiltinTools):
     """Answers messages with a model, calls tools, and remembers the conversation.
 
     An agent answers one message at a time (`BusyError` otherwise); with ``enable_history=False`` any number. Make as
@@ -65,6 +66,7 @@ class Agent(Answering[OutputT], Labelling, Copying, Delegating, BuiltinTools):
         enable_history: Whether the agent remembers.
         enable_tool_calling: Whether runs may use tools.
         enable_builtin_tools: Whether the agent may have built-in tools.
+        name: A name for logs and telemetry, to be set at any time; None for none.
 
     Example:
         >>> agent = Agent(model, "You are a helpful assistant.", temperature=0)
@@ -74,6 +76,8 @@ class Agent(Answering[OutputT], Labelling, Copying, Delegating, BuiltinTools):
         ...     print(piece, end="", flush=True)
         The capital of Italy is Rome.
     """
+
+    name: Optional[str] = None
 
     @overload
     def __init__(
@@ -124,6 +128,7 @@ class Agent(Answering[OutputT], Labelling, Copying, Delegating, BuiltinTools):
         adapter: Optional[Adapter] = None,
         logprobs: bool = False,
         top_logprobs: int = 0,
+        record_prompts: bool = False,
         jump_forward: bool = True,
         prompt_lookup: bool = True,
         timeout: Optional[float] = None,
@@ -174,6 +179,7 @@ class Agent(Answering[OutputT], Labelling, Copying, Delegating, BuiltinTools):
                 with how strongly each changes the weights: ``{"sql": 1.0, "brief": 0.5}``. None for the model alone.
             logprobs: Report how probable each token of the answer was, see `AgentResponse.logprobs`.
             top_logprobs: With that many of the likeliest tokens, 0 to 20; more than 0 implies `logprobs`.
+            record_prompts: Keep the prompt of each turn, see `AgentResponse.turns`.
             jump_forward: Decode the tokens that a schema or a tool call dictates, such as the names of fields, in one
                 batch. False decodes them one by one: slower, with the same values up to near ties.
             prompt_lookup: Where the answer repeats a text of the conversation, draft the next tokens from that text and

@@ -44,6 +44,7 @@ from typing import TYPE_CHECKING, Dict, Optional, Sequence, Tuple, Type
 
 if TYPE_CHECKING:
     from luup_agent.messages import Message, ToolCall, Usage
+    from luup_agent.turns import Turn
 
 __all__ = [
     "ApprovalRequiredError",
@@ -91,9 +92,10 @@ class LuupError(Exception):
         tool_calls: All tool calls of a failed run with their results, in the model's order. `ToolCall.result` is None
             for a call that the run's end interrupted: it may have had its effect or not.
         usage: The token counts of a failed run; None for other errors, and if another thread closed the run.
+        turns: The requests of a failed run to its model, see `Turn`; the last one may have broken off.
 
     An exception of another class that ends a run, such as one that a tool with ``on_error="raise"`` raised, gets the
-    attributes `messages`, `tool_calls` and `usage` too, unless it has attributes of these names.
+    attributes `messages`, `tool_calls`, `usage` and `turns` too, unless it has attributes of these names.
 
     Example:
         >>> try:
@@ -109,6 +111,7 @@ class LuupError(Exception):
     messages: Sequence[Message] = ()
     tool_calls: Sequence[ToolCall] = ()
     usage: Optional[Usage] = None
+    turns: Sequence[Turn] = ()
 
 
 class InvalidParamError(LuupError, ValueError):

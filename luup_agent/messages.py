@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import abc
-from typing import Any, Dict, Generic, List, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Generic, List, Mapping, Optional, Tuple, Union
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_core import from_json
 from typing_extensions import Literal, TypeVar
 
 from luup_agent._json import write_json
 from luup_agent.errors import InvalidParamError
+
+if TYPE_CHECKING:
+    from luup_agent.turns import Turn
 
 T = TypeVar("T", default=str)
 
@@ -390,6 +393,22 @@ class AgentResponse(_Frozen, Generic[T]):
     confidence: Dict[str, float] = Field(default_factory=dict)
     summary: Optional[str] = None
     logprobs: List[TokenLogprob] = Field(default_factory=list)
+    _turns: str = PrivateAttr("[]")  # as JSON: most programs never look
+
+    @property
+    def turns(self) -> List[Turn]:
+        """The requests of this run to its model, one after the other; made of JSON each time, and not a field.
+
+        Their prompts are there with the setting `record_prompts`.
+
+        Example:
+            >>> response = agent.run("What is the capital of France?")
+            >>> [(turn.raw, turn.usage.completion_tokens) for turn in response.turns]
+            [('The capital of France is Paris.', 8)]
+        """
+        from luup_agent.turns import parse_turns
+
+        return parse_turns(self._turns, self.tool_calls)
 
 
 class TextEvent(_Frozen):

@@ -59,6 +59,7 @@ class RunOptions(TypedDict, total=False):
     adapter: Optional[Adapter]
     logprobs: bool
     top_logprobs: int
+    record_prompts: bool
     jump_forward: bool
     prompt_lookup: bool
     timeout: Optional[float]
@@ -191,6 +192,7 @@ class Settings(NamedTuple):
     adapter: Annotated[Optional[Adapter], Native("sampling", "adapter", "adapters")] = None
     logprobs: Annotated[bool, Native("sampling", "bool")] = False
     top_logprobs: Annotated[int, Native("sampling", "int")] = 0
+    record_prompts: Annotated[bool, Native("run", "bool")] = False
     jump_forward: Annotated[bool, Native("sampling", "bool")] = True
     prompt_lookup: Annotated[bool, Native("sampling", "bool")] = True
     timeout: Annotated[Optional[float], Native("run", "seconds", "timeout_ms")] = None

@@ -132,9 +132,8 @@ std::vector<Message> Agent::conversation() const {
     return messages;
 }
 
-std::vector<Message> Agent::begin_run(RunRequest & request) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    check_idle();
+// Checks a request against the tools and the history, and fills in the agent's own tools.
+void Agent::complete(RunRequest & request) const {
     if (!request.tools) {
         request.tools = tools_;
     }
@@ -155,10 +154,29 @@ std::vector<Message> Agent::begin_run(RunRequest & request) {
         fail(LUUP_ERROR_INVALID_PARAM,
              "a run without a message needs a history that ends with a user message, tool calls or tool results");
     }
+}
+
+std::vector<Message> Agent::begin_run(RunRequest & request) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    check_idle();
+    complete(request);
     auto messages  = conversation();
     last_adapters_ = request.sampling.adapters;
     runs_++;
     return messages;
+}
+
+std::vector<Message> Agent::preview_run(RunRequest & request) const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    complete(request);
+    const auto waiting = unanswered_calls(history_);
+    if (!waiting.empty()) {
+        fail(LUUP_ERROR_INVALID_PARAM,
+             "%zu tool calls at the end of the history wait for their results, which the next prompt will have in it: "
+             "continue the run first",
+             waiting.size());
+    }
+    return conversation();
 }
 
 void Agent::on_run_end(const std::vector<Message> * base, const std::vector<Message> & added) {

@@ -39,6 +39,10 @@ class Agent {
     // held. Throws Error.
     std::vector<Message> begin_run(RunRequest & request);
 
+    // Checks a request and fills in its tools as begin_run() does, and returns the same conversation, but begins no
+    // run. Throws Error.
+    std::vector<Message> preview_run(RunRequest & request) const;
+
     // Ends a run: `added` enters the history, which `base` replaces before if it is not null.
     void on_run_end(const std::vector<Message> * base, const std::vector<Message> & added);
 
@@ -79,6 +83,7 @@ class Agent {
   private:
     // With mutex_ held. `tools` null: no tools.
     std::vector<Message>     conversation() const;  // the system prompt first
+    void                     complete(RunRequest & request) const;
     std::vector<llama_token> conversation_tokens(const ChatTemplate & chat) const;
     void                     check_idle() const;
     void                     remove(const std::string & tool);

@@ -137,6 +137,7 @@ void Run::finish(luup_finish_reason reason, const Failure & failure) {
     std::vector<Message> base;
     if (!success) {
         complete_transcript();
+        break_off_turn(failure);
     }
     if (summarized) {
         base = transcript_.history();
@@ -151,6 +152,18 @@ void Run::finish(luup_finish_reason reason, const Failure & failure) {
     turn_.model_turn.reset();
     weights_.reset();
     server_.close();
+}
+
+// Logs the turn under way, if there is one, as far as it came.
+void Run::break_off_turn(const Failure & failure) {
+    if (log_.open()) {
+        AnswerResult answer;
+        answer.raw = answer.content = turn_.text;
+        answer.reasoning            = turn_.reasoning;
+        Metrics metrics;
+        metrics.prompt_tokens = turn_.model_turn ? static_cast<int32_t>(turn_.model_turn->submitted_tokens()) : 0;
+        log_.end(answer, LUUP_FINISH_NONE, failure, metrics, seconds_since(started_));
+    }
 }
 
 // Adds what a failed run has begun: the results of its last calls, or the answer as far as it came.
@@ -330,6 +343,7 @@ void Run::end_completion(const Failure & failure) {
     }
     std::lock_guard<std::mutex> lock(mutex_);
     if (state_ == State::Requested && server_.answer() == answer) {
+        break_off_turn(failure);
         server_.close();
         outcome_.turns--;
         enter_next();
@@ -376,6 +390,11 @@ void Run::end(const Failure & failure) {
         finish(LUUP_FINISH_NONE, failure);
     }
     agent_->model().interrupt();
+}
+
+nlohmann::ordered_json Run::turns(size_t first) const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return log_.to_json(first);
 }
 
 std::vector<Message> Run::messages() const {

@@ -9,6 +9,7 @@
 #include "agent/server_step.h"
 #include "agent/summary_step.h"
 #include "agent/transcript.h"
+#include "agent/turn_log.h"
 #include "model/turn.h"
 
 #include <atomic>
@@ -34,7 +35,10 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
     // Throws Error.
     static std::shared_ptr<Run> start(std::shared_ptr<Agent> agent, RunRequest request);
 
-    // For start().
+    // Returns what the model would get first of a run with this request, without beginning one. Throws Error.
+    static TurnPrompt preview(std::shared_ptr<Agent> agent, RunRequest request);
+
+    // For start() and preview().
     Run(std::shared_ptr<Agent> agent, RunRequest request);
 
     // See luup_run_next() and its siblings. `event->text` and its like are valid until the next call.
@@ -56,6 +60,9 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
 
     // The messages that the run has added so far; of a run that has failed, all that a history needs to go on from.
     std::vector<Message> messages() const;
+
+    // The requests to a model that have ended, from number `first` on, as luup_run_get_turns() has them.
+    nlohmann::ordered_json turns(size_t first) const;
 
     const Agent &      agent() const { return *agent_; }
     const RunRequest & request() const { return request_; }
@@ -110,7 +117,9 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
     bool        finish_summary();
     void        ask_for_summary();
     void        schedule(TurnRequest & request) const;
-    void        submit(std::shared_ptr<ModelTurn> turn, bool is_answer);
+    void        submit(std::shared_ptr<ModelTurn> turn, bool is_answer, TurnPrompt prompt, double began);
+    TurnPrompt  shown_prompt(const ModelTurn & turn) const;
+    TurnPrompt  first_prompt();
 
     // With the mutex held; advance() and wait_for_change() release it for a while.
     void              advance(std::unique_lock<std::mutex> & lock);
@@ -138,6 +147,7 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
     void answer_call(const std::string & call_id, const std::string & content, bool is_error);
     void end(const Failure & failure);
     void finish(luup_finish_reason reason, const Failure & failure);
+    void break_off_turn(const Failure & failure);
     void complete_transcript();
 
     SingleModel & model() const { return agent_->model().candidate(turn_.candidate); }
@@ -160,6 +170,7 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
     ServerStep              server_;
     ChoiceScores            scores_;
     Outcome                 outcome_;
+    TurnLog                 log_;
 };
 
 }  // namespace luup

@@ -75,6 +75,7 @@ void Run::on_answer_end(AnswerResult answer, luup_finish_reason reason, const Fa
     }
     server_.close();
     outcome_.add_turn(metrics);
+    log_.end(answer, reason, failure, metrics, seconds_since(started_));
     if (failure.code != LUUP_SUCCESS) {
         if (fall_back(failure)) {
             outcome_.turns--;
@@ -85,6 +86,7 @@ void Run::on_answer_end(AnswerResult answer, luup_finish_reason reason, const Fa
         return;
     }
     if (!server_.accept(answer, reason)) {
+        log_.reject("a call is required, and the answer has none: the call is requested as a typed result");
         outcome_.turns--;
         enter_next();
         return;
@@ -164,6 +166,7 @@ void Run::take_output(const AnswerResult & answer) {
 
 // Reports the problem to the model and lets it answer again, as often as output_retries allows.
 void Run::reject(const std::string & output, const std::string & problem) {
+    log_.reject(problem);
     if (outcome_.retries++ >= request_.output_retries) {
         finish(LUUP_FINISH_NONE,
                { LUUP_ERROR_INVALID_OUTPUT, "the output is still wrong after " +
@@ -197,6 +200,7 @@ void Run::take_calls(AnswerResult & answer) {
         server_ids = call_ids(transcript_.prompt());
     }
     normalize_calls(calls, *request_.tools, server_ids);
+    log_.set_calls(calls);
     add_answer(answer, answer.content, calls);
     transcript_.rejected.clear();
     transcript_.calls.insert(transcript_.calls.end(), calls.begin(), calls.end());

@@ -28,6 +28,7 @@ struct RunRequest {
     int32_t                             output_retries = 1;
     bool                                confidence     = false;
     bool                                keep_on_error  = false;  // a run that fails enters the history too
+    bool                                record_prompts = false;  // keep the prompt of each turn
     std::vector<std::string>            choices;  // score these instead of generating an answer
 
     // Throws Error(LUUP_ERROR_INVALID_PARAM) for a value out of its range.

@@ -129,6 +129,7 @@ void Run::begin_aside() {
 }
 
 void Run::ask_model() {
+    const double began = seconds_since(started_);
     if (summary_.under_way() && !finish_summary()) {
         return;
     }
@@ -149,8 +150,14 @@ void Run::ask_model() {
         std::lock_guard<std::mutex> lock(mutex_);
         scores_ = { std::vector<double>(request_.choices.size()), request_.choices.size() };
     }
+    TurnPrompt shown = shown_prompt(*turn);
     turn->make_answer(shared_from_this());
-    submit(turn, true);
+    submit(turn, true, std::move(shown), began);
+}
+
+// Returns the prompt of a turn for the log, empty unless it is asked for.
+TurnPrompt Run::shown_prompt(const ModelTurn & turn) const {
+    return request_.record_prompts ? turn.prompt() : TurnPrompt();
 }
 
 TurnRequest Run::turn_request() {
@@ -204,6 +211,7 @@ bool Run::fall_back(const Failure & failure) {
         return false;
     }
     log_write(LUUP_LOG_WARN, "the model " + model().name() + " failed, and the next one answers: " + failure.message);
+    break_off_turn(failure);
     turn_.candidate++;
     turn_.model_turn.reset();
     weights_.reset();
@@ -213,7 +221,7 @@ bool Run::fall_back(const Failure & failure) {
 }
 
 // Hands a turn to the engine, or its request to the host.
-void Run::submit(std::shared_ptr<ModelTurn> turn, bool is_answer) {
+void Run::submit(std::shared_ptr<ModelTurn> turn, bool is_answer, TurnPrompt prompt, double began) {
     const auto * exchange = turn->exchange();
     {
         std::lock_guard<std::mutex> lock(mutex_);
@@ -228,6 +236,9 @@ void Run::submit(std::shared_ptr<ModelTurn> turn, bool is_answer) {
             outcome_.summary_seconds = seconds_since(started_);
         }
         turn_.model_turn = turn;
+        if (request_.choices.empty()) {
+            log_.begin(model().name(), is_answer, std::move(prompt), began, seconds_since(started_));
+        }
         if (exchange) {
             server_.open(exchange->answer);
             enter(State::Requested);
@@ -275,7 +286,8 @@ void Run::ask_for_summary() {
         }
         return;
     }
-    TurnRequest request = summary_.request(request_.sampling.seed);
+    const double began   = seconds_since(started_);
+    TurnRequest  request = summary_.request(request_.sampling.seed);
     schedule(request);
     const auto turn = model().prepare(std::move(request));
     if (turn->prompt_tokens() >= static_cast<size_t>(model().context_size())) {
@@ -283,8 +295,9 @@ void Run::ask_for_summary() {
              "the conversation can't be summarized: a step of it has %zu tokens; the context holds %d",
              turn->prompt_tokens(), model().context_size());
     }
+    TurnPrompt shown = shown_prompt(*turn);
     turn->make_answer(std::make_shared<SummaryListener>(shared_from_this()));
-    submit(turn, false);
+    submit(turn, false, std::move(shown), began);
 }
 
 void Run::on_summary(const std::string & text, const Failure & failure, const Metrics & metrics) {
@@ -294,6 +307,9 @@ void Run::on_summary(const std::string & text, const Failure & failure, const Me
     }
     server_.close();
     summary_.count(metrics);
+    AnswerResult answer;
+    answer.raw = answer.content = text;
+    log_.end(answer, LUUP_FINISH_STOP, failure, metrics, seconds_since(started_));
     if (failure.code == LUUP_ERROR_CANCELLED || failure.code == LUUP_ERROR_TIMED_OUT ||
         failure.code == LUUP_ERROR_CLOSED) {
         finish(LUUP_FINISH_NONE, failure);

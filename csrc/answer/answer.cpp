@@ -82,6 +82,7 @@ AnswerResult Answer::result() const {
     AnswerResult result;
     result.content   = content_;
     result.reasoning = reasoning_;
+    result.raw       = raw_;
     result.output    = content_;
     result.bound     = bound();
     result.has_calls = has_calls();
@@ -89,6 +90,7 @@ AnswerResult Answer::result() const {
         result.raw         = guide_->text();
         result.output      = bound() ? guide_->text().substr(guide_->bound_begin()) : content_;
         result.certainties = guide_->certainties();
+        result.decisions   = guide_->decisions();
     }
     if (result.has_calls) {
         try {
@@ -139,6 +141,9 @@ bool Answer::on_token(llama_token token) {
         keep_probabilities(token);
     }
     const std::string text = utf8_.push(token_bytes(vocab_, token, preserved_.count(token) > 0));
+    if (!guide_) {
+        raw_ += text;
+    }
     if (bound()) {
         stream(std::exchange(may_think_, "") + text);
         return true;
@@ -174,6 +179,7 @@ void Answer::stream(const std::string & text) {
 
 void Answer::on_end(luup_finish_reason reason, const Failure & failure, const Metrics & metrics) {
     const std::string rest = utf8_.finish();
+    raw_ += guide_ ? "" : rest;
     if (bound()) {
         stream(rest);
     } else {

@@ -53,6 +53,7 @@ struct AnswerResult {
     bool                  bound     = false;  // it ends with calls or an output, which are useless when cut off
 
     std::optional<std::vector<Guide::Certainty>> certainties;  // of the output; nullopt if unknown
+    std::vector<std::string>                     decisions;    // see Guide::decisions()
 };
 
 class Answer : public Completion {
@@ -109,6 +110,7 @@ class Answer : public Completion {
     StopFilter                      trigger_;  // holds back text that may become a call
     AnswerParser                    parser_;
     std::string                     content_, reasoning_;
+    std::string                     raw_;  // without a guide: all that the model wrote
     std::string                     may_think_;  // a text that may begin thoughts that are left out
     std::string                     blanks_;  // white space before the first text, not emitted yet
     std::string                     probabilities_;  // JSON, of the next token

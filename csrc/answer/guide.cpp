@@ -220,6 +220,7 @@ void Guide::sample_free(Sampler & sampler, float * logits, Completion::Choice & 
 void Guide::sample_bound(Sampler & sampler, float * logits, Completion::Choice & choice) {
     const size_t begin = text_.size();
     if (jump_forward(constraint_->forced(), *constraint_, *vocabulary_, markers(), choice.tokens)) {
+        forced_tokens_ += choice.tokens.size();
         for (llama_token token : choice.tokens) {
             follow(token);
         }

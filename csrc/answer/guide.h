@@ -96,6 +96,9 @@ class Guide {
     };
     const std::vector<Certainty> & certainties() const { return certainties_; }
 
+    // Why the answer became what it is, step by step, in English: for people who debug.
+    std::vector<std::string> decisions() const;
+
   private:
     using Tokens = std::vector<llama_token>;
 
@@ -133,7 +136,7 @@ class Guide {
     bool is_too_long(size_t proposed) const;
     bool accept();
     void propose_another(Completion::Choice & choice);
-    void retract(Completion::Choice & choice);
+    void retract(const std::string & reason, Completion::Choice & choice);
 
     const AnswerPlan                        plan_;
     const std::shared_ptr<const Vocabulary> vocabulary_;
@@ -153,6 +156,8 @@ class Guide {
     size_t                                  opening_begin_ = 0;  // where they begin in text_
     std::deque<llama_token>                 later_;  // chosen tokens that wait for those before them to be decoded
     std::vector<Certainty>                  certainties_;
+    std::vector<std::string>                decisions_;
+    size_t                                  forced_tokens_ = 0;  // those that the grammar left no choice about
     std::atomic<bool>                       stop_thinking_{ false };
 };
 

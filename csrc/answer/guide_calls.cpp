@@ -16,12 +16,17 @@ namespace {
 // was made already is not accepted, and one in a format that the model does not know has to be meant.
 constexpr double obeyed = 0.5;
 
+std::string percent(double share) {
+    return std::to_string(static_cast<int>(std::lround(100 * share))) + "%";
+}
+
 }  // namespace
 
 // Returns whether a call begins here.
 bool Guide::decide_call(const float * logits, Completion::Choice & choice) {
     const CallPlan & calls = plan_.calls;
     if (calls.mode == CallPlan::Mode::Required) {
+        decisions_.push_back("a call is required, and was begun");
         propose_call(ProposedCall::AcceptIf::Complete, 0, choice);
         return true;
     }
@@ -30,18 +35,23 @@ bool Guide::decide_call(const float * logits, Completion::Choice & choice) {
     }
     const CallShare share = call_share(logits, *calls.format, *vocabulary_);
     if (share.marker >= obeyed && calls.made.empty()) {
+        decisions_.push_back("the model began a call: " + percent(share.marker) + " for the format's own marker");
         begin_call(choice);
         return true;
     }
     if (share.marker >= obeyed && calls.native) {
+        decisions_.push_back("the model began a call after earlier ones: " + percent(share.marker) +
+                             " for the format's own marker; one that repeats an earlier call will be retracted");
         propose_call(ProposedCall::AcceptIf::New, 0, choice);
         return true;
     }
     const double start = std::log(share.any);
     if (CallJudge::may_begin(start, calls.native) && !is_too_long(opening().size())) {
+        decisions_.push_back("a call was proposed, to be judged: " + percent(share.any) + " for a beginning of one");
         propose_call(ProposedCall::AcceptIf::Meant, start, choice);
         return true;
     }
+    decisions_.push_back("no call: " + percent(share.any) + " for a beginning of one");
     return false;
 }
 
@@ -79,6 +89,8 @@ void Guide::look_for_call() {
     if (!constraint_->accept_text(std::string_view(text_).substr(at))) {
         constraint_.reset();
         state_ = State::Text;
+    } else {
+        decisions_.push_back("the model began a call in the middle of its text");
     }
 }
 
@@ -88,6 +100,7 @@ void Guide::sample_call(Sampler & sampler, float * logits, Completion::Choice & 
     CallJudge &       call     = proposed_->judge;
     const std::string dictated = constraint_->forced();
     if (jump_forward(call.before_name(dictated), *constraint_, *vocabulary_, markers(), choice.tokens)) {
+        forced_tokens_ += choice.tokens.size();
         for (llama_token token : choice.tokens) {
             const size_t end = text_.size();
             follow(token);
@@ -109,13 +122,17 @@ void Guide::sample_call(Sampler & sampler, float * logits, Completion::Choice & 
 void Guide::judge(Completion::Choice & choice, const std::string & endless) {
     if (constraint_->can_end()) {
         if (accept()) {
+            decisions_.push_back("the call was accepted");
             propose_another(choice);
         } else {
-            retract(choice);
+            retract("it repeats an earlier call, or the model is unsure of its values", choice);
         }
-    } else if (proposed_->accept_if == ProposedCall::AcceptIf::Meant &&
-               (is_too_long(proposed_->judge.tokens()) || !proposed_->judge.may_be_meant(text_) || !endless.empty())) {
-        retract(choice);
+    } else if (proposed_->accept_if == ProposedCall::AcceptIf::Meant && is_too_long(proposed_->judge.tokens())) {
+        retract("it is too long", choice);
+    } else if (proposed_->accept_if == ProposedCall::AcceptIf::Meant && !proposed_->judge.may_be_meant(text_)) {
+        retract("the model is unsure of the tool or of its values", choice);
+    } else if (proposed_->accept_if == ProposedCall::AcceptIf::Meant && !endless.empty()) {
+        retract(endless, choice);
     } else if (!endless.empty()) {
         fail_endless(endless);
     }
@@ -138,6 +155,17 @@ bool Guide::accept() {
 
 std::vector<ToolCall> Guide::calls() const {
     return accepted_.calls().empty() ? parse_calls(*plan_.calls.format, text_, bound_begin_) : accepted_.calls();
+}
+
+std::vector<std::string> Guide::decisions() const {
+    std::vector<std::string> all = decisions_;
+    if (forced_tokens_ > 0) {
+        all.push_back(std::to_string(forced_tokens_) + " tokens were dictated by the grammar");
+    }
+    if (closed_) {
+        all.push_back("the thoughts were ended for the model");
+    }
+    return all;
 }
 
 // A call was accepted: proposes another one, since a model that has written one tends to stop, even if it was asked for
@@ -164,6 +192,7 @@ void Guide::propose_another(Completion::Choice & choice) {
                 choice.tokens.push_back(token);
             }
             text_ += next.text;
+            decisions_.push_back("another call was proposed, to be judged");
             return;
         }
     }
@@ -173,8 +202,10 @@ void Guide::propose_another(Completion::Choice & choice) {
 }
 
 // Retracts the proposed call: the answer is text after all, or the calls before it are all calls.
-void Guide::retract(Completion::Choice & choice) {
+void Guide::retract(const std::string & reason, Completion::Choice & choice) {
     const bool first = proposed_->first;
+    decisions_.push_back("the proposed call was retracted after " + std::to_string(proposed_->judge.tokens()) +
+                         " tokens, because " + reason + ": " + text_.substr(proposed_->judge.begin()));
     choice.retracted = proposed_->judge.tokens() - choice.tokens.size();
     choice.tokens.clear();
     text_.resize(proposed_->judge.begin());

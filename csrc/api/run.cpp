@@ -61,6 +61,7 @@ RunRequest read_request(Agent & agent, const std::optional<std::string> & messag
     request.output_retries = p.output_retries;
     request.confidence     = p.confidence;
     request.keep_on_error  = p.keep_on_error;
+    request.record_prompts = p.record_prompts;
     request.choices        = read_choices(p);
     const auto in_use      = agent.model().use();
     if (p.sampling) {
@@ -96,6 +97,19 @@ int luup_run_start(luup_agent * agent, const char * message, const luup_run_para
         const luup_run_params p = read_params("params", params, luup_run_default_params);
         *run =
             new luup_run{ Run::start(agent->agent, read_request(*agent->agent, optional_text("message", message), p)) };
+    });
+}
+
+int luup_agent_preview_run(luup_agent * agent, const char * message, const luup_run_params * params, char ** text,
+                           int32_t * tokens, size_t capacity, size_t * n_tokens) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        check_pointer("text", text);
+        const luup_run_params p = read_params("params", params, luup_run_default_params);
+        const TurnPrompt      prompt =
+            Run::preview(agent->agent, read_request(*agent->agent, optional_text("message", message), p));
+        write_tokens(prompt.tokens, tokens, capacity, n_tokens);
+        *text = new_string(prompt.text);
     });
 }
 
@@ -200,6 +214,16 @@ int luup_run_get_messages(const luup_run * run, char ** text) {
         check_pointer("json", text);
         run->run->agent().model().check_process();
         *text = new_string(to_json(run->run->messages()).dump());
+    });
+}
+
+int luup_run_get_turns(const luup_run * run, size_t first, char ** text) {
+    return guard([&] {
+        check_pointer("run", run);
+        check_pointer("json", text);
+        run->run->agent().model().check_process();
+        *text =
+            new_string(run->run->turns(first).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
     });
 }
 

@@ -43,6 +43,10 @@ LocalTurn::LocalTurn(LocalParts model, TurnRequest request)
     request_.messages    = {};
 }
 
+TurnPrompt LocalTurn::prompt() const {
+    return { text_of_tokens(model_.vocab, prompt_.tokens), prompt_.tokens };
+}
+
 AnswerPlan LocalTurn::make_plan() {
     const ChatTemplate & chat = model_.chat;
     AnswerPlan           plan;

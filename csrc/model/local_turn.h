@@ -28,12 +28,13 @@ class LocalTurn : public ModelTurn {
     // Renders the prompt. Throws Error.
     LocalTurn(LocalParts model, TurnRequest request);
 
-    size_t prompt_tokens() const override { return prompt_tokens_; }
-    void   make_answer(std::shared_ptr<TurnListener> listener) override;
-    void   start(bool & admitted) override;
-    void   cancel() override;
-    void   stop_thinking() override;
-    size_t submitted_tokens() const override;
+    size_t     prompt_tokens() const override { return prompt_tokens_; }
+    TurnPrompt prompt() const override;
+    void       make_answer(std::shared_ptr<TurnListener> listener) override;
+    void       start(bool & admitted) override;
+    void       cancel() override;
+    void       stop_thinking() override;
+    size_t     submitted_tokens() const override;
 
   private:
     AnswerPlan make_plan();

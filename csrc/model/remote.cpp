@@ -17,10 +17,13 @@ class ServerTurn : public ModelTurn {
 
     size_t prompt_tokens() const override { return 0; }
 
+    TurnPrompt prompt() const override {
+        RequestForm form;
+        return { server_.body(completion(request_.messages), form), {} };
+    }
+
     void make_answer(std::shared_ptr<TurnListener> listener) override {
-        const ChatCompletionRequest turn = { std::move(request_.messages), request_.tools,  request_.tool_choice,
-                                             request_.parallel_calls,      request_.output, request_.sampling };
-        exchange_.body                   = server_.body(turn, form_);
+        exchange_.body   = server_.body(completion(std::move(request_.messages)), form_);
         exchange_.answer = std::make_shared<ChatCompletionStream>(std::move(listener), request_.tools, server_.habits(),
                                                                   request_.begun.value_or(Clock::now()));
         server_.add(exchange_.answer);
@@ -39,6 +42,11 @@ class ServerTurn : public ModelTurn {
     }
 
   private:
+    ChatCompletionRequest completion(std::vector<Message> messages) const {
+        return { std::move(messages),     request_.tools,  request_.tool_choice,
+                 request_.parallel_calls, request_.output, request_.sampling };
+    }
+
     ChatCompletions & server_;
     TurnRequest       request_;
     Exchange          exchange_;

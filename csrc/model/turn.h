@@ -42,6 +42,12 @@ struct TurnRequest {
     std::optional<Clock::time_point> begun;  // time to the first token counts from here; default: from the submission
 };
 
+// The prompt of a turn: its text and its tokens, or the JSON body of a request without tokens.
+struct TurnPrompt {
+    std::string              text;
+    std::vector<llama_token> tokens;
+};
+
 // Receives what a model answers, in the engine's thread or in the one that pushes a server's chunks.
 class TurnListener : public Answer::Listener {
   public:
@@ -58,6 +64,9 @@ class ModelTurn {
 
     // The length of the prompt in tokens; 0 if only the server can tell.
     virtual size_t prompt_tokens() const = 0;
+
+    // Returns the prompt that the model will get. Call it before make_answer(). Throws Error.
+    virtual TurnPrompt prompt() const = 0;
 
     // Makes the answer, which will report to `listener`. Throws Error.
     virtual void make_answer(std::shared_ptr<TurnListener> listener) = 0;

@@ -1,6 +1,7 @@
 #include "tokens/tokenizer.h"
 
 #include "base/error.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <cctype>
@@ -396,6 +397,14 @@ std::vector<std::string> PromptTokenizer::break_seals(const std::string & text, 
     }
     pieces.push_back(plain.substr(begin));
     return pieces;
+}
+
+std::string text_of_tokens(const llama_vocab * vocab, const std::vector<llama_token> & tokens) {
+    std::string bytes;
+    for (llama_token token : tokens) {
+        bytes += token_bytes(vocab, token, true);
+    }
+    return utf8_sanitize(bytes);
 }
 
 }  // namespace luup

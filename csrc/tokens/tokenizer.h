@@ -96,4 +96,7 @@ std::vector<llama_token> tokenize_text(const llama_vocab * vocab, std::string_vi
 // Returns the bytes of a token; those of control tokens only if `special`.
 std::string token_bytes(const llama_vocab * vocab, llama_token token, bool special);
 
+// Returns the text of tokens, with control tokens by their names and U+FFFD for bytes that are not UTF-8.
+std::string text_of_tokens(const llama_vocab * vocab, const std::vector<llama_token> & tokens);
+
 }  // namespace luup

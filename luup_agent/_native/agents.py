@@ -9,7 +9,7 @@ from luup_agent._luup_cffi import ffi, lib
 from luup_agent._native.diagnostics import check, drain_logs
 from luup_agent._native.handles import Owner, take_string, take_tokens
 from luup_agent._native.models import NativeModel
-from luup_agent._native.settings import Encoded, encode_settings
+from luup_agent._native.settings import Encoded, RunRequest, encode_settings, run_params
 from luup_agent._native.values import (
     encode_bool,
     encode_float,
@@ -149,6 +149,31 @@ class NativeAgent:
         return take_tokens(
             lambda buffer, capacity, n: lib.luup_agent_get_prompt(self.handle, c_message, buffer, capacity, n), 1024
         )
+
+    def preview(self, settings: Settings, request: RunRequest) -> Tuple[str, List[int]]:
+        """Return the text and the tokens of the first prompt of a run; no tokens if the text is a request's body."""
+        params = run_params(settings, self.settings, request)
+        c_message = ffi.NULL if request.message is None else encode_text("message", request.message)
+        tokens: List[int] = []
+
+        def call(text: Any) -> int:
+            n_tokens = ffi.new("size_t *")
+            buffer = ffi.new("int32_t[]", _PROMPT_TOKENS)
+            while True:
+                capacity = len(buffer)
+                code: int = lib.luup_agent_preview_run(
+                    self.handle, c_message, params.pointer, text, buffer, capacity, n_tokens
+                )
+                if code or n_tokens[0] <= capacity:
+                    tokens.extend(ffi.unpack(buffer, n_tokens[0]) if n_tokens[0] and not code else ())
+                    return code
+                lib.luup_string_free(text[0])
+                buffer = ffi.new("int32_t[]", n_tokens[0])
+
+        return take_string(call), tokens
+
+
+_PROMPT_TOKENS = 8192  # a longer prompt is rendered twice
 
 
 def check_settings(model: NativeModel, settings: Settings) -> None:

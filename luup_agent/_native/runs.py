@@ -219,6 +219,14 @@ class NativeRun:
         messages: List[Dict[str, Any]] = json.loads(text)
         return messages
 
+    def log(self, first: int = 0) -> str:
+        """Return the requests to a model that have ended, from number `first` on, as JSON; see `turns.parse_turns`."""
+        owner = self._owner
+        if owner is None or not owner.cell[0]:
+            raise ClosedError("the run has ended")
+        handle = owner.pointer
+        return take_string(lambda text: lib.luup_run_get_turns(handle, first, text))
+
     def set_wakeup(self, descriptor: int, owner: object) -> None:
         """Let the library write a byte to `descriptor` when events arrive; `owner` lives as long as the run."""
         self._keep.append(owner)

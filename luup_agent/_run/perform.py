@@ -7,7 +7,7 @@ coroutine runs in the event loop of `perform_async`, which `perform` makes one f
 from __future__ import annotations
 
 import inspect
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from pydantic import ValidationError
 
@@ -18,6 +18,9 @@ from luup_agent._tools.results import clean, shorten, to_text
 from luup_agent.messages import ToolCall, ToolResult
 from luup_agent.tools import AnyTool
 
+if TYPE_CHECKING:
+    from luup_agent._run.watch import CallWatch
+
 
 class Outcome(NamedTuple):
     """The result of a call.
@@ -27,12 +30,14 @@ class Outcome(NamedTuple):
         is_error: Whether the text is an error message.
         retry: The error for which the model has to call again; counts against the tool's `retries`.
         error: The error that ends the run.
+        kind: The class of the exception behind an error message, for telemetry; "" if there is none.
     """
 
     content: str
     is_error: bool = False
     retry: Optional[Exception] = None
     error: Optional[BaseException] = None
+    kind: str = ""
 
 
 class Job(NamedTuple):
@@ -43,12 +48,14 @@ class Job(NamedTuple):
         tool: The tool.
         context: For the tool's function.
         deadline: When the tool's `timeout` passes, on the monotonic clock.
+        watch: Watches the call; None for none.
     """
 
     call: ToolCall
     tool: AnyTool
     context: RunContext[Any]
     deadline: float
+    watch: Optional[CallWatch] = None
 
     def arguments(self) -> Tuple[List[Any], Dict[str, Any]]:
         """Return the positional and the keyword arguments of the function.
@@ -67,6 +74,15 @@ async def call_tool(job: Job) -> Outcome:
     Raises:
         BaseException: The task was cancelled that runs a coroutine function.
     """
+    if job.watch is None:
+        return await _call(job)
+    with job.watch:
+        outcome = await _call(job)
+        job.watch.end(outcome)
+    return outcome
+
+
+async def _call(job: Job) -> Outcome:
     tool = job.tool
     try:
         positional, keywords = job.arguments()
@@ -92,7 +108,7 @@ def perform(job: Job) -> Outcome:
     try:
         return _perform(job)
     except BaseException as error:  # a thread waits for the outcome
-        return Outcome("Error: the tool failed", True, error=error)
+        return Outcome("Error: the tool failed", True, error=error, kind=type(error).__name__)
 
 
 def _perform(job: Job) -> Outcome:
@@ -139,25 +155,26 @@ def refused(tool: AnyTool, error: Union[ValidationError, ValueError]) -> Outcome
         reason = explain(error) if isinstance(error, ValidationError) else str(error)
     except BaseException as problem:  # raised by code of the user: the text of an exception in a validator
         return failed(tool, problem)
-    return Outcome(clean(f"Error: the arguments are not valid:\n{reason}"), True, retry=error)
+    return Outcome(clean(f"Error: the arguments are not valid:\n{reason}"), True, error, kind=type(error).__name__)
 
 
 def failed(tool: AnyTool, error: BaseException) -> Outcome:
     """Return the outcome of a call that raised `error`. Raises nothing, whatever the exception or the logging does."""
+    kind = type(error).__name__
     if isinstance(error, ModelRetry):
-        return Outcome(text_of(error) or type(error).__name__, True, retry=error)
-    summary = f"Error: {type(error).__name__}"
+        return Outcome(text_of(error) or kind, True, error, kind=kind)
+    summary = f"Error: {kind}"
     if tool.on_error == "raise" or not (isinstance(error, Exception) or _is_cancellation(error)):
-        return Outcome(summary, True, error=error)
+        return Outcome(summary, True, error=error, kind=kind)
     try:
         logger.warning("the tool %r failed", tool.name, exc_info=error)
     except Exception:  # a handler or a filter of the program; the model gets the result all the same
         pass
     except BaseException as problem:
-        return Outcome(summary, True, error=problem)
+        return Outcome(summary, True, error=problem, kind=kind)
     if tool.on_error == "tell":
         summary += f": {text_of(error)}"
-    return Outcome(clean(shorten(summary, tool.max_result_chars)), True)
+    return Outcome(clean(shorten(summary, tool.max_result_chars)), True, kind=kind)
 
 
 def text_of(error: BaseException) -> str:
@@ -170,7 +187,7 @@ def text_of(error: BaseException) -> str:
 
 def late(tool: AnyTool) -> Outcome:
     """Return the outcome of a call that took longer than the tool's `timeout`."""
-    return Outcome(f"Error: the tool did not answer within {tool.timeout:g} seconds", True)
+    return Outcome(f"Error: the tool did not answer within {tool.timeout:g} seconds", True, kind="timeout")
 
 
 def _is_cancellation(error: BaseException) -> bool:

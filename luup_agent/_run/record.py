@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional, Sequence
 
 from luup_agent.errors import LuupError
 from luup_agent.messages import Message, ToolCall, Usage
+from luup_agent.turns import Turn
 
 _MARK = "_luup_record"  # the record that an exception of another class got
 
@@ -18,11 +19,13 @@ class Record(NamedTuple):
         messages: The messages that it added to the conversation.
         tool_calls: Its calls with their results.
         usage: Its token counts; None if it did not begin.
+        turns: Its requests to the model.
     """
 
     messages: List[Message]
     tool_calls: List[ToolCall]
     usage: Optional[Usage]
+    turns: Sequence[Turn] = ()
 
     def attach_to(self, error: BaseException) -> None:
         """Set the attributes of `error`; of a foreign exception only those that it does not have itself."""

@@ -35,6 +35,7 @@ from luup_agent._run.sync_calls import SyncCalls
 from luup_agent._run.tool_calls import Decision, ToolCalls
 from luup_agent._run.tool_source import RunTools, ToolSource
 from luup_agent._run.typed_output import AnySpec, dotted, explain
+from luup_agent._run.watched import Watched
 from luup_agent._tools.context import ModelRetry
 from luup_agent._tools.results import clean
 from luup_agent.errors import (
@@ -64,6 +65,7 @@ from luup_agent.messages import (
     read_logprobs,
 )
 from luup_agent.settings import Settings
+from luup_agent.turns import parse_turns
 
 if TYPE_CHECKING:
     from luup_agent._run.async_calls import AsyncCalls
@@ -102,7 +104,7 @@ class Task(NamedTuple):
     summarize: Optional[Summarize] = None
 
 
-class Run:
+class Run(Watched):
     """One user message being answered.
 
     Every driver does the same: `start`, then `advance` until the event is a DONE one, and `close` in any case.
@@ -207,18 +209,19 @@ class Run:
         try:
             tools, definitions = self._read_tools()
             task = self._task
-            output = None if task.output is None else task.output.request
             events = self.events if self._wants_events else None
             calls = calls_type(self.native, self._agent, tools, task.settings, task.decisions, events)
             self.calls = calls
             self._exchange = exchange_for(
                 self.native, self._native_agent.responders, task.settings.timeout, calls_type is not SyncCalls
             )
-            request = _native.RunRequest(task.message, definitions, output, task.choices)
-            self._start_native(request)
+            self._follow((tools, definitions))
+            self._start_native(self._request(definitions))
             self._begun = True
             return calls
-        except BaseException:
+        except BaseException as error:
+            if self._follower is not None:
+                self._follower.end(error)
             self.close()
             raise
 
@@ -260,6 +263,8 @@ class Run:
             error.partial_text = self.text() or error.partial_text
         if error is not None and self.record is not None:
             self.record.attach_to(error)
+        if self._follower is not None:
+            self._follower.end(error or RunCancelledError("the run was closed"))
 
     def keep_record(self) -> None:
         """Cancel the run and keep what it did, before it is closed; from any thread."""
@@ -291,10 +296,13 @@ class Run:
 
     def _make_record(self) -> None:
         messages = self._read_messages()
-        self.record = Record(messages, self.calls.calls(messages), self._usage)
+        calls = self.calls.calls(messages)
+        self.record = Record(messages, calls, self._usage, parse_turns(self.read_turns(), calls))
 
     def take(self, kind: int) -> int:
         """Take in the event of type `kind` that `native.next` has just returned, and return `kind`."""
+        if self._follower is not None:
+            self._follower.take(kind)
         if kind == _native.EVENT_TEXT:
             self.piece = self.native.text()
             self._begin_turn()
@@ -320,8 +328,7 @@ class Run:
         elif kind == _native.EVENT_RETRY:
             self._turn_over = self._retried = True
         elif kind == _native.EVENT_COMPLETION_REQUEST:
-            assert self._exchange is not None
-            self._exchange.begin()
+            self._begin_request()
         elif kind == _native.EVENT_ERROR:
             error = self.native.error(self.text())
             self._usage = self._read_usage()
@@ -336,6 +343,8 @@ class Run:
             else:
                 self._begin_turn()  # an answer without text, after calls
                 self._take_logprobs()
+            if self._follower is not None:
+                self._follower.end(None)
         if self._wants_events and kind != _native.EVENT_NONE:
             self._report(kind)
         return kind
@@ -464,6 +473,7 @@ class Run:
             logprobs=list(self._logprobs),
             confidence={dotted(pointer): value for pointer, value in self.native.confidence().items()},
         )
+        response._turns = self.read_turns()
         return response
 
     def _messages(self, text: str, reasoning: Optional[str]) -> List[Message]:
@@ -500,6 +510,8 @@ class Run:
     def close(self) -> None:
         """Cancel the run if it goes on, and release its memory."""
         self.drop_request()
+        if self._follower is not None:
+            self._follower.end(RunCancelledError("the run was closed"))
         self.native.close()
 
     def drop_request(self) -> None:

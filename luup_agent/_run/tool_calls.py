@@ -20,6 +20,7 @@ from luup_agent.settings import Settings
 from luup_agent.tools import AnyTool
 
 if TYPE_CHECKING:
+    from luup_agent._run.watch import Follower
     from luup_agent.agent import Agent
 
 Decision = Union[bool, str, ToolResult]
@@ -30,7 +31,7 @@ def deadline_of(tool: AnyTool) -> float:
     return float("inf") if tool.timeout is None else time.monotonic() + tool.timeout
 
 
-def _messages_reader(native: _native.NativeRun) -> Callable[[], List[Message]]:
+def messages_reader(native: _native.NativeRun) -> Callable[[], List[Message]]:
     """Return a reader of the run's messages that does not keep the run alive: a tool may outlive it."""
     run = weakref.ref(native)
 
@@ -62,6 +63,7 @@ class ToolCalls:
             the model's answers; 0 has the calls of the history that a run goes on with.
         pending: The ids of the calls of the last turn that wait for an approval.
         usages: The tokens of other runs, which tools have made; any thread may append.
+        follower: Follows the run; None if nobody watches.
     """
 
     def __init__(
@@ -86,12 +88,13 @@ class ToolCalls:
         self.turns: Dict[int, Dict[str, ToolCall]] = {}
         self.pending: List[str] = []
         self.usages: List[Usage] = []
+        self.follower: Optional[Follower] = None
         self._native = native
         self._agent = agent
         self._tools = tools
         self._settings = settings
         self._decisions = decisions
-        self._read_messages = _messages_reader(native)
+        self._read_messages = messages_reader(native)
         self._events = events
         self._arriving: List[ToolCall] = []  # of a turn whose other calls are still to come
         self._coming: List[ToolCall] = []  # of a whole turn, not begun
@@ -140,6 +143,8 @@ class ToolCalls:
         call, content = ToolCall.from_json(call_id, name, arguments), self._native.text()
         self._keep_call(call)
         self._keep_result(call, content, is_error)
+        if self.follower is not None:
+            self.follower.answered(call, content, is_error)
         return call, content, refused
 
     def take_last(self, kind: int) -> None:
@@ -212,7 +217,8 @@ class ToolCalls:
         context = RunContext(
             self._settings.deps, self._agent, call.name, call.id, attempts, self._read_messages, self.usages.append
         )
-        return Job(call, tool, context, deadline_of(tool))
+        watch = None if self.follower is None else self.follower.call(call, tool)
+        return Job(call, tool, context, deadline_of(tool), watch)
 
     def _decide(self, job: Job, decision: Decision) -> bool:
         """Tell whether `decision` lets the job run; answer the call if not."""
@@ -237,6 +243,8 @@ class ToolCalls:
             BaseException: The outcome ends the run.
         """
         error, cause = outcome.error, outcome.retry
+        if job.watch is not None:
+            job.watch.end(outcome)
         if cause is not None:
             error = self._count_attempt(job.call, job.tool, text_of(cause).partition("\n")[0])
         if error is None:
@@ -263,6 +271,8 @@ class ToolCalls:
     def _settle(self, job: Job, outcome: Outcome) -> None:
         """Hand the outcome to the core before the run fails for another reason."""
         if job.call.id in self._open:
+            if job.watch is not None:
+                job.watch.end(outcome)
             self._submit(job.call, outcome)
 
     def _turn(self) -> int:

@@ -43,6 +43,17 @@ EXPECTED = {
 
 # The examples that need a framework: its module, and the texts.
 FRAMEWORKS = {
+    "observability.py": (
+        "opentelemetry.sdk",
+        [
+            "the prompt has ",
+            "turn 1: ",
+            "  a call is required, and was begun\n",
+            "turn 2: ",
+            "invoke_agent forecaster: ",
+            "\n  execute_tool weather: ",
+        ],
+    ),
     "with_langchain.py": (
         "langchain_core",
         [

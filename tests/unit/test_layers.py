@@ -28,6 +28,7 @@ ORDER = [
     ),
     (
         "luup_agent.messages",
+        "luup_agent.turns",
         "luup_agent.outputs",
         "luup_agent.vectors",
         "luup_agent.model_info",
@@ -44,6 +45,8 @@ ORDER = [
     ("luup_agent._run",),
     ("luup_agent._agent", "luup_agent.builtin_tools"),
     ("luup_agent.agent", "luup_agent.embeddings"),
+    ("luup_agent._telemetry",),
+    ("luup_agent.telemetry",),
     ("luup_agent._one_turn",),
     ("luup_agent.integrations",),
     ("luup_agent.testing", "luup_agent.mcp_server"),

@@ -1,0 +1,49 @@
+"""The method of `Agent` that shows a prompt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Optional, cast
+
+from typing_extensions import Unpack
+
+from luup_agent.settings import RunOptions
+from luup_agent.turns import Prompt
+
+if TYPE_CHECKING:
+    from luup_agent.agent import Agent
+
+
+class Previewing:
+    """The method of `Agent` that shows a prompt, apart from the rest for its length."""
+
+    def prompt(self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]) -> Prompt:
+        """Return the exact prompt that the model would get first if `run` had these arguments.
+
+        Made in the same way as a run's: system prompt, tools, history, message, what the chat template adds, and the
+        request for a typed result. Nothing is asked, and the history, the KV cache and the server are left alone; only
+        toolsets are asked for their tools. The prompt may be larger than the context; a run would then summarize first,
+        or fail. A fallback shows the prompt of its first model that takes it.
+
+        Args:
+            message: The user's message. None shows the prompt that answers the history as it is.
+            output_type: As for `run`.
+            **options: Settings, see `RunOptions`.
+
+        Returns:
+            The prompt. For a remote model its text is the body of the request, without the key.
+
+        Raises:
+            LuupError: As `run`, but no `BusyError` and no `ContextFullError`: an agent that answers a message shows the
+                prompt that would follow its history, which that message is not in yet.
+            InvalidParamError: Also if calls at the end of the history wait for their results.
+
+        Example:
+            >>> print(agent.prompt("What is the capital of France?"))
+            <|im_start|>system
+            You are a helpful assistant.<|im_end|>
+            <|im_start|>user
+            What is the capital of France?<|im_end|>
+            <|im_start|>assistant
+            <BLANKLINE>
+        """
+        return cast("Agent[Any]", self)._new_run("prompt", message, options, output_type).preview()

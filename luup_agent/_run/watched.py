@@ -1,0 +1,100 @@
+"""The part of a run that shows it: its first prompt, its turns, and its watches."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
+
+from luup_agent import _native
+from luup_agent._logging import runs_logger
+from luup_agent._run import watch
+from luup_agent._run.log_watch import LogWatch
+from luup_agent._run.tool_calls import ToolCalls, messages_reader
+from luup_agent._run.tool_source import RunTools
+from luup_agent.errors import ClosedError
+from luup_agent.turns import Prompt
+
+if TYPE_CHECKING:
+    from luup_agent._completions.exchange import Exchange, Responder
+    from luup_agent._run.run import Task
+    from luup_agent._run.watch import Follower
+    from luup_agent.agent import Agent
+
+
+class Watched:
+    """The part of `Run` that shows it, apart from the rest for its length. The state is all in `Run`.
+
+    Attributes:
+        native: The core's run.
+        calls: The tool calls.
+    """
+
+    native: _native.NativeRun
+    calls: ToolCalls
+    _native_agent: _native.NativeAgent
+    _task: Task
+    _agent: Optional[Agent[Any]]
+    _exchange: Optional[Exchange]
+    _read_tools: Callable[[], RunTools]
+    _follower: Optional[Follower] = None  # tells the watches
+
+    def _request(self, definitions: Optional[str]) -> _native.RunRequest:
+        task = self._task
+        output = None if task.output is None else task.output.request
+        return _native.RunRequest(task.message, definitions, output, task.choices)
+
+    def preview(self) -> Prompt:
+        """Return what the model would get first, without starting the run."""
+        request = self._request(self._read_tools()[1])
+        text, tokens = self._native_agent.preview(self._task.settings, request)
+        return Prompt(text=text if tokens else self._redact(text), tokens=tokens)
+
+    def read_turns(self, first: int = 0) -> str:
+        """Return the requests to a model that have ended, from number `first` on, as JSON without secrets."""
+        return self._redact(self.native.log(first))
+
+    def _redact(self, text: str) -> str:
+        return _redacted(self._native_agent.responders, text)
+
+    def _follow(self, tools: RunTools) -> None:
+        """Let those who watch runs watch this one. They do not keep it alive: a run that is dropped ends."""
+        makers = watch.makers
+        if runs_logger.isEnabledFor(logging.DEBUG):
+            makers += (LogWatch,)
+        if not makers or self._agent is None or self._task.choices:
+            return
+        facts = watch.Facts(self._agent, self._task, tools, messages_reader(self.native))
+        follower = watch.follow(makers, facts, _turns_reader(self.native, self._native_agent.responders))
+        if follower is not None:
+            self._follower = self.calls.follower = follower
+            if follower.wants_prompts:
+                settings = self._task.settings._replace(record_prompts=True)
+                self._task = self._task._replace(settings=settings)
+
+    def _begin_request(self) -> None:
+        assert self._exchange is not None
+        if self._follower is None:
+            self._exchange.begin()
+            return
+        index = self.native.model_index()
+        with self._follower.requesting(self._native_agent.responders[index], index):
+            self._exchange.begin()
+
+
+def _redacted(responders: Tuple[Responder, ...], text: str) -> str:
+    for responder in responders:
+        text = responder.redact(text)
+    return text
+
+
+def _turns_reader(native: _native.NativeRun, responders: Tuple[Responder, ...]) -> Callable[[int], str]:
+    run = weakref.ref(native)
+
+    def read(first: int) -> str:
+        native = run()
+        if native is None:
+            raise ClosedError("the run has ended")
+        return _redacted(responders, native.log(first))
+
+    return read
