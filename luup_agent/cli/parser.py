@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from typing import IO, Any, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 from luup_agent import Agent, Model, __version__, llama_version
 from luup_agent._server import command
@@ -22,7 +22,7 @@ from luup_agent.cli.options import (
 
 
 class _Parser(argparse.ArgumentParser):
-    def _print_message(self, message: str, file: Optional[IO[str]] = None) -> None:
+    def _print_message(self, message: str, file: Any = None) -> None:
         """Write a message; argparse itself hides that a help text can't be written."""
         if message:
             (file or sys.stderr).write(message)
