@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Callable
 
 from typing_extensions import Protocol
 
@@ -35,33 +36,43 @@ def converse(conversation: Conversation, view: View, reader: Reader, allow_all: 
     def allow(call: ToolCall) -> bool:
         return True if allow_all else view.confirm(call)
 
+    view.limit_hint = "/set max_tokens raises the limit"
     while True:
         try:
             line = reader.read()
         except KeyboardInterrupt:  # the line is cleared; the conversation goes on
-            view.note("(Ctrl-D leaves)")
+            view.remark("Ctrl-D leaves")
             continue
         except EOFError:
             view.note("")
             return
-        try:
-            result = commands.handle(line, conversation)
-            if result is None:
-                result = commands.Result(message=line.strip() or None)
-            if result.leave:
+        with view.keyboard.quiet():
+            if not _answer(line, conversation, view, allow):
                 return
-            if result.text:
-                view.note(result.text)
+
+
+def _answer(line: str, conversation: Conversation, view: View, allow: Callable[[ToolCall], bool]) -> bool:
+    """Run a command or answer a message; return whether the conversation goes on."""
+    try:
+        result = commands.handle(line, conversation)
+        if result is None:
+            result = commands.Result(message=line.strip() or None)
+        if result.leave:
+            return False
+        if result.text:
+            view.note(result.text)
+        if result.text or result.message is not None:
             view.gap()
-            if result.message is not None:
-                conversation.ask(result.message, view, allow)
-                view.gap()
-        except KeyboardInterrupt:
-            view.remark("stopped; the answer so far is kept. /retry asks again, /undo removes it")
+        if result.message is not None:
+            conversation.ask(result.message, view, allow)
             view.gap()
-        except LuupError as error:
-            view.error(error)
-            view.gap()
+    except KeyboardInterrupt:
+        view.remark("stopped; the answer so far is kept. /retry asks again, /undo removes it")
+        view.gap()
+    except LuupError as error:
+        view.error(error)
+        view.gap()
+    return True
 
 
 def make_reader(keyboard: Keyboard, view: View, conversation: Conversation, plain: bool) -> Reader:

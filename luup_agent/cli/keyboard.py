@@ -36,6 +36,9 @@ class Keyboard:
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
         """Keep what is typed until the end of the block."""
+        if self._usual is not None:  # inside of such a block
+            yield
+            return
         self._silence()
         try:
             yield

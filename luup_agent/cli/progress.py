@@ -10,6 +10,7 @@ from typing import Callable, Optional
 from luup_agent.cli import output
 
 _WIDTH = 24  # of the bar, in characters
+_LEAST_WIDTH = 6  # in a narrow window; below that there is no bar
 _BLOCKS = ("━", "╺")
 _ASCII = ("#", ".")
 _QUIET_SECONDS = 0.5  # a faster prefill shows nothing
@@ -61,13 +62,17 @@ class Meter:
         self._first = 0.0
 
     def line(self, label: str, done: float, total: float) -> str:
-        """Return a line such as ``loading m.gguf ━━━━╺╺╺╺ 49 MB of 98 MB, 120 MB/s, 0:01 left``."""
+        """Return a line such as ``loading m.gguf ━━━━╺╺╺╺ 49 MB of 98 MB, 120 MB/s, 0:01 left``.
+
+        The bar is shorter in a narrow window.
+        """
         now = time.monotonic()
         if self._start is None:
             self._start, self._first = now, done
         rate = (done - self._first) / (now - self._start) if now > self._start else 0.0
-        amounts = f"{self._unit(done)} of {self._unit(total)}, {self._unit(rate)}/s"
-        return f"{label} {bar(done, total)} {amounts}{time_left(total - done, rate)}"
+        amounts = f"{self._unit(done)} of {self._unit(total)}, {self._unit(rate)}/s{time_left(total - done, rate)}"
+        room = shutil.get_terminal_size().columns - len(label) - len(amounts) - 5
+        return " ".join([label, *([bar(done, total, min(room, _WIDTH))] if room >= _LEAST_WIDTH else []), amounts])
 
     def seconds(self) -> float:
         """Return the seconds since the first report."""

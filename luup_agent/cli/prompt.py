@@ -50,12 +50,13 @@ class PromptReader:
         past = InMemoryHistory()
         for entry in history.entries:
             past.append_string(entry)
+        completer = CommandCompleter()
         self._session: PromptSession[str] = PromptSession(
             history=past,
-            completer=CommandCompleter(),
+            completer=completer,
             complete_while_typing=Condition(lambda: self._session.default_buffer.text.startswith("/")),
             auto_suggest=AutoSuggestFromHistory(),
-            key_bindings=_bindings(),
+            key_bindings=_bindings(completer),
             multiline=True,
             prompt_continuation=lambda width, number, wrapped: FormattedText(
                 [("class:continuation", "" if wrapped else "· ".rjust(width))]
@@ -120,8 +121,20 @@ def _in_quotes(text: str) -> bool:
     return begin.startswith(_QUOTES) and _QUOTES not in begin[len(_QUOTES) :]
 
 
-def _bindings() -> KeyBindings:
+def _bindings(completer: CommandCompleter) -> KeyBindings:
     bindings = KeyBindings()
+
+    @bindings.add("tab")
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        found = list(completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
+        if len(found) == 1:
+            buffer.complete_state = None
+            buffer.apply_completion(found[0])
+        elif buffer.complete_state:
+            buffer.complete_next()
+        else:
+            buffer.start_completion(insert_common_part=True)
 
     @bindings.add("enter", filter=~has_selection)
     def _(event: KeyPressEvent) -> None:
@@ -134,7 +147,6 @@ def _bindings() -> KeyBindings:
             buffer.validate_and_handle()
 
     @bindings.add("escape", "enter")
-    @bindings.add("c-j")
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 

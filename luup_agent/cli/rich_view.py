@@ -17,7 +17,7 @@ from luup_agent.cli import output
 from luup_agent.cli.keyboard import Keyboard
 from luup_agent.cli.live import LiveLines
 from luup_agent.cli.markdown import Growing
-from luup_agent.cli.view import View, describe, details, excerpt, json_of
+from luup_agent.cli.view import View, describe, excerpt, json_of
 from luup_agent.messages import AgentResponse, Event, ToolCall, ToolResultEvent
 
 _FRAME_SECONDS = 1 / 15  # between two drawings
@@ -103,7 +103,10 @@ class RichView(View):
         if self.form == "json" or (self.form == "value" and not response.pending):
             value = response if self.form == "json" else response.output
             self.console.print_json(json_of(value))
-        for line in details(response, self._verbose):
+        lines = list(self.details(response))
+        if lines:
+            self.gap()
+        for line in lines:
             self.remark(line)
 
     def question(self, text: str) -> None:

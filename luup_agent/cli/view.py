@@ -24,7 +24,12 @@ class View:
         verbose: 1 shows the model's thoughts and speeds.
         form: "text" streams the text; "value" writes the value of a typed answer as JSON; "json" writes one JSON
             object about the whole run.
+
+    Attributes:
+        limit_hint: What to do about an answer that was cut off.
     """
+
+    limit_hint = "raise --max-tokens or --context-size"
 
     def __init__(self, keyboard: Keyboard, verbose: int = 0, form: str = "text") -> None:
         self.keyboard = keyboard
@@ -147,8 +152,21 @@ class View:
             self.text(json_of(response.output, indent=2 if self._safe else None) + "\n")
         else:
             self.text("\n")
-        for line in details(response, self._verbose):
+        for line in self.details(response):
             self.note(f"[{line}]")
+
+    def details(self, response: AgentResponse[Any]) -> Iterator[str]:
+        """Yield what is to say about a finished run: whether it was cut off, and with `verbose` its speeds."""
+        usage, timings = response.usage, response.timings
+        if response.finish_reason == "length":
+            yield f"cut off after {usage.completion_tokens} tokens; {self.limit_hint}"
+        if self._verbose:
+            yield (
+                f"{usage.completion_tokens} tokens, {timings.decode_tokens_per_second:.1f} tokens/s; "
+                f"prompt of {usage.prompt_tokens} tokens, {usage.cached_tokens} cached, "
+                f"{timings.prefill_tokens_per_second:.1f} tokens/s; first token after "
+                f"{timings.time_to_first_token:.3f} s"
+            )
 
     # -- questions -----------------------------------------------------------------------------------------------------
 
@@ -199,19 +217,6 @@ def excerpt(text: str) -> str:
     shown = "\n".join(lines[:_SHOWN_LINES])[:_SHOWN_CHARS]
     rest = len(text.strip()) - len(shown)
     return f"{shown} … ({rest:,} more characters)" if rest else shown
-
-
-def details(response: AgentResponse[Any], verbose: int) -> Iterator[str]:
-    """Yield what is to say about a finished run: whether it was cut off, and with `verbose` its speeds."""
-    usage, timings = response.usage, response.timings
-    if response.finish_reason == "length":
-        yield f"cut off after {usage.completion_tokens} tokens; raise --max-tokens or --context-size"
-    if verbose:
-        yield (
-            f"{usage.completion_tokens} tokens, {timings.decode_tokens_per_second:.1f} tokens/s; "
-            f"prompt of {usage.prompt_tokens} tokens, {usage.cached_tokens} cached, "
-            f"{timings.prefill_tokens_per_second:.1f} tokens/s; first token after {timings.time_to_first_token:.3f} s"
-        )
 
 
 def json_of(value: Any, indent: Optional[int] = None) -> str:
