@@ -67,9 +67,9 @@ def test_linked_files_exist():
 
 def test_commands_of_the_readme_are_accepted():
     """Each `luup-agent …` line is understood by the command line's own parser."""
-    from luup_agent import cli
+    from luup_agent.cli.parser import parse
 
     lines = re.findall(r"(?:^|/|`)(luup-agent (?:chat|download|doctor)[^`\n&]*)", README, flags=re.MULTILINE)
     assert len(lines) >= 3
     for line in lines:
-        assert cli._parse(shlex.split(line)[1:]).run
+        assert parse(shlex.split(line)[1:]).run

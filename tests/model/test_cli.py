@@ -197,6 +197,12 @@ def test_a_line_that_is_no_text_is_refused(model_path):
 # A conversation
 
 
+@pytest.fixture(autouse=True)
+def no_history(tmp_path, monkeypatch):
+    """Keep the messages of the tests out of the user's history."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 class Conversation:
     """The command in a pseudo-terminal."""
 
@@ -255,7 +261,7 @@ def test_a_conversation(model_path):
         chat.type("\n")
         chat.read_until("> ")
         chat.type("/clear\n")
-        assert "forgotten" in chat.read_until("\n> ")
+        assert "Started a new conversation" in chat.read_until("\n> ")
         chat.type("What is my name?\n")
         assert fresh in chat.read_until("\n> ").replace("\r\n", "\n")
         chat.type("/exit\n")
@@ -274,22 +280,22 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(model_path):
         chat.process.send_signal(signal.SIGINT)
         chat.read_until("[stopped")
         chat.read_until("\n> ")
-        chat.type("What is the capital of France?\n")  # the stopped turn has left no trace
+        chat.type("/undo\n")  # else the broken-off answer would stay
+        chat.read_until("Removed the last message")
+        chat.read_until("\n> ")
+        chat.type("What is the capital of France?\n")
         assert fresh.strip()[:20] in chat.read_until("\n> ").replace("\r\n", "\n")
         chat.type("/exit\n")
         assert chat.process.wait(300) == 0
 
 
 @posix
-@pytest.mark.parametrize("way", ["ctrl-d", "ctrl-c"])
-def test_leaving_at_the_prompt(way, model_path):
+@pytest.mark.parametrize("typed", ["\x04", "exit\n", "quit\n", "/quit\n"])
+def test_leaving_at_the_prompt(typed, model_path):
     with Conversation(model_path) as chat:
         chat.read_until("> ")
         time.sleep(0.2)
-        if way == "ctrl-d":
-            chat.type("\x04")
-        else:
-            chat.process.send_signal(signal.SIGINT)
+        chat.type(typed)
         assert chat.process.wait(300) == 0
         with pytest.raises(AssertionError, match="did not come"):
             chat.read_until("Traceback", seconds=1)
@@ -306,3 +312,48 @@ def test_an_error_does_not_end_the_conversation(model_path):
         assert chat.read_until("\n> ").strip()
         chat.type("/exit\n")
         assert chat.process.wait(300) == 0
+
+
+@posix
+def test_ctrl_c_at_the_prompt_clears_the_line_and_keeps_the_conversation(model_path):
+    _, second = greedy_answers(model_path, "My name is Ann.", "What is my name?")
+    with Conversation(model_path, *GREEDY) as chat:
+        chat.read_until("> ")
+        chat.type("My name is Ann.\n")
+        chat.read_until("\n> ")
+        chat.type("Forget")
+        chat.read_until("Forget")
+        time.sleep(0.3)  # Python's readline misses a signal that comes right after a key
+        chat.process.send_signal(signal.SIGINT)
+        chat.read_until("\n> ")
+        chat.type("What is my name?\n")
+        assert second in chat.read_until("\n> ").replace("\r\n", "\n")
+
+
+@posix
+def test_three_quotes_begin_a_message_of_several_lines(model_path):
+    (expected,) = greedy_answers(model_path, "What is the capital of\nFrance?")
+    with Conversation(model_path, *GREEDY) as chat:
+        chat.read_until("> ")
+        chat.type('"""What is the capital of\n')
+        chat.read_until("... ")
+        chat.type('France?"""\n')
+        assert expected in chat.read_until("\n> ").replace("\r\n", "\n")
+
+
+@posix
+def test_lines_typed_during_an_answer_are_the_next_messages(model_path):
+    (expected,) = greedy_answers(model_path, "What is the capital of France?")
+    with Conversation(model_path, *LONG) as chat:
+        chat.read_until("> ")
+        chat.type(STORY + "\n")
+        chat.read_until("whale")  # the echo
+        chat.read_until(" whale")
+        chat.type("/clear\nWhat is the capital of France?\n/hel")
+        time.sleep(0.5)
+        chat.process.send_signal(signal.SIGINT)
+        chat.read_until("> /clear")
+        chat.read_until("> What is the capital of France?")
+        assert expected.strip()[:20] in chat.read_until("\n> ").replace("\r\n", "\n")
+        chat.type("p\n")  # behind the line that was begun
+        chat.read_until("/tokens")

@@ -15,6 +15,8 @@ import pytest
 
 import luup_agent
 from luup_agent import _native, catalog, cli, doctor
+from luup_agent.cli import progress
+from luup_agent.cli.parser import parse
 from luup_agent.errors import BackendInitError, HTTPError
 
 pytestmark = pytest.mark.processes
@@ -84,12 +86,12 @@ def test_chat_has_an_option_for_each_setting_of_an_agent(capsys):
     ],
 )
 def test_the_message_may_stand_anywhere(arguments):
-    parsed = cli._parse(["chat", *arguments])
+    parsed = parse(["chat", *arguments])
     assert (parsed.model, parsed.message, parsed.seed) == ("model.gguf", "Hi", 1)
 
 
 def test_a_message_that_looks_like_an_option():
-    assert cli._parse(["chat", "model.gguf", "--", "-1 + 1?"]).message == "-1 + 1?"
+    assert parse(["chat", "model.gguf", "--", "-1 + 1?"]).message == "-1 + 1?"
 
 
 def test_version(capsys):
@@ -189,11 +191,11 @@ def test_a_failed_download_tells_why(cache, capsys):
 def test_progress_on_a_terminal_is_a_bar_that_goes_away(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with cli._StatusLine() as status:
-        progress = cli._DownloadProgress("smollm2", status)
-        progress(0, 98_000_000)
-        progress(49_000_000, 98_000_000)
-        progress(98_000_000, 98_000_000)
+    with progress.StatusLine() as status:
+        shown = progress.DownloadProgress("smollm2", status)
+        shown(0, 98_000_000)
+        shown(49_000_000, 98_000_000)
+        shown(98_000_000, 98_000_000)
     frames = terminal.getvalue().split("\r")
     assert "[" + "." * 24 + "] 0 MB of 98 MB" in frames[1]
     assert "[" + "#" * 12 + "." * 12 + "] 49 MB of 98 MB" in frames[2]
@@ -203,10 +205,10 @@ def test_progress_on_a_terminal_is_a_bar_that_goes_away(monkeypatch):
 
 
 def test_progress_without_a_terminal_is_one_line(capsys):
-    with cli._StatusLine() as status:
-        progress = cli._DownloadProgress("smollm2", status)
-        progress(0, 98_000_000)
-        progress(98_000_000, 98_000_000)
+    with progress.StatusLine() as status:
+        shown = progress.DownloadProgress("smollm2", status)
+        shown(0, 98_000_000)
+        shown(98_000_000, 98_000_000)
     assert capsys.readouterr().err == "luup-agent: downloading smollm2 (98 MB)\n"
 
 

@@ -15,6 +15,7 @@ import pytest
 from support import hub_server as answers
 
 from luup_agent import catalog, cli
+from luup_agent.cli import progress
 
 pytestmark = pytest.mark.processes
 
@@ -53,14 +54,15 @@ def test_the_bar_has_the_rate_and_the_time_left(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     clock = [100.0]
-    monkeypatch.setattr(cli.time, "monotonic", lambda: clock[0])
-    with cli._StatusLine() as status:
-        progress = cli._DownloadProgress("hf:a/b", status)
-        progress(50_000_000, 250_000_000)  # of an earlier try
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with progress.StatusLine() as status:
+        shown = progress.DownloadProgress("hf:a/b", status)
+        shown(50_000_000, 250_000_000)  # of an earlier try
         clock[0] += 10
-        progress(100_000_000, 250_000_000)
+        shown(100_000_000, 250_000_000)
         clock[0] += 30
-        progress(250_000_000, 250_000_000)
+        shown(250_000_000, 250_000_000)
     frames = [frame.strip() for frame in terminal.getvalue().split("\r") if frame.strip()]
     assert frames == [
         "downloading hf:a/b [" + "#" * 4 + "." * 20 + "] 50 MB of 250 MB, 0 MB/s",
@@ -81,7 +83,7 @@ def test_the_bar_has_the_rate_and_the_time_left(monkeypatch):
     ],
 )
 def test_the_time_left(rest, rate, text):
-    assert cli._time_left(rest, rate) == text
+    assert progress.time_left(rest, rate) == text
 
 
 def test_a_message_does_not_disturb_the_bar(hub_server, home, monkeypatch):

@@ -1,0 +1,86 @@
+"""Finding and loading the model that a command line names, with progress on stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from pathlib import Path
+from typing import Any, Callable, Dict
+from urllib.parse import urlsplit
+
+from luup_agent import Model, catalog
+from luup_agent._files import shorten_path
+from luup_agent._hub.names import looks_like_repository
+from luup_agent.cli import output, progress
+from luup_agent.errors import InvalidParamError
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_FILE_PATH = re.compile(r"(?:blob|resolve|raw)/[^/]+/(?P<file>.+\.gguf)\Z")
+
+
+def load(name: str, options: Dict[str, Any]) -> Model:
+    """Load a model by its name or path, and show the progress.
+
+    Raises:
+        LuupError: It can't be found or loaded.
+    """
+    path = obtain(name, catalog.resolve)
+    size = os.path.getsize(path) if os.path.isfile(path) else 0
+    with progress.StatusLine() as status:
+        shown: Dict[str, Any] = {"on_progress": progress.LoadProgress(path.name, size, status)}
+        return Model.from_local(path, **shown, **options)
+
+
+def obtain(name: str, function: Callable[[str, catalog.OnProgress], Path]) -> Path:
+    """Return the path of a model; show the progress of its download, and the messages of the hub.
+
+    Raises:
+        LuupError: It can't be found or downloaded.
+    """
+    check_name(name)
+    with progress.StatusLine() as status:
+        handler = _HubMessages(status)
+        logger = logging.getLogger("luup_agent.hub")
+        level, propagate = logger.level, logger.propagate
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        try:
+            return function(name, progress.DownloadProgress(name, status))
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+            logger.propagate = propagate
+
+
+def check_name(name: str) -> None:
+    """Refuse an address in place of a model, and say what to write instead.
+
+    Raises:
+        InvalidParamError: It is a URL.
+    """
+    if not _URL.match(name) or os.path.exists(name):
+        return
+    shown = shorten_path(name)
+    parts = [part for part in urlsplit(name).path.split("/") if part]
+    if len(parts) >= 2 and looks_like_repository("/".join(parts[:2])) and "huggingface" in name.lower():
+        file = _FILE_PATH.match("/".join(parts[2:]))
+        suggested = f"hf:{'/'.join(parts[:2])}" + (f"/{file['file']}" if file else "")
+        raise InvalidParamError(f"model: {shown!r} is a URL; write {suggested}")
+    raise InvalidParamError(
+        f"model: {shown!r} is a URL; write hf:owner/repo for a repository on a hub, download another file and give its "
+        "path, or name an OpenAI-compatible server with `luup-agent chat MODEL --base-url URL`"
+    )
+
+
+class _HubMessages(logging.Handler):
+    """Writes the messages about a download to stderr, above the line with its progress."""
+
+    def __init__(self, status: progress.StatusLine) -> None:
+        super().__init__(logging.INFO)
+        self._status = status
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._status.clear()
+        output.note(f"luup-agent: {record.getMessage()}")
