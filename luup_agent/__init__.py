@@ -39,10 +39,12 @@ from luup_agent.errors import (
     RunCancelledError,
     RunTimeoutError,
     StorageError,
+    ToolLoopError,
     ToolNotFoundError,
     ToolRetryError,
     ToolsetError,
     UnsupportedError,
+    UsageLimitError,
     check_error,
 )
 
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from luup_agent.builtin_tools import Note, Notes, Summarization, SummarizationStatus, Todo, Todos
     from luup_agent.embeddings import Embedder
     from luup_agent.hardware import BackendInfo, CpuVariant, DeviceInfo, backends, cpu_variant, devices, llama_version
+    from luup_agent.limits import LoopGuard, UsageLimits
     from luup_agent.mcp import MCP
     from luup_agent.messages import (
         AgentResponse,
@@ -123,6 +126,7 @@ __all__ = [
     "JSONParseError",
     "JSONSchema",
     "LoadOptions",
+    "LoopGuard",
     "LuupError",
     "MaxTurnsError",
     "MemoryEstimate",
@@ -161,6 +165,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolCallEvent",
+    "ToolLoopError",
     "ToolNotFoundError",
     "ToolResult",
     "ToolResultEvent",
@@ -170,6 +175,8 @@ __all__ = [
     "TopLogprob",
     "UnsupportedError",
     "Usage",
+    "UsageLimitError",
+    "UsageLimits",
     "Vectors",
     "__version__",
     "backends",
@@ -191,6 +198,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "embeddings": ("Embedder",),
     "vectors": ("EmbedderInfo", "Ranked", "Vectors"),
     "hardware": ("BackendInfo", "CpuVariant", "DeviceInfo", "backends", "cpu_variant", "devices", "llama_version"),
+    "limits": ("LoopGuard", "UsageLimits"),
     "mcp": ("MCP",),
     "messages": (
         "AgentResponse",

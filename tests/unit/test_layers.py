@@ -24,6 +24,7 @@ ORDER = [
         "luup_agent._threads",
         "luup_agent._loops",
         "luup_agent.errors",
+        "luup_agent.limits",
         "luup_agent.settings",
     ),
     (
