@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from luup_agent.agent import Agent
     from luup_agent.builtin_tools import Note, Notes, Summarization, SummarizationStatus, Todo, Todos
     from luup_agent.embeddings import Embedder
+    from luup_agent.handoffs import HandedOver, Handoff
     from luup_agent.hardware import BackendInfo, CpuVariant, DeviceInfo, backends, cpu_variant, devices, llama_version
     from luup_agent.limits import LoopGuard, UsageLimits
     from luup_agent.mcp import MCP
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from luup_agent.model_info import MemoryEstimate, ModelInfo, ModelStats
     from luup_agent.outputs import Choice, Grammar, JSONSchema, Output, Regex
     from luup_agent.settings import AgentOptions, LoadOptions, RopeScaling, RunOptions
+    from luup_agent.team import Team, TeamResponse
     from luup_agent.tools import Tool, tool
     from luup_agent.toolsets import DynamicToolset, FunctionToolset, Toolset
     from luup_agent.vectors import EmbedderInfo, Ranked, Vectors
@@ -118,6 +120,8 @@ __all__ = [
     "FunctionToolset",
     "Grammar",
     "HTTPError",
+    "HandedOver",
+    "Handoff",
     "InferenceError",
     "InternalError",
     "InvalidOutputError",
@@ -157,6 +161,8 @@ __all__ = [
     "Summarization",
     "SummarizationStatus",
     "SummaryEvent",
+    "Team",
+    "TeamResponse",
     "TextEvent",
     "Timings",
     "Todo",
@@ -197,6 +203,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "_agent.classify": ("Classification",),
     "embeddings": ("Embedder",),
     "vectors": ("EmbedderInfo", "Ranked", "Vectors"),
+    "handoffs": ("HandedOver", "Handoff"),
     "hardware": ("BackendInfo", "CpuVariant", "DeviceInfo", "backends", "cpu_variant", "devices", "llama_version"),
     "limits": ("LoopGuard", "UsageLimits"),
     "mcp": ("MCP",),
@@ -227,6 +234,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "outputs": ("Choice", "Grammar", "JSONSchema", "Output", "Regex"),
     "settings": ("AgentOptions", "LoadOptions", "RopeScaling", "RunOptions"),
     "_tools.context": ("ModelRetry", "RunContext"),
+    "team": ("Team", "TeamResponse"),
     "tools": ("Tool", "tool"),
     "toolsets": ("DynamicToolset", "FunctionToolset", "Toolset"),
 }

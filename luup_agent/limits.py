@@ -1,4 +1,4 @@
-"""What a run may use: `UsageLimits`; and when it repeats itself: `LoopGuard`."""
+"""The limits of a run, `UsageLimits`, and the guard against calls that repeat themselves, `LoopGuard`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _make(kind: Any, values: Dict[str, Any]) -> Any:
 
 
 class UsageLimits(_Frozen):
-    """How much a run may use, together with the agents that its tools run. None is no limit.
+    """How much a run may use, together with the agents that its tools run. None sets no limit.
 
     A run is checked before each turn and before the calls of a turn begin, and an answer ends when it has used up the
     output tokens. Then the run ends with `UsageLimitError`, which has all that the run did. An answer that is complete
@@ -113,7 +113,7 @@ class UsageLimits(_Frozen):
 
 
 class LoopGuard(_Frozen):
-    """What to do when a run makes the same call with the same result again and again.
+    """The reaction to a run that makes the same call with the same result again and again.
 
     Arguments are compared as JSON values. The same calls in one turn count once, because the model had not read the
     first result when it wrote the second call. A call whose results differ, such as one that polls, never counts.

@@ -32,7 +32,7 @@ _TURN_EVENTS = (
 
 
 class Meter:
-    """What one run uses, counted in a tally.
+    """The use of one run, counted in a tally.
 
     Attributes:
         tally: The run's, or that of the run above.
@@ -47,7 +47,7 @@ class Meter:
         Args:
             tally: Where to count.
             own: Whether the tally is this run's alone.
-            model: Its tokens are counted; None if the run's texts are no answers.
+            model: Its tokens are counted; None if the run writes no answer.
         """
         self.tally = tally
         self.turn_refused = False
@@ -74,7 +74,7 @@ class Meter:
         self._began = True
 
     def start(self, task: Task) -> Settings:
-        """Check the limits before the run, and return its settings with what is left.
+        """Check the limits before the run, and return its settings, bounded by the rest.
 
         Raises:
             UsageLimitError: Nothing is left.

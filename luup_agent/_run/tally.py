@@ -1,4 +1,4 @@
-"""What a run with limits has used, together with the runs that its tools made.
+"""The use of a run with limits, together with the runs that its tools made.
 
 A tool runs with its run's tally in a context variable, where the runs of other agents find it: in the tool's own
 thread or task, and in those that copy its context, such as tasks and `asyncio.to_thread`.
@@ -25,7 +25,7 @@ _ROUNDING = 0.005  # seconds; the core counts whole milliseconds
 
 
 class Tally:
-    """What a run and its sub-agents have used. Any thread may use it.
+    """The use of a run and its sub-agents. Any thread may count in it.
 
     Attributes:
         limits: The limits.

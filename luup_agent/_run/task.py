@@ -1,4 +1,4 @@
-"""What a run has to do."""
+"""The task of a run, and the summary that a function of the user writes for it."""
 
 from __future__ import annotations
 

@@ -232,7 +232,7 @@ class ToolCalls:
                     to_run.append(job)
             elif not job.tool.requires_approval:
                 to_run.append(job)
-            elif self._settings.approve is not None:
+            elif self._settings.approve is not None and not job.tool._waits:
                 to_ask.append(job)
             else:
                 self.pending.append(job.call.id)

@@ -1,4 +1,4 @@
-"""docs/LIMITS.md: its Python blocks run, and print what their comments say."""
+"""docs/LIMITS.md and docs/TEAMS.md: their Python blocks run, and print what their comments say."""
 
 import re
 import subprocess
@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "LIMITS.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
+TEAMS = (ROOT / "docs" / "TEAMS.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE + TEAMS, flags=re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
@@ -23,7 +24,7 @@ def test_a_block_runs(number, tmp_path):
 
 
 def test_all_blocks_are_found():
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
 
 
 def test_the_sentence_for_the_model_is_the_one_of_the_page():
