@@ -39,10 +39,12 @@ from luup_agent.errors import (
     RunCancelledError,
     RunTimeoutError,
     StorageError,
+    ToolLoopError,
     ToolNotFoundError,
     ToolRetryError,
     ToolsetError,
     UnsupportedError,
+    UsageLimitError,
     check_error,
 )
 
@@ -54,7 +56,9 @@ if TYPE_CHECKING:
     from luup_agent.agent import Agent
     from luup_agent.builtin_tools import Note, Notes, Summarization, SummarizationStatus, Todo, Todos
     from luup_agent.embeddings import Embedder
+    from luup_agent.handoffs import HandedOver, Handoff
     from luup_agent.hardware import BackendInfo, CpuVariant, DeviceInfo, backends, cpu_variant, devices, llama_version
+    from luup_agent.limits import LoopGuard, UsageLimits
     from luup_agent.mcp import MCP
     from luup_agent.messages import (
         AgentResponse,
@@ -81,6 +85,7 @@ if TYPE_CHECKING:
     from luup_agent.model_info import MemoryEstimate, ModelInfo, ModelStats
     from luup_agent.outputs import Choice, Grammar, JSONSchema, Output, Regex
     from luup_agent.settings import AgentOptions, LoadOptions, RopeScaling, RunOptions
+    from luup_agent.team import Team, TeamResponse
     from luup_agent.tools import Tool, tool
     from luup_agent.toolsets import DynamicToolset, FunctionToolset, Toolset
     from luup_agent.turns import Prompt, Turn
@@ -116,6 +121,8 @@ __all__ = [
     "FunctionToolset",
     "Grammar",
     "HTTPError",
+    "HandedOver",
+    "Handoff",
     "InferenceError",
     "InternalError",
     "InvalidOutputError",
@@ -124,6 +131,7 @@ __all__ = [
     "JSONParseError",
     "JSONSchema",
     "LoadOptions",
+    "LoopGuard",
     "LuupError",
     "MaxTurnsError",
     "MemoryEstimate",
@@ -155,6 +163,8 @@ __all__ = [
     "Summarization",
     "SummarizationStatus",
     "SummaryEvent",
+    "Team",
+    "TeamResponse",
     "TextEvent",
     "Timings",
     "Todo",
@@ -163,6 +173,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolCallEvent",
+    "ToolLoopError",
     "ToolNotFoundError",
     "ToolResult",
     "ToolResultEvent",
@@ -173,6 +184,8 @@ __all__ = [
     "Turn",
     "UnsupportedError",
     "Usage",
+    "UsageLimitError",
+    "UsageLimits",
     "Vectors",
     "__version__",
     "backends",
@@ -193,7 +206,9 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "_agent.classify": ("Classification",),
     "embeddings": ("Embedder",),
     "vectors": ("EmbedderInfo", "Ranked", "Vectors"),
+    "handoffs": ("HandedOver", "Handoff"),
     "hardware": ("BackendInfo", "CpuVariant", "DeviceInfo", "backends", "cpu_variant", "devices", "llama_version"),
+    "limits": ("LoopGuard", "UsageLimits"),
     "mcp": ("MCP",),
     "messages": (
         "AgentResponse",
@@ -222,6 +237,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "outputs": ("Choice", "Grammar", "JSONSchema", "Output", "Regex"),
     "settings": ("AgentOptions", "LoadOptions", "RopeScaling", "RunOptions"),
     "_tools.context": ("ModelRetry", "RunContext"),
+    "team": ("Team", "TeamResponse"),
     "tools": ("Tool", "tool"),
     "toolsets": ("DynamicToolset", "FunctionToolset", "Toolset"),
     "turns": ("Prompt", "Turn"),

@@ -33,10 +33,11 @@ from luup_agent._run.typed_output import check_for_model, output_spec
 from luup_agent._tools.results import MAX_RESULT_CHARS
 from luup_agent.builtin_tools import BuiltinTools
 from luup_agent.errors import UnsupportedError
+from luup_agent.limits import LoopGuard, UsageLimits, check_limits
 from luup_agent.messages import ContextUsage, Message, ToolCall
 from luup_agent.model import Model
 from luup_agent.outputs import OutputT, OutputType
-from luup_agent.settings import Adapter, AgentOptions, KeepHistory, LogitBias, Reasoning, Settings
+from luup_agent.settings import LOOP_GUARD, Adapter, AgentOptions, KeepHistory, LogitBias, Reasoning, Settings
 from luup_agent.tools import AnyTool, OnError, Tool, ToolLike, as_tool
 from luup_agent.toolsets import Toolset, ToolsetLike
 
@@ -142,6 +143,8 @@ class Agent(Answering[OutputT], Labelling, Copying, Delegating, Previewing, Buil
         deps: Any = None,
         approve: Optional[Approve] = None,
         keep_history: KeepHistory = "on_success",
+        usage_limits: Optional[UsageLimits] = None,
+        loop_guard: Optional[LoopGuard] = LOOP_GUARD,
         output_type: Any = None,
         enable_history: bool = True,
         enable_tool_calling: bool = True,
@@ -202,6 +205,8 @@ class Agent(Answering[OutputT], Labelling, Copying, Delegating, Previewing, Buil
             keep_history: Which runs enter the history: with "on_success" those that answer, with "on_error" also those
                 that fail, are cancelled or are not read to their end, with the calls and the results so far. The
                 messages are those of `LuupError.messages`.
+            usage_limits: How much a run may use, together with the agents that its tools run; None for no limit.
+            loop_guard: What to do when a run repeats a call with the same result; None lets it.
             output_type: The type of the agent's answers, or their form; a run may have another. None for text.
             enable_history: False starts every run afresh, and allows several at once.
             enable_tool_calling: False offers no tools to the model.
@@ -225,6 +230,7 @@ class Agent(Answering[OutputT], Labelling, Copying, Delegating, Previewing, Buil
             adapter = dict(adapter)
         arguments = {**locals(), "tools": (), "toolsets": (), "stop": tuple(stop) if isinstance(stop, list) else stop}
         settings = Settings._make(map(arguments.__getitem__, Settings._fields))
+        check_limits(usage_limits, loop_guard)
         native = _native.NativeAgent(check_model(model)._native_model, system_prompt, settings, enable_history)
         _native.encode_bool("enable_tool_calling", enable_tool_calling)
         _native.encode_bool("enable_builtin_tools", enable_builtin_tools)

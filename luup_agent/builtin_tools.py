@@ -18,7 +18,7 @@ from luup_agent.errors import InvalidParamError, StorageError, ToolNotFoundError
 if TYPE_CHECKING:
     from luup_agent._agent.builtins import Builtins
     from luup_agent._agent.parts import Parts
-    from luup_agent._run.run import Summarize
+    from luup_agent._run.task import Summarize
 
 _INT64_MAX = 2**63 - 1
 

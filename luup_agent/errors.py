@@ -2,7 +2,7 @@
 
 Every exception is a `LuupError`, with one class for each error code of the C library. Where a builtin exception fits,
 the class inherits from it too, so that `except ValueError`, `except FileNotFoundError` and `except TimeoutError` work.
-Only Python raises the three classes without a code::
+Only Python raises the five classes without a code::
 
     LuupError
     ├── the call is wrong
@@ -26,6 +26,8 @@ Only Python raises the three classes without a code::
         ├── InvalidOutputError   (ValueError)        -21   the answer does not match `output_type`
         ├── MaxTurnsError                            -22   the model still called tools after `max_turns` turns
         ├── ToolRetryError                                 a tool failed more often than its `retries` allow
+        ├── ToolLoopError                                  the model repeated a call with the same result
+        ├── UsageLimitError                                the run reached one of its `usage_limits`
         ├── ApprovalRequiredError                          calls wait for approval; `pending` lists them
         ├── InferenceError                            -4   llama.cpp could not decode
         ├── HTTPError                                 -7   a request to a server failed
@@ -69,10 +71,12 @@ __all__ = [
     "RunCancelledError",
     "RunTimeoutError",
     "StorageError",
+    "ToolLoopError",
     "ToolNotFoundError",
     "ToolRetryError",
     "ToolsetError",
     "UnsupportedError",
+    "UsageLimitError",
     "check_error",
 ]
 
@@ -294,6 +298,37 @@ class ToolRetryError(LuupError):
 
     code_name = ""
     call: Optional[ToolCall] = None
+
+
+class ToolLoopError(LuupError):
+    """The model made the same call with the same result again and again, see `LoopGuard`.
+
+    Attributes:
+        call: The last of these calls.
+        count: In how many turns the run had made it.
+    """
+
+    code_name = ""
+    call: Optional[ToolCall] = None
+    count: int = 0
+
+
+class UsageLimitError(LuupError):
+    """The run, together with the agents that its tools ran, reached one of its `usage_limits`, see `UsageLimits`.
+
+    `messages`, `tool_calls` and `usage` have what the run did.
+
+    Attributes:
+        limit: The name of the limit, such as ``"output_tokens_limit"``.
+        value: Its value.
+        used: How much was used, sub-agents included. Of "turns_limit" and "tool_calls_limit" without the turn or the
+            calls that were refused.
+    """
+
+    code_name = ""
+    limit: str = ""
+    value: float = 0
+    used: float = 0
 
 
 class ApprovalRequiredError(LuupError):

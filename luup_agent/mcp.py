@@ -23,9 +23,11 @@ from luup_agent._mcp.config import read_config
 from luup_agent._mcp.link import Link, Timeouts
 from luup_agent._mcp.listing import Asking, Listing, ToolOptions, read_listing
 from luup_agent._mcp.places import Details, read_place
+from luup_agent._mcp.sampling import sampler_for
 from luup_agent._tools.context import RunContext
 from luup_agent._tools.results import MAX_RESULT_CHARS
 from luup_agent.errors import InvalidParamError
+from luup_agent.model import Model
 from luup_agent.tools import AnyTool
 from luup_agent.toolsets import Toolset
 
@@ -75,6 +77,7 @@ class MCP(Toolset):
         on_content: Optional[Callable[[str, Any], Any]] = None,
         on_elicitation: Optional[Callable[[Any], Any]] = None,
         on_sampling: Optional[Callable[[Any], Any]] = None,
+        sampling: Union[Literal["model"], Model, None] = None,
     ) -> None:
         """Name a server; nothing is started.
 
@@ -104,8 +107,11 @@ class MCP(Toolset):
                 returns the filled form as a dict, True for a form without fields or a page that was visited, False to
                 decline, or None to cancel. Without it the server can't ask.
             on_sampling: Answers requests of the server for a text of a model: gets the SDK's
-                ``CreateMessageRequestParams``, and returns the text, or None to refuse. Without it the server can't
-                ask.
+                ``CreateMessageRequestParams``, and returns the text, or None to refuse. Without it and `sampling` the
+                server can't ask.
+            sampling: The model that answers such requests, without a callback: "model" for that of the agent whose call
+                is under way, or a `Model`. It gets the server's own system prompt and messages, and neither the tools
+                nor the conversation of the agent. Its tokens are in the `usage` of the run.
 
         Raises:
             InvalidParamError: An argument is wrong; the message names it.
@@ -132,10 +138,12 @@ class MCP(Toolset):
         self._options = ToolOptions(
             prefix, requires_approval, _native.encode_int("max_result_chars", max_result_chars, 1)
         )
-        place = read_place(
-            server, Details(env, cwd, headers, auth, transport), name, Callbacks(on_elicitation, on_sampling)
-        )
-        self._link = Link(place, Timeouts(timeout, open_timeout), on_content)
+        sampler = sampler_for(sampling, timeout)
+        if sampler is not None and on_sampling is not None:
+            raise InvalidParamError("sampling and on_sampling both answer the server's requests for a text: give one")
+        callbacks = Callbacks(on_elicitation, on_sampling if sampler is None else sampler)
+        place = read_place(server, Details(env, cwd, headers, auth, transport), name, callbacks)
+        self._link = Link(place, Timeouts(timeout, open_timeout), on_content, sampler)
         self._listing: Optional[Listing] = None
 
     @classmethod

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Mapping, Named
 
 from typing_extensions import Annotated, Literal, TypedDict
 
+from luup_agent.limits import LoopGuard, UsageLimits
+
 KeepHistory = Literal["on_success", "on_error"]
 SplitMode = Literal["none", "layer", "row"]
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
@@ -22,6 +24,7 @@ CacheTypes = Union[CacheType, Tuple[CacheType, CacheType]]
 LogitBias = Mapping[Union[int, str], float]
 Adapter = Union[str, Mapping[str, float]]
 Reasoning = Union[bool, int, Literal["low", "medium", "high"]]
+LOOP_GUARD = LoopGuard()  # the default
 
 if TYPE_CHECKING:
     from luup_agent.messages import ToolCall
@@ -73,6 +76,8 @@ class RunOptions(TypedDict, total=False):
     deps: Any
     approve: Optional["Approve"]
     keep_history: KeepHistory
+    usage_limits: Optional[UsageLimits]
+    loop_guard: Optional[LoopGuard]
 
 
 class AgentOptions(RunOptions, total=False):
@@ -206,6 +211,8 @@ class Settings(NamedTuple):
     deps: Any = None
     approve: Optional["Approve"] = None
     keep_history: Annotated[KeepHistory, Native("run", "keep_history", "keep_on_error")] = "on_success"
+    usage_limits: Optional[UsageLimits] = None
+    loop_guard: Optional[LoopGuard] = LOOP_GUARD
 
     def override(self, caller: str, options: Mapping[str, Any]) -> "Settings":
         """Return these settings with `options` in place of their own.

@@ -82,6 +82,7 @@ class Tool(Generic[P, R]):
     on_error: OnError
     max_result_chars: int
     takes_context: bool
+    _waits: bool = False  # for `resume`, also if there is an `approve`
     _given: Optional[Mapping[str, Any]]  # the schema that was given instead of the signature
 
     def __init__(

@@ -9,7 +9,8 @@ from typing_extensions import Unpack
 from luup_agent._agent.history import check_approvals
 from luup_agent._agent.toolbox import ToolsOfRun
 from luup_agent._run import sync_run
-from luup_agent._run.run import Run, Task
+from luup_agent._run.run import Run
+from luup_agent._run.task import Task
 from luup_agent._run.typed_output import output_spec
 from luup_agent._tools.context import RunContext
 from luup_agent.messages import AgentResponse, Event, Message

@@ -6,7 +6,7 @@ import os
 from typing import FrozenSet, Optional, Union
 
 from luup_agent._agent.handle import Handle
-from luup_agent._run.run import Summarize
+from luup_agent._run.task import Summarize
 from luup_agent.errors import InvalidParamError
 
 Path = Union[str, "os.PathLike[str]", None]

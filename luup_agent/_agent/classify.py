@@ -11,7 +11,8 @@ from typing_extensions import Literal, get_args, get_origin
 
 from luup_agent import _native
 from luup_agent._run import sync_run
-from luup_agent._run.run import Run, Task
+from luup_agent._run.run import Run
+from luup_agent._run.task import Task
 from luup_agent.errors import InvalidParamError
 from luup_agent.model import Model
 from luup_agent.settings import Settings

@@ -10,10 +10,12 @@ from luup_agent import _native
 from luup_agent._files import shorten_path
 from luup_agent._json import read_json
 from luup_agent.errors import InvalidParamError, StorageError
+from luup_agent.limits import LoopGuard, UsageLimits, check_limits
 from luup_agent.messages import Message
 from luup_agent.outputs import Output, output_of
 from luup_agent.settings import Settings
 
+_LIMITS = {"usage_limits": UsageLimits, "loop_guard": LoopGuard}  # settings that have fields
 _NOT_SAVED = ("tools", "toolsets", "deps", "approve")  # settings that are objects of this process
 
 
@@ -32,6 +34,8 @@ def save(native: _native.NativeAgent, path: Union[str, os.PathLike[str]], agent:
     settings = {name: value for name, value in agent.settings._asdict().items() if name not in _NOT_SAVED}
     if agent.settings.logit_bias is not None:  # JSON has no numbers as names
         settings["logit_bias"] = [list(each) for each in agent.settings.logit_bias.items()]
+    for name in _LIMITS:
+        settings[name] = None if settings[name] is None else settings[name]._values()
     values = {**agent._asdict(), "settings": settings, "output_type": _write_output(agent.output_type)}
     native.save(path, json.dumps(values))
 
@@ -88,6 +92,7 @@ def load(
     saved = saved if output_type is None else saved._replace(output_type=output_type)
     if options or saved.settings.adapter is not None:
         settings = saved.settings.override("load", options)
+        check_limits(settings.usage_limits, settings.loop_guard)
         _native.check_settings(model, settings)
         saved = saved._replace(settings=settings)
     return native, saved
@@ -114,6 +119,9 @@ def _read(text: str) -> SavedAgent:
         raise TypeError(f"its adapter must be a name or an object, not {type(settings['adapter']).__name__}")
     if settings.get("logit_bias") is not None:
         settings["logit_bias"] = dict(settings["logit_bias"])
+    for name, kind in _LIMITS.items():
+        if settings.get(name) is not None:
+            settings[name] = kind(**settings[name])
     return SavedAgent(
         system_prompt,
         Settings(**settings),

@@ -40,6 +40,7 @@ class Sink:
         cancelled: Set when the run does not need the answer any more.
         on_cancel: Called when `cancelled` is set, in the thread that cancels.
         on_chunk: Called with each chunk; returns the chunks that the run gets now.
+        watch: Called with each chunk that the run gets, before it; an exception ends the answer.
     """
 
     def __init__(self, native: NativeRun, deadline: Optional[float]) -> None:
@@ -51,11 +52,14 @@ class Sink:
         self.cancelled = threading.Event()
         self.on_cancel: Optional[Callable[[], None]] = None
         self.on_chunk: Optional[Callable[[str], Sequence[str]]] = None
+        self.watch: Optional[Callable[[str], None]] = None
 
     def push(self, chunk: str) -> bool:
         """Pass on a chunk, a JSON text or "[DONE]". Return False once the run needs no more."""
         self.started = True
         for each in (chunk,) if self.on_chunk is None else self.on_chunk(chunk):
+            if self.watch is not None and not (self._over or self.cancelled.is_set()):
+                self.watch(each)
             self._over = self._over or self.cancelled.is_set() or not self._native.push_chunk(each)
         return not self._over
 
@@ -112,10 +116,12 @@ class Exchange:
 
     Attributes:
         thread_waits: Whether the driving thread only waits for the end of the run.
+        watch: See `Sink`.
     """
 
     def __init__(self, native: NativeRun, responders: Tuple[Responder, ...], timeout: Optional[float]) -> None:
         self.thread_waits = False
+        self.watch: Optional[Callable[[str], None]] = None
         self._native = native
         self._responders = responders
         self._deadline = None if timeout is None else time.monotonic() + min(float(timeout), 1e9)
@@ -127,6 +133,7 @@ class Exchange:
         if self._sink is not None:
             self._sink.cancelled.set()  # its answer has ended
         sink = self._sink = Sink(self._native, self._deadline)
+        sink.watch = self.watch
         self._responder = self._responders[self._native.model_index()]
         self._start(self._responder, self._native.text(), sink)
 

@@ -64,6 +64,8 @@ class Callbacks(NamedTuple):
             return _failed(types, "on_sampling", error)
         if answer is None:
             return types.ErrorData(code=types.INVALID_REQUEST, message="The user refused the request")
+        if isinstance(answer, types.ErrorData):  # a sampler's
+            return answer
         if not isinstance(answer, str):
             if isinstance(answer, (types.CreateMessageResult, types.CreateMessageResultWithTools)):
                 return answer

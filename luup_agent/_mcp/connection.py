@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 from typing import Any, Callable, Optional
 
 from luup_agent._logging import logger
@@ -48,7 +49,8 @@ class Connection:
             BaseException: It can't be opened.
         """
         ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._owner = asyncio.ensure_future(self._own(ready))
+        # In a context of its own: the session outlives the call that opens it.
+        self._owner = contextvars.Context().run(asyncio.ensure_future, self._own(ready))
         try:
             self.client = await asyncio.wait_for(asyncio.shield(ready), seconds)
         except BaseException:

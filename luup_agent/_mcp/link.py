@@ -12,6 +12,8 @@ from luup_agent._mcp.background import Background, background
 from luup_agent._mcp.connection import Connection
 from luup_agent._mcp.places import STDERR, Place
 from luup_agent._mcp.results import OnContent, to_result
+from luup_agent._mcp.sampling import Sampler
+from luup_agent._tools.context import RunContext
 from luup_agent.errors import LuupError, ToolsetError
 from luup_agent.messages import ToolResult
 
@@ -65,8 +67,11 @@ class Link:
         place: The server.
     """
 
-    def __init__(self, place: Place, timeouts: Timeouts, on_content: Optional[OnContent]) -> None:
+    def __init__(
+        self, place: Place, timeouts: Timeouts, on_content: Optional[OnContent], sampler: Optional[Sampler] = None
+    ) -> None:
         """Prepare the way to a server; nothing is opened."""
+        self._sampler = sampler
         self.place = place
         self._timeouts = timeouts
         self._on_content = on_content
@@ -196,8 +201,14 @@ class Link:
             f"{server} ended during {what}: {first.message}; the next call opens it again{self.place.last_words()}"
         )
 
-    async def call(self, name: str, arguments: Dict[str, Any]) -> ToolResult:
+    async def call(self, name: str, arguments: Dict[str, Any], run: RunContext[Any]) -> ToolResult:
         """Call a tool and return its result for the model, errors included."""
+        if self._sampler is None:
+            return await self._call(name, arguments)
+        with self._sampler.calling(run):
+            return await self._call(name, arguments)
+
+    async def _call(self, name: str, arguments: Dict[str, Any]) -> ToolResult:
         try:
             result = await self.ask(f"the call of {name}", lambda client: client.call_tool(name, arguments))
         except ToolsetError as error:

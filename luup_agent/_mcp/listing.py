@@ -7,6 +7,7 @@ from typing import Any, Callable, Collection, Dict, List, NamedTuple, Tuple, Uni
 
 from luup_agent._logging import logger
 from luup_agent._mcp.link import Link
+from luup_agent._tools.context import RunContext
 from luup_agent.errors import InvalidParamError, InvalidSchemaError
 from luup_agent.messages import ToolResult
 from luup_agent.tools import AnyTool, Tool
@@ -78,8 +79,8 @@ def _make_tool(link: Link, listed: Any, name: str, options: ToolOptions) -> AnyT
     if schema["type"] != "object":
         raise InvalidSchemaError(f"its arguments must be an object, not {schema['type']!r}")
 
-    async def call(**arguments: Any) -> ToolResult:
-        return await link.wait_async(lambda: link.call(original, arguments))
+    async def call(run_context: RunContext[Any], /, **arguments: Any) -> ToolResult:
+        return await link.wait_async(lambda: link.call(original, arguments, run_context))
 
     return Tool(
         call,

@@ -6,12 +6,14 @@ coroutine runs in the event loop of `perform_async`, which `perform` makes one f
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from pydantic import ValidationError
 
 from luup_agent._logging import logger
+from luup_agent._run.tally import Tally, current
 from luup_agent._run.typed_output import explain
 from luup_agent._tools.context import ModelRetry, RunContext
 from luup_agent._tools.results import clean, shorten, to_text
@@ -49,6 +51,7 @@ class Job(NamedTuple):
         context: For the tool's function.
         deadline: When the tool's `timeout` passes, on the monotonic clock.
         watch: Watches the call; None for none.
+        tally: Where the runs of the tool count; None without limits.
     """
 
     call: ToolCall
@@ -56,6 +59,7 @@ class Job(NamedTuple):
     context: RunContext[Any]
     deadline: float
     watch: Optional[CallWatch] = None
+    tally: Optional[Tally] = None
 
     def arguments(self) -> Tuple[List[Any], Dict[str, Any]]:
         """Return the positional and the keyword arguments of the function.
@@ -69,6 +73,18 @@ class Job(NamedTuple):
 
 
 async def call_tool(job: Job) -> Outcome:
+    """Call the tool's function, with the run's tally for the runs that it makes."""
+    if job.tally is None:
+        return await _call_tool(job)
+    token = current.set(job.tally)
+    try:
+        return await _call_tool(job)
+    finally:
+        with contextlib.suppress(ValueError):  # closed by the garbage collector, in another context
+            current.reset(token)
+
+
+async def _call_tool(job: Job) -> Outcome:
     """Call the tool's function. Only a coroutine function suspends this coroutine.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, List, NamedTuple, Optional, Sequence
 
+from luup_agent._native import NativeAgent
 from luup_agent.errors import LuupError
 from luup_agent.messages import Message, ToolCall, Usage
 from luup_agent.turns import Turn
@@ -49,3 +50,10 @@ def _set(error: BaseException, name: str, value: object) -> None:
 def no_usage() -> Usage:
     """Return the token counts of a run that asked no model."""
     return Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0, total_tokens=0, turns=0)
+
+
+def take_back(agent: NativeAgent, added: int) -> None:
+    """Take the messages of an answer out of the history, which the core had completed before a limit ended the run."""
+    with contextlib.suppress(LuupError):  # another run has begun
+        history = agent.get_history()
+        agent.set_history(history[: max(len(history) - added, 0)])

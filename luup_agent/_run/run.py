@@ -10,31 +10,20 @@ import functools
 import json
 import time
 from collections import deque
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Callable,
-    Coroutine,
-    Deque,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Tuple,
-    Type,
-    TypeVar,
-    Union,
-)
+from typing import TYPE_CHECKING, Any, Deque, List, Optional, Type, TypeVar, Union
 
 from pydantic import ValidationError
 
 from luup_agent import _native
 from luup_agent._completions.exchange import Exchange, exchange_for
-from luup_agent._run.record import Record, no_usage
+from luup_agent._run.counts import TurnCounts, timings_of
+from luup_agent._run.metering import Meter, begin_clock, meter_for
+from luup_agent._run.record import Record, no_usage, take_back
 from luup_agent._run.sync_calls import SyncCalls
-from luup_agent._run.tool_calls import Decision, ToolCalls
+from luup_agent._run.task import Task, write_summary
+from luup_agent._run.tool_calls import ToolCalls
 from luup_agent._run.tool_source import RunTools, ToolSource
-from luup_agent._run.typed_output import AnySpec, dotted, explain
+from luup_agent._run.typed_output import dotted, explain
 from luup_agent._run.watched import Watched
 from luup_agent._tools.context import ModelRetry
 from luup_agent._tools.results import clean
@@ -47,6 +36,8 @@ from luup_agent.errors import (
     InvalidParamError,
     LuupError,
     RunCancelledError,
+    RunTimeoutError,
+    UsageLimitError,
 )
 from luup_agent.messages import (
     AgentResponse,
@@ -59,12 +50,10 @@ from luup_agent.messages import (
     RetryEvent,
     SummaryEvent,
     TextEvent,
-    Timings,
     TokenLogprob,
     Usage,
     read_logprobs,
 )
-from luup_agent.settings import Settings
 from luup_agent.turns import parse_turns
 
 if TYPE_CHECKING:
@@ -75,33 +64,12 @@ if TYPE_CHECKING:
 
 _TURN_ENDS = (_native.EVENT_TOOL_CALL, _native.EVENT_TOOL_RESULT, _native.EVENT_RETRY)
 Calls = TypeVar("Calls", bound=ToolCalls)
-Summarize = Callable[[List[Message]], str]
 
 
 @functools.lru_cache(maxsize=None)
 def _untyped(generic: Any) -> Any:
     """Return ``generic[Any]``, and keep it: pydantic builds it again once nothing refers to it."""
     return generic[Any]
-
-
-class Task(NamedTuple):
-    """The task of a run.
-
-    Attributes:
-        message: The user's message; None answers the history.
-        settings: The run's.
-        output: The type of the answer; None for plain text.
-        decisions: On calls that wait in the history, by their ids.
-        choices: The answers to score, instead of generating one.
-        summarize: Writes the summaries that the core requests.
-    """
-
-    message: Optional[str]
-    settings: Settings
-    output: Optional[AnySpec] = None
-    decisions: Mapping[str, Decision] = {}
-    choices: Tuple[str, ...] = ()
-    summarize: Optional[Summarize] = None
 
 
 class Run(Watched):
@@ -115,6 +83,7 @@ class Run(Watched):
         events: The events so far, to be taken from the left; empty unless `want_events` was called.
         piece: The text of the last TEXT or REASONING event.
         record: What the run did, once it has failed or its calls wait for an approval.
+        meter: Counts what the run uses; None without limits.
     """
 
     calls: ToolCalls
@@ -139,12 +108,14 @@ class Run(Watched):
         self._agent = agent
         self._source = ToolSource() if tools is None else tools
         self._tools: Optional[RunTools] = None  # once `fetch_tools` has read them
+        self._counts = TurnCounts()
         self._text: List[str] = []
         self._reasoning: List[str] = []
         self._logprobs: List[TokenLogprob] = []
         self._piece_logprobs: List[TokenLogprob] = []  # those of `piece`
         self._turn_over = False  # the text so far came before tool calls
         self._retried = False
+        self._answered = False  # but the answer came too late to be one
         self._problem: Optional[Exception] = None  # of the last answer that was rejected
         self._partial: Union[PartialReader, JsonReader, None] = None
         self._wants_events = False
@@ -154,6 +125,7 @@ class Run(Watched):
         self._begun = False
         self._usage: Optional[Usage] = None  # of the run that `record` describes
         self.record: Optional[Record] = None
+        self.meter = meter_for(task.settings, agent.model._native_model if agent is not None else None)
         self.native = _native.NativeRun()
         self.events: Deque[Event[Any]] = deque()
         self.piece = ""
@@ -186,14 +158,14 @@ class Run(Watched):
 
     async def fetch_tools(self) -> None:
         """Read the tools before `start_async`: toolsets may have to wait for servers."""
-        began = time.monotonic()
+        began = begin_clock(self.meter)
         self._tools = await self._source.read_async()
         self._spend(time.monotonic() - began)
 
     def _read_tools(self) -> RunTools:
         if self._tools is not None:
             return self._tools
-        began = time.monotonic()
+        began = begin_clock(self.meter)
         tools = self._source.read()
         self._spend(time.monotonic() - began)
         return tools
@@ -208,13 +180,18 @@ class Run(Watched):
     def _start(self, calls_type: Type[Calls]) -> Calls:
         try:
             tools, definitions = self._read_tools()
+            if self.meter is not None:
+                self._task = self._task._replace(settings=self.meter.start(self._task))
             task = self._task
             events = self.events if self._wants_events else None
             calls = calls_type(self.native, self._agent, tools, task.settings, task.decisions, events)
             self.calls = calls
+            self.calls.meter, self.calls.counts = self.meter, self._counts
             self._exchange = exchange_for(
                 self.native, self._native_agent.responders, task.settings.timeout, calls_type is not SyncCalls
             )
+            if self._exchange is not None and self.meter is not None:
+                self._exchange.watch = self.meter.watch
             self._follow((tools, definitions))
             self._start_native(self._request(definitions))
             self._begun = True
@@ -261,6 +238,10 @@ class Run(Watched):
                 self._end()
         if isinstance(error, LuupError):
             error.partial_text = self.text() or error.partial_text
+            if self._answered and isinstance(error, UsageLimitError):
+                self._answered = False
+                if self.record is not None and self._task.settings.keep_history == "on_success":
+                    take_back(self._native_agent, len(self.record.messages))
         if error is not None and self.record is not None:
             self.record.attach_to(error)
         if self._follower is not None:
@@ -288,6 +269,7 @@ class Run(Watched):
             self._text.append(self.native.text())
         elif kind in (_native.EVENT_DONE, _native.EVENT_ERROR):
             self._usage = self._read_usage()
+            self._answered = kind == _native.EVENT_DONE
         elif kind == _native.EVENT_REASONING:
             self._begin_turn()
         else:
@@ -303,6 +285,8 @@ class Run(Watched):
         """Take in the event of type `kind` that `native.next` has just returned, and return `kind`."""
         if self._follower is not None:
             self._follower.take(kind)
+        if self.meter is not None:
+            self._measure(kind, self.meter)
         if kind == _native.EVENT_TEXT:
             self.piece = self.native.text()
             self._begin_turn()
@@ -327,16 +311,23 @@ class Run(Watched):
             self._summary = SummaryEvent(text=self.native.text(), replaced=replaced, kept=before - replaced)
         elif kind == _native.EVENT_RETRY:
             self._turn_over = self._retried = True
+            self._counts.end_turn(self._counts.answers + 1)
+        elif kind == _native.EVENT_PROGRESS:
+            self._counts.take_progress(self.native.progress()[1])
         elif kind == _native.EVENT_COMPLETION_REQUEST:
             self._begin_request()
         elif kind == _native.EVENT_ERROR:
             error = self.native.error(self.text())
             self._usage = self._read_usage()
             self._raise_failure(error)
+            if self.meter is not None:
+                self.meter.explain(error)
             if isinstance(error, InvalidOutputError):
                 error.__cause__ = self._problem
             raise _native.exit_quietly(error)
         elif kind == _native.EVENT_DONE:
+            if self.meter is not None:
+                self._usage = self._read_usage()
             if self.calls.pending:
                 self._usage = self._read_usage()
                 self._make_record()
@@ -345,9 +336,21 @@ class Run(Watched):
                 self._take_logprobs()
             if self._follower is not None:
                 self._follower.end(None)
+                if self.meter is not None and self.meter.cut and self.native.finish_reason() == "length":
+                    self.take_last(kind)
+                    self.meter.check_cut()
         if self._wants_events and kind != _native.EVENT_NONE:
             self._report(kind)
         return kind
+
+    def _measure(self, kind: int, meter: Meter) -> None:
+        """Count an event against the limits, before anything else is done with it."""
+        try:
+            meter.take(kind, self.native)
+        except UsageLimitError:
+            self._counts.overcounted = self._counts.overcounted or meter.turn_refused
+            self.take_last(kind)
+            raise
 
     def _take_logprobs(self) -> None:
         self._piece_logprobs = read_logprobs(self.native.logprobs())
@@ -356,6 +359,8 @@ class Run(Watched):
     def _raise_failure(self, error: LuupError) -> None:
         """Raise the exception that ended the answer of a remote model, if the core reports it as `error`."""
         failure = None if self._exchange is None else self._exchange.replaces(error)
+        if isinstance(failure, RunTimeoutError) and self.meter is not None:
+            self.meter.explain(failure)
         if failure is not None:
             if isinstance(failure, LuupError):
                 failure.partial_text = error.partial_text
@@ -377,6 +382,9 @@ class Run(Watched):
             self._output = self._task.output.validate(self.native.text())
         except (ValidationError, ModelRetry) as error:
             self._problem = error
+            self._counts.end_turn(self._counts.answers + 1)
+            if self.meter is not None:
+                self.meter.begin_turn()
             self.native.review(clean(explain(error)))
         else:
             self.native.review(None)
@@ -387,12 +395,7 @@ class Run(Watched):
         """Have the user's function write the summary that the core waits for."""
         assert self._task.summarize is not None
         messages = [Message.from_dict("history", message) for message in json.loads(self.native.text())]
-        summary = self._task.summarize(messages)
-        if not isinstance(summary, str):
-            if isinstance(summary, Coroutine):
-                summary.close()
-            raise InvalidParamError(f"summarize must return a str, not {type(summary).__name__}")
-        self.native.submit_summary(clean(summary))
+        self.native.submit_summary(write_summary(self._task.summarize, messages))
 
     def _report(self, kind: int) -> None:
         """Add the events for the core's event of type `kind`; `calls` adds those of tool calls."""
@@ -446,8 +449,6 @@ class Run(Watched):
         """Return the response, after the DONE event."""
         text = self.text()
         reasoning = "".join(self._reasoning) or None
-        counts = self.native.measures()
-        prompt, cached, answer = counts["prompt_tokens"], counts["cached_tokens"], counts["answer_tokens"]
         plain = self._task.output is None
         messages = self._messages(text, reasoning)
         response: AgentResponse[Any] = _untyped(AgentResponse)(
@@ -456,16 +457,7 @@ class Run(Watched):
             reasoning=reasoning,
             messages=messages,
             usage=self._read_usage(),
-            timings=Timings(
-                queue_seconds=counts["queue_seconds"],
-                prefill_seconds=counts["prefill_seconds"],
-                decode_seconds=counts["decode_seconds"],
-                time_to_first_token=counts["first_token_seconds"],
-                total_seconds=counts["total_seconds"],
-                prefill_tokens=prompt - cached,
-                decode_tokens=max(answer - 1, 0),
-                recomputed_tokens=counts["recomputed_tokens"],
-            ),
+            timings=timings_of(self.native.measures()),
             finish_reason=self.native.finish_reason(),
             tool_calls=self.calls.calls(messages),
             pending=self.calls.waiting(),
@@ -495,16 +487,9 @@ class Run(Watched):
 
     def _read_usage(self) -> Usage:
         """Return the token counts of a DONE or ERROR event."""
-        counts = self.native.measures()
-        prompt, cached, answer = counts["prompt_tokens"], counts["cached_tokens"], counts["answer_tokens"]
-        usage = Usage(
-            prompt_tokens=prompt,
-            cached_tokens=cached,
-            completion_tokens=answer,
-            total_tokens=prompt + answer,
-            turns=counts["turns"],
-            reasoning_tokens=counts["reasoning_tokens"],
-        )
+        usage = self._counts.usage(self.native.measures())
+        if self.meter is not None:
+            usage = self.meter.finish(usage)
         return sum(self.calls.usages, usage)
 
     def close(self) -> None:

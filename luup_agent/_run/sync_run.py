@@ -128,9 +128,10 @@ def complete(run: Run) -> None:
     try:
         kind = _native.EVENT_NONE
         while kind != _native.EVENT_DONE:
-            if kind == _native.EVENT_NONE and not run.calls.active:
+            counts = run.meter is not None and run.meter.watches_output  # each piece of the answer
+            if kind == _native.EVENT_NONE and not run.calls.active and not counts:
                 run.native.wait(WAIT_SLICE_MS)  # this thread is not woken for every token
-            kind = run.advance(WAIT_SLICE_MS if run.calls.active else 0)
+            kind = run.advance(WAIT_SLICE_MS if run.calls.active or counts else 0)
     except BaseException as error:
         run.fail(error)
         raise

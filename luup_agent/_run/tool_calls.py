@@ -11,16 +11,19 @@ import weakref
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from luup_agent import _native
+from luup_agent._run.loop_guard import Watch
 from luup_agent._run.perform import Job, Outcome, text_of
 from luup_agent._tools.context import RunContext
 from luup_agent._tools.results import clean
-from luup_agent.errors import ClosedError, InvalidParamError, ToolNotFoundError, ToolRetryError
+from luup_agent.errors import ClosedError, InvalidParamError, LuupError, ToolNotFoundError, ToolRetryError
 from luup_agent.messages import Event, Message, ToolCall, ToolCallEvent, ToolResult, ToolResultEvent, Usage
 from luup_agent.settings import Settings
 from luup_agent.tools import AnyTool
 
 if TYPE_CHECKING:
     from luup_agent._run.watch import Follower
+    from luup_agent._run.counts import TurnCounts
+    from luup_agent._run.metering import Meter
     from luup_agent.agent import Agent
 
 Decision = Union[bool, str, ToolResult]
@@ -64,7 +67,12 @@ class ToolCalls:
         pending: The ids of the calls of the last turn that wait for an approval.
         usages: The tokens of other runs, which tools have made; any thread may append.
         follower: Follows the run; None if nobody watches.
+        meter: Counts what the run uses; None without limits.
+        counts: The turns of the run.
     """
+
+    meter: Optional[Meter] = None
+    counts: TurnCounts
 
     def __init__(
         self,
@@ -101,6 +109,7 @@ class ToolCalls:
         self._open: Dict[str, Job] = {}  # begun, not answered
         self._attempts: Dict[str, int] = {}  # by tool: in how many turns the model has called it in vain
         self._counted: Dict[str, int] = {}  # by tool: the last of these turns
+        self._watch = None if settings.loop_guard is None else Watch(settings.loop_guard)
 
     def work(self, timeout_ms: int = 0) -> None:
         """Begin the calls that have come and take in results, waiting for at most about `timeout_ms`.
@@ -123,6 +132,7 @@ class ToolCalls:
         self._arriving.append(call)
         if not calls_left:
             self._coming, self._arriving = self._arriving, []
+            self._end_turn(self._coming)
 
     def take_result(self) -> None:
         """Take in the TOOL_RESULT event that `native` has just returned: a call that the core answered itself.
@@ -132,11 +142,35 @@ class ToolCalls:
         """
         call, content, refused = self._read_result()
         turn = self._native.turns()
+        self._end_turn((call,))
+        if not refused:
+            self._take_builtin(call, content, turn)
         if refused and turn > 0:  # 0: a call of the history, which this run did not ask for
             reason = content.partition("Error: ")[2] or content
             error = self._count_attempt(call, self._tools.get(call.name), reason)
             if error is not None:
                 raise error
+
+    def _end_turn(self, calls: Sequence[ToolCall]) -> None:
+        self.counts.end_turn(self._native.turns())
+        if self.meter is not None:
+            self.meter.end_turn(calls)
+
+    def _take_builtin(self, call: ToolCall, content: str, turn: int) -> None:
+        """Count a call of a built-in tool, which the core has answered already.
+
+        Raises:
+            ToolLoopError: The model has repeated it too often.
+            UsageLimitError: There were too many calls.
+        """
+        problem: Optional[LuupError] = None
+        if self._watch is not None:
+            problem = self._watch.error(call, self._watch.count(call, content, False, turn))
+        if problem is None and self.meter is not None:
+            problem = self.meter.tally.begin_calls(1)
+        if problem is not None:
+            self.counts.overcounted = True  # the core may have begun the next turn
+            raise problem
 
     def _read_result(self) -> Tuple[ToolCall, str, bool]:
         call_id, name, arguments, is_error, refused = self._native.result()
@@ -190,6 +224,8 @@ class ToolCalls:
         """Begin the calls that have come; return those to run, and those to ask `approve` about first."""
         to_run: List[Job] = []
         to_ask: List[Job] = []
+        if self.meter is not None:
+            self._check_calls(self.meter)
         calls, self._coming = self._coming, []
         jobs = [self._job(call) for call in calls]
         for job in jobs:
@@ -201,12 +237,18 @@ class ToolCalls:
                     to_run.append(job)
             elif not job.tool.requires_approval:
                 to_run.append(job)
-            elif self._settings.approve is not None:
+            elif self._settings.approve is not None and not job.tool._waits:
                 to_ask.append(job)
             else:
                 self.pending.append(job.call.id)
                 del self._open[job.call.id]
         return to_run, to_ask
+
+    def _check_calls(self, meter: Meter) -> None:
+        problem = meter.tally.begin_calls(len(self._coming))
+        if problem is not None:
+            self.counts.overcounted = True
+            raise problem
 
     def _job(self, call: ToolCall) -> Job:
         tool = self._tools.get(call.name)
@@ -218,7 +260,8 @@ class ToolCalls:
             self._settings.deps, self._agent, call.name, call.id, attempts, self._read_messages, self.usages.append
         )
         watch = None if self.follower is None else self.follower.call(call, tool)
-        return Job(call, tool, context, deadline_of(tool), watch)
+        tally = None if self.meter is None else self.meter.tally
+        return Job(call, tool, context, deadline_of(tool), watch, tally)
 
     def _decide(self, job: Job, decision: Decision) -> bool:
         """Tell whether `decision` lets the job run; answer the call if not."""
@@ -248,14 +291,36 @@ class ToolCalls:
         if cause is not None:
             error = self._count_attempt(job.call, job.tool, text_of(cause).partition("\n")[0])
         if error is None:
-            self._submit(job.call, outcome)
+            self._deliver(job.call, outcome)
             return
         del self._open[job.call.id]
         self.settle()
+        self.counts.overcounted = True
         self._submit(job.call, outcome, ends_run=True)
         if cause is not None:
             raise error from cause
         raise error
+
+    def _deliver(self, call: ToolCall, outcome: Outcome) -> None:
+        """Hand the result to the core, which begins the next turn after the last one.
+
+        Raises:
+            ToolLoopError: The model has repeated the call too often.
+            UsageLimitError: There must be no other turn.
+        """
+        problem: Optional[LuupError] = None
+        if self._watch is not None:
+            count = self._watch.count(call, outcome.content, outcome.is_error, self._turn())
+            if count > 1:
+                problem = self._watch.error(call, count)
+                outcome = outcome._replace(content=outcome.content + self._watch.hint(count))
+        self._submit(call, outcome)
+        last = not (self._open or self._coming or self.pending)
+        if problem is None and last and self.meter is not None:
+            problem = self.meter.next_turn()
+        if problem is not None:
+            self.counts.overcounted = True
+            raise problem
 
     def _submit(self, call: ToolCall, outcome: Outcome, ends_run: bool = False) -> None:
         content, is_error = outcome.content, outcome.is_error

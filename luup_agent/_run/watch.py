@@ -20,7 +20,7 @@ from luup_agent.turns import Turn, parse_turns
 if TYPE_CHECKING:
     from luup_agent._completions.exchange import Responder
     from luup_agent._run.perform import Outcome
-    from luup_agent._run.run import Task
+    from luup_agent._run.task import Task
     from luup_agent._run.tool_source import RunTools
     from luup_agent.agent import Agent
 

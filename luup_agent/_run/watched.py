@@ -17,7 +17,7 @@ from luup_agent.turns import Prompt
 
 if TYPE_CHECKING:
     from luup_agent._completions.exchange import Exchange, Responder
-    from luup_agent._run.run import Task
+    from luup_agent._run.task import Task
     from luup_agent._run.watch import Follower
     from luup_agent.agent import Agent
 

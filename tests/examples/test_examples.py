@@ -29,6 +29,11 @@ EXPECTED = {
         "' Paris': ' Paris' ",
         "animals: ",
     ],
+    "limits.py": [
+        "output_tokens_limit: '",
+        "turns of both: 2, tool calls: 1\n",
+        "read was called 6 times, for nothing\n",
+    ],
     "long_context.py": ["q8_0: 191 MB", "trained for 8192 tokens, now 16384 by yarn", "answer: "],
     "idle_model.py": ["Paris", "in memory: False, messages: 3", "Madrid", "in memory: False, messages: 5"],
     "multi_agent.py": ["the lead asks with {'country': ", "the geographer says: ", "the poet says: "],

@@ -1,6 +1,6 @@
 """An MCP server of the protocol of 2025, without the SDK: one tool at first, and one more after each call.
 
-With the argument "asking" a call asks the user, and the client's model.
+With the argument "asking" a call asks the user, and the client's model; with "greedy" the model twelve times.
 """
 
 import json
@@ -37,6 +37,10 @@ def answer(method, params):
         messages = [{"role": "user", "content": {"type": "text", "text": "Write."}}]
         wrote = ask("sampling/createMessage", {"messages": messages, "maxTokens": 9})
         return {"content": [{"type": "text", "text": json.dumps([said, wrote])}]}
+    if method == "tools/call" and "greedy" in sys.argv:
+        messages = [{"role": "user", "content": {"type": "text", "text": "More."}}]
+        wrote = [ask("sampling/createMessage", {"messages": messages, "maxTokens": 9}) for _ in range(12)]
+        return {"content": [{"type": "text", "text": json.dumps(wrote)}]}
     if method == "tools/call":
         TOOLS.append(f"more{len(TOOLS)}")
         send({"method": "notifications/tools/list_changed"})

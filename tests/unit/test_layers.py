@@ -24,6 +24,7 @@ ORDER = [
         "luup_agent._threads",
         "luup_agent._loops",
         "luup_agent.errors",
+        "luup_agent.limits",
         "luup_agent.settings",
     ),
     (
@@ -47,7 +48,7 @@ ORDER = [
     ("luup_agent.agent", "luup_agent.embeddings"),
     ("luup_agent._telemetry",),
     ("luup_agent.telemetry",),
-    ("luup_agent._one_turn",),
+    ("luup_agent._one_turn", "luup_agent.handoffs", "luup_agent._team_work", "luup_agent.team"),
     ("luup_agent.integrations",),
     ("luup_agent.testing", "luup_agent.mcp_server"),
     ("luup_agent.pytest_plugin",),

@@ -61,7 +61,8 @@ def test_defaults_are_the_librarys():
     native = {name: native_default(name, each) for name, each in table.items()}
     assert {name: type(value) for name, value in native.items()} == {name: type(python[name]) for name in python}
     assert native == pytest.approx(python)
-    assert set(Settings._fields) - set(table) == {"tools", "toolsets", "deps", "approve"}  # Python's own
+    python_only = {"tools", "toolsets", "deps", "approve", "usage_limits", "loop_guard"}
+    assert set(Settings._fields) - set(table) == python_only
 
 
 def test_every_number_of_the_library_is_a_setting():
