@@ -158,9 +158,8 @@ class Classifier:
             raise InvalidParamError("text is empty")
         if self._scorer is None:
             self._scorer = _native.NativeAgent(self._model._native_model, self._system_prompt, self._settings, False)
-        message = (
-            f"{question}\n\nText: {text}\n\nLabels: {', '.join(labels.texts)}\n\nAnswer with one of the labels only."
-        )
+        # The text comes last: the tokens before it are computed once for all texts.
+        message = f"{question} Answer with one of the labels only.\n\nLabels: {', '.join(labels.texts)}\n\nText: {text}"
         return Run(self._scorer, Task(message, settings, choices=labels.texts))
 
 
