@@ -48,6 +48,9 @@ from luup_agent.errors import (
 
 if TYPE_CHECKING:
     from luup_agent._agent.classify import Classification
+    from luup_agent._bulk.async_map import AsyncMapStream
+    from luup_agent._bulk.results import MapResult, MapResults
+    from luup_agent._bulk.sync_map import MapStream
     from luup_agent._run.async_run import AsyncEventStream, AsyncTextStream
     from luup_agent._run.sync_run import Stream
     from luup_agent._tools.context import ModelRetry, RunContext
@@ -94,6 +97,7 @@ __all__ = [
     "AgentResponse",
     "ApprovalRequiredError",
     "AsyncEventStream",
+    "AsyncMapStream",
     "AsyncTextStream",
     "BackendInfo",
     "BackendInitError",
@@ -124,6 +128,9 @@ __all__ = [
     "JSONSchema",
     "LoadOptions",
     "LuupError",
+    "MapResult",
+    "MapResults",
+    "MapStream",
     "MaxTurnsError",
     "MemoryEstimate",
     "Message",
@@ -188,6 +195,9 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "_run.sync_run": ("Stream",),
     "builtin_tools": ("Note", "Notes", "Summarization", "SummarizationStatus", "Todo", "Todos"),
     "_agent.classify": ("Classification",),
+    "_bulk.async_map": ("AsyncMapStream",),
+    "_bulk.results": ("MapResult", "MapResults"),
+    "_bulk.sync_map": ("MapStream",),
     "embeddings": ("Embedder",),
     "vectors": ("EmbedderInfo", "Ranked", "Vectors"),
     "hardware": ("BackendInfo", "CpuVariant", "DeviceInfo", "backends", "cpu_variant", "devices", "llama_version"),

@@ -27,6 +27,7 @@ from luup_agent._agent.answering import Answering
 from luup_agent._agent.copying import Copying
 from luup_agent._agent.delegating import Delegating
 from luup_agent._agent.labelling import Labelling
+from luup_agent._agent.mapping import InBulk
 from luup_agent._agent.parts import Parts, check_model
 from luup_agent._run.typed_output import check_for_model, output_spec
 from luup_agent._tools.results import MAX_RESULT_CHARS
@@ -47,7 +48,7 @@ R = TypeVar("R")
 _Agent = TypeVar("_Agent", bound="Agent[Any]")
 
 
-class Agent(Answering[OutputT], Labelling, Copying, Delegating, BuiltinTools):
+class Agent(Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating, BuiltinTools):
     """Answers messages with a model, calls tools, and remembers the conversation.
 
     An agent answers one message at a time (`BusyError` otherwise); with ``enable_history=False`` any number. Make as
