@@ -56,7 +56,7 @@ class Journal:
 
         Args:
             path: The file.
-            asked: What each item is asked, JSON values: the file has to have the same.
+            asked: The form of the question that all items share, JSON values: the file has to have the same.
 
         Raises:
             InvalidParamError: The file is of another map: `asked` differs.

@@ -1,4 +1,4 @@
-"""What a map does with the prompt of an item: answer it, or find its label."""
+"""The kinds of work that a map does with the prompt of an item: answer it, or find its label."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Work:
     """One kind of work.
 
     Attributes:
-        asked: What each item is asked, for the file of results.
+        asked: The form of the question that all items share, for the file of results.
     """
 
     asked: Dict[str, Any]

@@ -55,7 +55,7 @@ def test_an_aborted_map_goes_on(tmp_path):
     with Asked().agent.map(TEXTS, path=path, concurrency=1) as stream:
         assert next(stream).value == "re: text 0"
     second = Asked()
-    assert second.agent.map(TEXTS + ["one more"], path=path).all().values[-1] == "re: one more"
+    assert second.agent.map([*TEXTS, "one more"], path=path).all().values[-1] == "re: one more"
     assert "text 0" not in second.asked
 
 

@@ -10,7 +10,16 @@ import time
 import pytest
 from pydantic import BaseModel
 
-from luup_agent import Agent, ClosedError, InvalidParamError, LuupError, MapResults, RunCancelledError, RunContext, Usage
+from luup_agent import (
+    Agent,
+    ClosedError,
+    InvalidParamError,
+    LuupError,
+    MapResults,
+    RunCancelledError,
+    RunContext,
+    Usage,
+)
 from luup_agent.testing import FunctionModel, ScriptedModel
 
 
@@ -75,7 +84,7 @@ def test_results_come_in_order_or_as_they_finish(driver, in_order):
         return request.prompt
 
     async def answer_async(request):
-        while request.prompt == "0" and not late.is_set():
+        while request.prompt == "0" and not late.is_set():  # noqa: ASYNC110  # set by the report
             await asyncio.sleep(0.01)
         return request.prompt
 
@@ -282,7 +291,7 @@ def test_a_cancelled_task_ends_the_map():
 
     async def main():
         task = asyncio.ensure_future(Agent(FunctionModel(slow)).map_async(["a"] * 50, concurrency=3).all())
-        while len(answered) < 3:
+        while len(answered) < 3:  # noqa: ASYNC110  # the model's function counts
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
