@@ -716,8 +716,10 @@ typedef struct luup_run_params {
     bool                 review_output; /* wait for luup_run_review_output() before a run with a schema ends (false) */
     int32_t              output_retries; /* outputs that may be rejected, 0 … 100 (1) */
     bool                 confidence; /* report the probability of enums and booleans in the DONE event (false) */
-    const char * const * choices; /* score these answers instead of generating one (NULL) */
-    size_t               n_choices; /* at most 1,024 */
+    /* Score these answers instead of generating one: the TEXT event has a JSON array with the log-probability of each
+     * of them among all of them, given what they begin with (NULL) */
+    const char * const * choices;
+    size_t n_choices; /* at most 1,024 */
     bool keep_on_error; /* the messages of a run that fails or is cancelled enter the history too (false) */
     /* In place of output_schema, one of the next three may say that the answer is a plain text of a certain form. A
      * local model can write nothing else. The answer of a server is checked, and requested again as one that does not

@@ -50,6 +50,9 @@ from luup_agent.errors import (
 
 if TYPE_CHECKING:
     from luup_agent._agent.classify import Classification
+    from luup_agent._bulk.async_map import AsyncMapStream
+    from luup_agent._bulk.results import MapResult, MapResults
+    from luup_agent._bulk.sync_map import MapStream
     from luup_agent._run.async_run import AsyncEventStream, AsyncTextStream
     from luup_agent._run.sync_run import Stream
     from luup_agent._tools.context import ModelRetry, RunContext
@@ -100,6 +103,7 @@ __all__ = [
     "AgentResponse",
     "ApprovalRequiredError",
     "AsyncEventStream",
+    "AsyncMapStream",
     "AsyncTextStream",
     "BackendInfo",
     "BackendInitError",
@@ -133,6 +137,9 @@ __all__ = [
     "LoadOptions",
     "LoopGuard",
     "LuupError",
+    "MapResult",
+    "MapResults",
+    "MapStream",
     "MaxTurnsError",
     "MemoryEstimate",
     "Message",
@@ -204,6 +211,9 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "_run.sync_run": ("Stream",),
     "builtin_tools": ("Note", "Notes", "Summarization", "SummarizationStatus", "Todo", "Todos"),
     "_agent.classify": ("Classification",),
+    "_bulk.async_map": ("AsyncMapStream",),
+    "_bulk.results": ("MapResult", "MapResults"),
+    "_bulk.sync_map": ("MapStream",),
     "embeddings": ("Embedder",),
     "vectors": ("EmbedderInfo", "Ranked", "Vectors"),
     "handoffs": ("HandedOver", "Handoff"),

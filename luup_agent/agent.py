@@ -27,6 +27,7 @@ from luup_agent._agent.answering import Answering
 from luup_agent._agent.copying import Copying
 from luup_agent._agent.delegating import Delegating
 from luup_agent._agent.labelling import Labelling
+from luup_agent._agent.mapping import InBulk
 from luup_agent._agent.parts import Parts, check_model
 from luup_agent._agent.previewing import Previewing
 from luup_agent._run.typed_output import check_for_model, output_spec
@@ -49,7 +50,7 @@ R = TypeVar("R")
 _Agent = TypeVar("_Agent", bound="Agent[Any]")
 
 
-class Agent(Answering[OutputT], Labelling, Copying, Delegating, Previewing, BuiltinTools):
+class Agent(Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating, Previewing, BuiltinTools):
     """Answers messages with a model, calls tools, and remembers the conversation.
 
     An agent answers one message at a time (`BusyError` otherwise); with ``enable_history=False`` any number. Make as

@@ -12,6 +12,7 @@ from luup_agent import _native
 from luup_agent._completions.exchange import combine_responders
 from luup_agent._json import write_json
 from luup_agent._loading import Loading
+from luup_agent._mapping import MapsItems
 from luup_agent._threads import first_use
 from luup_agent.errors import InvalidParamError, UnsupportedError
 from luup_agent.model_info import ModelInfo, ModelStats
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _Model = TypeVar("_Model", bound="Model")
 
 
-class Model(Loading):
+class Model(Loading, MapsItems):
     """A language model, made by `Model.from_local` or `Model.from_remote`. Safe to use from any thread.
 
     A model serves any number of agents. One thread decodes the runs of all of them together. The model closes itself

@@ -73,7 +73,7 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
     void on_answer_logprobs(const std::string & entries) override;
     void on_answer_end(AnswerResult answer, luup_finish_reason reason, const Failure & failure,
                        const Metrics & metrics) override;
-    void on_score(size_t index, const Failure & failure, const Metrics & metrics) override;
+    void on_scores(const std::vector<double> & scores, const Failure & failure, const Metrics & metrics) override;
     void on_summary(const std::string & text, const Failure & failure, const Metrics & metrics);
 
   private:
@@ -98,11 +98,6 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
         std::string                reasoning;  // likewise
         std::string                logprobs;  // of the text that the caller gets next
         TokenizedText              prompt;  // of the last turn
-    };
-
-    struct ChoiceScores {
-        std::vector<double> values;
-        size_t              missing = 0;
     };
 
     // Beginning a turn, without the mutex.
@@ -168,7 +163,6 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
     Turn                    turn_;
     Hold                    weights_;  // of the model that answers, until the end
     ServerStep              server_;
-    ChoiceScores            scores_;
     Outcome                 outcome_;
     TurnLog                 log_;
 };

@@ -124,17 +124,16 @@ void Run::push_held_text(const AnswerResult & answer) {
     }
 }
 
-void Run::on_score(size_t index, const Failure & failure, const Metrics & metrics) {
+void Run::on_scores(const std::vector<double> & scores, const Failure & failure, const Metrics & metrics) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (state_ == State::Ended) {
         return;
     }
     add(outcome_.metrics, metrics);
-    scores_.values[index] = metrics.score;
     if (failure.code != LUUP_SUCCESS) {
         finish(LUUP_FINISH_NONE, failure);
-    } else if (--scores_.missing == 0) {
-        push({ LUUP_EVENT_TEXT, json(scores_.values).dump() });
+    } else {
+        push({ LUUP_EVENT_TEXT, json(scores).dump() });
         finish(LUUP_FINISH_STOP, {});
     }
 }

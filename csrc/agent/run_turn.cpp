@@ -27,7 +27,7 @@ class SummaryListener : public TurnListener {
 
     void on_answer_progress(int32_t, int32_t) override {}
     void on_answer_text(const std::string &, const std::string &) override {}
-    void on_score(size_t, const Failure &, const Metrics &) override {}
+    void on_scores(const std::vector<double> &, const Failure &, const Metrics &) override {}
 
     void on_answer_end(AnswerResult answer, luup_finish_reason, const Failure & failure,
                        const Metrics & metrics) override {
@@ -145,10 +145,6 @@ void Run::ask_model() {
              "the prompt has %zu tokens with the system prompt, %zu messages and %zu tools; the context holds %d%s",
              turn->prompt_tokens(), messages, request_.tools->tools().size(), model().context_size(),
              summary_.gave_up() ? ", and it could not be summarized" : "");
-    }
-    if (!request_.choices.empty()) {
-        std::lock_guard<std::mutex> lock(mutex_);
-        scores_ = { std::vector<double>(request_.choices.size()), request_.choices.size() };
     }
     TurnPrompt shown = shown_prompt(*turn);
     turn->make_answer(shared_from_this());

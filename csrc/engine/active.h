@@ -42,7 +42,6 @@ struct Active {
     struct {
         int32_t tokens = 0;
         int32_t output = -1;  // index of the row to sample from; -1 = none
-        int32_t scored = -1;  // index of the first row to score from; its last token has the last one; -1 = none
     } batch;
 
     size_t pending() const { return tokens.size() - sequence->tokens.size(); }

@@ -65,9 +65,6 @@ bool Engine::admit_one(Waiting & waiting) {
     if (!sequence) {
         return false;
     }
-    if (completion.score_from > 0) {
-        sequences_->shorten(*sequence, completion.score_from - 1);
-    }
     load_prefix(*active, *sequence);
     if (fresh) {
         active->times.admitted = Clock::now();

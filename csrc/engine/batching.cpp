@@ -82,7 +82,7 @@ size_t Engine::make_drafts(size_t decoding, size_t prefilling) {
         Drafting & draft = a->draft;
         draft.tokens.clear();
         const Completion & completion = *a->completion;
-        if (prefilling > 0 || !a->decoding() || !completion.sampling.prompt_lookup || completion.score_from > 0 ||
+        if (prefilling > 0 || !a->decoding() || !completion.sampling.prompt_lookup ||
             !sequences_->can_shorten()) {
             continue;
         }
@@ -106,28 +106,14 @@ size_t Engine::max_draft_tokens(const Active & active) const {
 // Adds up to `n` of the completion's pending tokens.
 void Engine::add_to_batch(Active & active, int32_t n) {
     const size_t begin = active.sequence->tokens.size();
-    const size_t first = active.completion->score_from;  // the row of the token before it is the first that counts
     active.batch       = {};
-    if (first > 0) {
-        // The context holds rows of logits for as many tokens as there can be sequences.
-        const auto   others = static_cast<int32_t>(active_.size() - in_batch_.size() - 1);
-        const size_t rows   = static_cast<size_t>(context_->max_sequences() - batch_->outputs() - others);
-        const size_t from   = std::max(begin, first - 1);
-        const size_t end    = std::min(begin + static_cast<size_t>(n), from + std::min(rows, active.tokens.size()));
-        n                   = static_cast<int32_t>(end - begin);
-        if (n <= 0) {
-            return;
-        }
-    }
     if (active.keep > begin) {  // keep_prefix() copies the state between two decodes
         n = std::min(n, static_cast<int32_t>(active.keep - begin));
     }
     for (size_t at = begin; at < begin + static_cast<size_t>(n); at++) {
-        const bool    last   = first == 0 && at + 1 == active.tokens.size();
-        const bool    scored = first > 0 && at + 1 >= first;
-        const int32_t row    = batch_->add(active.tokens[at], at, active.sequence->id, last || scored);
-        active.batch.output  = last ? row : -1;
-        active.batch.scored  = scored && active.batch.scored < 0 ? row : active.batch.scored;
+        const bool    last  = at + 1 == active.tokens.size();
+        const int32_t row   = batch_->add(active.tokens[at], at, active.sequence->id, last);
+        active.batch.output = last ? row : -1;
     }
     active.batch.tokens = n;
     if (active.batch.output >= 0) {

@@ -1,4 +1,4 @@
-// The engine's unit of work: a prompt that is to be continued, or scored.
+// The engine's unit of work: a prompt that is to be continued.
 #pragma once
 
 #include "base/error.h"
@@ -35,7 +35,6 @@ struct Metrics {
     double  decode_seconds      = 0;
     double  first_token_seconds = 0;
     double  total_seconds       = 0;
-    double  score               = 0;  // log-probability of the scored tokens
 };
 
 // The engine calls the virtual methods from its thread. They must be quick, and must not call the engine.
@@ -71,7 +70,6 @@ class Completion {
     std::vector<llama_token> prompt;          // never empty
     size_t                   prefix         = 0;  // first tokens of the prompt that other prompts share; 0 = keep none
     int32_t                  thought_tokens = 0;  // of the answer: max_tokens does not count them; set by choose()
-    size_t                   score_from = 0;  // > 0: generates nothing, but scores the prompt's tokens from there on
     Sampling                 sampling;
     SequenceKey              key;  // the agent whose next turn may reuse the KV state, or 0, and the adapters
     int32_t                  priority = 0;  // higher ones go first

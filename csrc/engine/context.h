@@ -29,7 +29,7 @@ class Context {
 
     int32_t size() const { return size_; }                    // tokens that it holds
     int32_t batch_size() const { return batch_size_; }        // tokens that one decode takes
-    int32_t max_sequences() const { return max_sequences_; }  // and rows of logits for scores
+    int32_t max_sequences() const { return max_sequences_; }
     int32_t max_outputs() const { return max_outputs_; }      // rows of logits of one decode
 
     // The next decode uses this many of the threads.

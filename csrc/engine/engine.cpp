@@ -260,12 +260,10 @@ void Engine::end(Active & active, luup_finish_reason reason, const Failure & fai
     if (!active.draft.tokens.empty()) {
         sequences_->rollback(*active.sequence);
     }
-    if (completion.key.owner != 0 && completion.score_from == 0) {
+    if (completion.key.owner != 0) {
         remember(completion.key.owner, active.sequence->tokens);
     }
-    // Of several completions that score texts behind the same prompt, one sequence is enough to keep the prompt.
-    const bool spare = completion.score_from > 0 && sequences_->owned(completion.key.owner) > 1;
-    if (spare || failure.code == LUUP_ERROR_INFERENCE_FAILED || failure.code == LUUP_ERROR_INTERNAL) {
+    if (failure.code == LUUP_ERROR_INFERENCE_FAILED || failure.code == LUUP_ERROR_INTERNAL) {
         sequences_->release(*active.sequence);
     } else {
         sequences_->park(*active.sequence);

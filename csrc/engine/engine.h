@@ -134,7 +134,6 @@ class Engine {
     bool choose(Active & active, int32_t row);
     bool append(Active & active, llama_token token);
     void retract(Active & active, size_t n);
-    bool score(Active & active);
     bool should_abort();
 
     const llama_vocab * vocab_;

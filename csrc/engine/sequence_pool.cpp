@@ -213,12 +213,6 @@ size_t SequencePool::cells_active() const {
     return n;
 }
 
-int SequencePool::owned(uint64_t owner) const {
-    return static_cast<int>(std::count_if(sequences_.begin(), sequences_.end(), [&](const Sequence & s) {
-        return s.key.owner == owner && !s.tokens.empty();
-    }));
-}
-
 int SequencePool::count(bool active) const {
     return static_cast<int>(std::count_if(sequences_.begin(), sequences_.end(), [&](const Sequence & s) {
         return active ? s.active : !s.active && !s.tokens.empty();

@@ -81,9 +81,6 @@ class SequencePool {
     // Keeps a sequence from elsewhere in RAM until its owner's next turn. False if there is no room for it.
     bool adopt(StoredSequence sequence);
 
-    // Returns how many sequences the owner has, active or parked.
-    int owned(uint64_t owner) const;
-
     // Returns how many sequences are active, or parked.
     int count(bool active) const;
 

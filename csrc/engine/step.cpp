@@ -1,8 +1,7 @@
-// One decode of the engine, and what comes out of it: sampled tokens, drafts that were right, scores.
+// One decode of the engine, and what comes out of it: sampled tokens, drafts that were right.
 #include "engine/engine.h"
 
 #include "base/log.h"
-#include "engine/logits.h"
 #include "engine/token_probabilities.h"
 
 #include <algorithm>
@@ -133,7 +132,6 @@ void Engine::after_decode() {
     bool ended = false;
     for (Active * a : in_batch_) {
         ended = (a->batch.output >= 0 && !sample(*a)) || ended;
-        ended = (a->batch.scored >= 0 && !score(*a)) || ended;
     }
     if (ended) {
         erase_ended();
@@ -246,30 +244,6 @@ bool Engine::append(Active & active, llama_token token) {
              active.metrics.prompt_tokens, active.metrics.answer_tokens, context_size_);
     }
     return true;
-}
-
-// Adds up the log-probabilities of the tokens whose rows the batch gave. False if those were the last, which ends the
-// completion.
-bool Engine::score(Active & active) {
-    const size_t  computed = active.sequence->tokens.size();
-    const int32_t n        = llama_vocab_n_tokens(vocab_);
-    const size_t  begin    = computed - static_cast<size_t>(active.batch.tokens);
-    const size_t  rows     = computed - std::max(begin, active.completion->score_from - 1);
-    const size_t  first    = computed - rows + 1;  // the token that the first row is about
-    for (size_t i = 0; i < rows && first + i < active.tokens.size(); i++) {
-        const float * logits = llama_get_logits_ith(context_->get(), active.batch.scored + static_cast<int32_t>(i));
-        if (!logits) {
-            end(active, LUUP_FINISH_NONE, { LUUP_ERROR_INFERENCE_FAILED, "llama.cpp gave no logits" });
-            return false;
-        }
-        active.metrics.score += logits[active.tokens[first + i]] - log_sum_exp(logits, n);
-    }
-    if (active.pending() > 0) {
-        return true;
-    }
-    active.times.last_token = active.times.first_token = Clock::now();
-    end(active, LUUP_FINISH_STOP, {});
-    return false;
 }
 
 // ggml calls this between the operations of a decode on the CPU.

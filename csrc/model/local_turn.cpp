@@ -1,5 +1,6 @@
 #include "model/local_turn.h"
 
+#include "answer/choice_tree.h"
 #include "base/error.h"
 #include "engine/token_prefix.h"
 
@@ -14,21 +15,53 @@ namespace {
 // is meant.
 constexpr int32_t longest_proposed_call = 2048;
 
-// The text of a choice, scored after the prompt.
-class Score : public Completion {
+// Scores the choices behind the prompt: it walks from one place where they differ to the next, and writes nothing.
+class Scoring : public Completion {
   public:
-    Score(std::shared_ptr<TurnListener> listener, size_t index) : listener_(std::move(listener)), index_(index) {}
+    // `end`: a token to end with, which is not decoded.
+    Scoring(std::shared_ptr<TurnListener> listener, ChoiceTree choices, llama_token end)
+        : listener_(std::move(listener)),
+          choices_(std::move(choices)),
+          end_(end) {
+        if (!choices_.done()) {
+            path_ = choices_.path();
+        }
+        sampling.max_tokens    = -1;
+        sampling.prompt_lookup = false;
+    }
+
+    // The tokens behind the prompt that all choices begin with.
+    const std::vector<llama_token> & beginning() const { return path_; }
 
     void on_progress(int32_t, int32_t) override {}
-    bool on_token(llama_token) override { return true; }
+
+    void choose(Sampler &, float * logits, Choice & choice) override {
+        if (!choices_.done()) {
+            choices_.take(logits);
+        }
+        if (choices_.done()) {
+            choice.tokens = { end_ };
+            return;
+        }
+        const std::vector<llama_token> next   = choices_.path();
+        const size_t                   common = common_prefix(path_, next);
+        choice.retracted                      = path_.size() - common;
+        choice.tokens.assign(next.begin() + static_cast<std::ptrdiff_t>(common), next.end());
+        path_ = next;
+    }
+
+    bool on_token(llama_token) override { return !choices_.done(); }
+
     void on_end(luup_finish_reason, const Failure & failure, const Metrics & metrics) override {
         const auto listener = std::move(listener_);
-        listener->on_score(index_, failure, metrics);
+        listener->on_scores(choices_.scores(), failure, metrics);
     }
 
   private:
     std::shared_ptr<TurnListener> listener_;  // until the end: it holds this completion, too
-    const size_t                  index_;
+    ChoiceTree                    choices_;
+    const llama_token             end_;
+    std::vector<llama_token>      path_;  // the tokens behind the prompt so far
 };
 
 }  // namespace
@@ -115,22 +148,24 @@ void LocalTurn::make_answer(std::shared_ptr<TurnListener> listener) {
 }
 
 void LocalTurn::score_choices(const std::shared_ptr<TurnListener> & listener) {
-    const auto vocabulary = model_.vocabulary();
+    const auto                            vocabulary = model_.vocabulary();
+    std::vector<std::vector<llama_token>> choices;
     for (size_t i = 0; i < request_.choices.size(); i++) {
-        auto score        = std::make_shared<Score>(listener, i);
-        score->prompt     = prompt_.tokens;
-        score->score_from = prompt_.tokens.size();
-        const auto tokens = tokenize_text(model_.vocab, request_.choices[i], false, false);
-        score->prompt.insert(score->prompt.end(), tokens.begin(), tokens.end());
+        choices.push_back(tokenize_text(model_.vocab, request_.choices[i], false, false));
         if (!vocabulary->ends.empty()) {
-            score->prompt.push_back(vocabulary->ends.front());
+            choices.back().push_back(vocabulary->ends.front());
         }
-        if (score->prompt.size() > static_cast<size_t>(model_.engine.context_size())) {
+        const size_t length = prompt_.tokens.size() + choices.back().size();
+        if (length > static_cast<size_t>(model_.engine.context_size())) {
             fail(LUUP_ERROR_CONTEXT_FULL, "the prompt and choices[%zu] have %zu tokens; the context holds %d", i,
-                 score->prompt.size(), model_.engine.context_size());
+                 length, model_.engine.context_size());
         }
-        completions_.push_back(score);
     }
+    const llama_token end     = vocabulary->ends.empty() ? 0 : vocabulary->ends.front();
+    auto              scoring = std::make_shared<Scoring>(listener, ChoiceTree(std::move(choices)), end);
+    scoring->prompt           = prompt_.tokens;
+    scoring->prompt.insert(scoring->prompt.end(), scoring->beginning().begin(), scoring->beginning().end());
+    completions_.push_back(std::move(scoring));
 }
 
 void LocalTurn::start(bool & admitted) {

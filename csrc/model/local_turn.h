@@ -47,7 +47,7 @@ class LocalTurn : public ModelTurn {
     size_t                                   prompt_tokens_;
     AdapterSet                               adapters_ = 0;
     std::shared_ptr<Answer>                  answer_;        // null: choices are scored
-    std::vector<std::shared_ptr<Completion>> completions_;  // the answer, or one for each choice
+    std::vector<std::shared_ptr<Completion>> completions_;  // the answer, or the scores of choices
 };
 
 }  // namespace luup

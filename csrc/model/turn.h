@@ -51,8 +51,8 @@ struct TurnPrompt {
 // Receives what a model answers, in the engine's thread or in the one that pushes a server's chunks.
 class TurnListener : public Answer::Listener {
   public:
-    // Of `choices`: one was scored. metrics.score is its log-probability.
-    virtual void on_score(size_t index, const Failure & failure, const Metrics & metrics) = 0;
+    // The log-probability of each of `choices` among all of them.
+    virtual void on_scores(const std::vector<double> & scores, const Failure & failure, const Metrics & metrics) = 0;
 };
 
 // Made by SingleModel::prepare(). Call make_answer() and start() once each, in this order, from the thread that begins

@@ -64,6 +64,10 @@ class Labels(NamedTuple):
     values: Tuple[Any, ...]
     texts: Tuple[str, ...]
 
+    def classification(self, scores: List[float], priors: Optional[List[float]]) -> Classification[Any]:
+        """Return the `Classification` for log-probabilities; those of `priors` are divided out."""
+        return Classification(dict(zip(self.values, normalise(scores, priors))))
+
 
 def read_labels(labels: Any) -> Labels:
     """Return the labels of an enum, a ``Literal``, ``bool`` or a sequence of str.
@@ -125,51 +129,60 @@ class Classifier:
         self, text: str, labels: Labels, question: str, calibrate: bool, settings: Settings
     ) -> Classification[Any]:
         """Return the `Classification` of a text."""
+        scores = self._score(text, labels, question, settings)
+        return labels.classification(scores, self.priors(labels, question, settings) if calibrate else None)
 
-        def score(text: str) -> List[float]:
-            run = self._run(text, labels, question, settings)
-            try:
-                sync_run.complete(run)
-                return _read_scores(run.text(), labels)
-            finally:
-                run.close()
+    def priors(self, labels: Labels, question: str, settings: Settings) -> List[float]:
+        """Return the log-probabilities of the labels for a text without content."""
+        key = question, labels.texts
+        if key not in self._priors:
+            self._priors[key] = self._score(_NO_CONTENT, labels, question, settings)
+        return self._priors[key]
 
-        scores, key = score(text), (question, labels.texts)
-        if calibrate and key not in self._priors:
-            self._priors[key] = score(_NO_CONTENT)
-        return _classification(labels, scores, self._priors[key] if calibrate else None)
+    def _score(self, text: str, labels: Labels, question: str, settings: Settings) -> List[float]:
+        run = self.run(text, labels, question, settings)
+        try:
+            sync_run.complete(run)
+            return read_scores(run.text(), labels)
+        finally:
+            run.close()
 
     async def classify_async(
         self, text: str, labels: Labels, question: str, calibrate: bool, settings: Settings
     ) -> Classification[Any]:
         """Do the same as `classify`, under asyncio."""
+        scores = await self._score_async(text, labels, question, settings)
+        return labels.classification(scores, await self.priors_async(labels, question, settings) if calibrate else None)
+
+    async def priors_async(self, labels: Labels, question: str, settings: Settings) -> List[float]:
+        """Do the same as `priors`, under asyncio."""
+        key = question, labels.texts
+        if key not in self._priors:
+            self._priors[key] = await self._score_async(_NO_CONTENT, labels, question, settings)
+        return self._priors[key]
+
+    async def _score_async(self, text: str, labels: Labels, question: str, settings: Settings) -> List[float]:
         from luup_agent._run import async_run
 
-        async def score(text: str) -> List[float]:
-            response = await async_run.respond(self._run(text, labels, question, settings))
-            return _read_scores(response.text, labels)
+        run = self.run(text, labels, question, settings)
+        return await async_run.finish(run, lambda run: read_scores(run.text(), labels))
 
-        scores, key = await score(text), (question, labels.texts)
-        if calibrate and key not in self._priors:
-            self._priors[key] = await score(_NO_CONTENT)
-        return _classification(labels, scores, self._priors[key] if calibrate else None)
-
-    def _run(self, text: str, labels: Labels, question: str, settings: Settings) -> Run:
+    def run(self, text: str, labels: Labels, question: str, settings: Settings) -> Run:
+        """Return the run that scores the labels of a text; its text is read by `read_scores`."""
         if not _native.encode_text("text", text).strip():
             raise InvalidParamError("text is empty")
         if self._scorer is None:
             self._scorer = _native.NativeAgent(self._model._native_model, self._system_prompt, self._settings, False)
-        message = (
-            f"{question}\n\nText: {text}\n\nLabels: {', '.join(labels.texts)}\n\nAnswer with one of the labels only."
-        )
+        # The text comes last: the tokens before it are computed once for all texts.
+        message = f"{question} Answer with one of the labels only.\n\nLabels: {', '.join(labels.texts)}\n\nText: {text}"
         return Run(self._scorer, Task(message, settings, choices=labels.texts))
 
 
-def _classification(labels: Labels, scores: List[float], priors: Optional[List[float]]) -> Classification[Any]:
-    return Classification(dict(zip(labels.values, normalise(scores, priors))))
+def read_scores(text: str, labels: Labels) -> List[float]:
+    """Return the log-probabilities in the text of a run that scores labels.
 
-
-def _read_scores(text: str, labels: Labels) -> List[float]:
+    Those of a row of logits that is not finite are -inf.
+    """
     scores: List[float] = json.loads(text, parse_constant=float)
     assert len(scores) == len(labels.texts)
     return [-math.inf if score is None else float(score) for score in scores]

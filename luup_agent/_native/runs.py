@@ -240,6 +240,11 @@ class NativeRun:
         if owner is not None and owner.cell[0]:
             check(lib.luup_run_stop_thinking(owner.pointer))
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._owner is None
+
     def cancel(self) -> None:
         """Cancel the run, which ends soon with an ERROR event."""
         owner = self._owner

@@ -12,7 +12,7 @@ import copy
 import threading
 import weakref
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, AsyncIterator, Coroutine, Dict, Generator, Optional, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Coroutine, Dict, Generator, Optional, Tuple, Type, Union
 
 from typing_extensions import TypeVar
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from luup_agent._run.async_calls import AsyncCalls
 
 T = TypeVar("T")
+R = TypeVar("R")
 OutputT = TypeVar("OutputT", default=str)
 
 
@@ -410,13 +411,17 @@ class AsyncTextStream(AsyncStream[str], Coroutine[Any, Any, OutputT]):
                 self._coroutine.close()
 
 
+async def finish(run: Run, read: Callable[[Run], R]) -> R:
+    """Start a run, wait for its end, return what `read` returns for it, and close it."""
+    stream: AsyncStream[Any] = AsyncStream(run)
+    while await stream._next_event() != _native.EVENT_DONE:
+        pass
+    try:
+        return read(run)
+    finally:
+        run.close()
+
+
 async def respond(run: Run) -> AgentResponse[Any]:
     """Start a run and wait for its response."""
-    stream: AsyncStream[Any] = AsyncStream(run)
-    while True:
-        kind = await stream._next_event()
-        if kind == _native.EVENT_DONE:
-            try:
-                return run.response()
-            finally:
-                run.close()
+    return await finish(run, Run.response)

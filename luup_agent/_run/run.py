@@ -485,6 +485,15 @@ class Run(Watched):
             raise RunCancelledError("the run was closed") from None
         return [Message.from_dict("history", message) for message in messages]
 
+    def usage(self) -> Usage:
+        """Return the token counts, after the DONE event."""
+        return self._read_usage()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self.native.closed
+
     def _read_usage(self) -> Usage:
         """Return the token counts of a DONE or ERROR event."""
         usage = self._counts.usage(self.native.measures())

@@ -14,6 +14,13 @@ FOLDER = Path(__file__).resolve().parents[2] / "examples"
 EXPECTED = {
     "async_streaming.py": ["Ann got ", "Paris", "Ben got ", "Tokyo", "Cleo got ", "Cairo", "Berlin"],
     "basic_chat.py": ["Paris", "5 messages, "],
+    "bulk.py": [
+        "very happy: I loved the food",
+        "very unhappy: It broke after a day",
+        "Anna Oslo None",
+        "None None InvalidParamError: items[2] has no field 'text'",
+        "errors: 0, the others unchanged: True",
+    ],
     "builtin_tools.py": [
         'todo_list returned: [{"id":1,"text":"Buy milk"',
         "done: ['Buy milk']",
