@@ -38,6 +38,8 @@ from luup_agent.errors import (
     OutOfMemoryError,
     RunCancelledError,
     RunTimeoutError,
+    SessionConflictError,
+    SessionNotFoundError,
     StorageError,
     ToolNotFoundError,
     ToolRetryError,
@@ -80,6 +82,14 @@ if TYPE_CHECKING:
     from luup_agent.model import Model
     from luup_agent.model_info import MemoryEstimate, ModelInfo, ModelStats
     from luup_agent.outputs import Choice, Grammar, JSONSchema, Output, Regex
+    from luup_agent.sessions import (
+        Session,
+        SessionInfo,
+        SessionMatch,
+        Sessions,
+        SQLiteSessions,
+        SQLSessions,
+    )
     from luup_agent.settings import AgentOptions, LoadOptions, RopeScaling, RunOptions
     from luup_agent.tools import Tool, tool
     from luup_agent.toolsets import DynamicToolset, FunctionToolset, Toolset
@@ -148,6 +158,14 @@ __all__ = [
     "RunContext",
     "RunOptions",
     "RunTimeoutError",
+    "SQLSessions",
+    "SQLiteSessions",
+    "Session",
+    "SessionConflictError",
+    "SessionInfo",
+    "SessionMatch",
+    "SessionNotFoundError",
+    "Sessions",
     "StorageError",
     "Stream",
     "Summarization",
@@ -217,6 +235,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "model": ("Model",),
     "model_info": ("MemoryEstimate", "ModelInfo", "ModelStats"),
     "outputs": ("Choice", "Grammar", "JSONSchema", "Output", "Regex"),
+    "sessions": ("SQLSessions", "SQLiteSessions", "Session", "SessionInfo", "SessionMatch", "Sessions"),
     "settings": ("AgentOptions", "LoadOptions", "RopeScaling", "RunOptions"),
     "_tools.context": ("ModelRetry", "RunContext"),
     "tools": ("Tool", "tool"),

@@ -30,6 +30,7 @@ from pydantic import ValidationError
 
 from luup_agent import _native
 from luup_agent._completions.exchange import Exchange, exchange_for
+from luup_agent._run.following import Following
 from luup_agent._run.record import Record, no_usage
 from luup_agent._run.sync_calls import SyncCalls
 from luup_agent._run.tool_calls import Decision, ToolCalls
@@ -111,6 +112,8 @@ class Run:
         native: The core's run.
         calls: The tool calls; there from `start` on.
         events: The events so far, to be taken from the left; empty unless `want_events` was called.
+        following: What else takes part; its followers are set before the run starts.
+        is_read: Whether somebody reads `events`.
         piece: The text of the last TEXT or REASONING event.
         record: What the run did, once it has failed or its calls wait for an approval.
     """
@@ -145,7 +148,6 @@ class Run:
         self._retried = False
         self._problem: Optional[Exception] = None  # of the last answer that was rejected
         self._partial: Union[PartialReader, JsonReader, None] = None
-        self._wants_events = False
         self._output: Any = None
         self._summary: Optional[SummaryEvent] = None
         self._exchange: Optional[Exchange] = None  # the requests to a remote model
@@ -154,6 +156,8 @@ class Run:
         self.record: Optional[Record] = None
         self.native = _native.NativeRun()
         self.events: Deque[Event[Any]] = deque()
+        self.is_read = False
+        self.following = Following(self.events)
         self.piece = ""
 
     def stop_thinking(self) -> None:
@@ -162,9 +166,32 @@ class Run:
 
     def want_events(self) -> None:
         """Fill `events` from now on."""
-        self._wants_events = True
+        self.is_read = True
         if self._task.output is not None:
             self._partial = self._task.output.partial_reader()
+
+    @property
+    def summarized(self) -> Optional[SummaryEvent]:
+        """The summary that replaced messages of the history; None if there is none."""
+        return self._summary
+
+    @property
+    def settings(self) -> Settings:
+        """The run's settings."""
+        return self._task.settings
+
+    def usage(self) -> Usage:
+        """Return the token counts of a run that has ended."""
+        return no_usage() if self._usage is None else self._usage
+
+    @property
+    def has_events(self) -> bool:
+        """Whether events wait for a follower or for the reader."""
+        return bool(self.events or self.following.fresh)
+
+    @property
+    def _collects_events(self) -> bool:
+        return self.is_read or self.following.wants_events
 
     def start(self, thread_waits: bool = False) -> None:
         """Begin to answer; a thread drives the run.
@@ -185,6 +212,7 @@ class Run:
     async def fetch_tools(self) -> None:
         """Read the tools before `start_async`: toolsets may have to wait for servers."""
         began = time.monotonic()
+        await self.following.begin_async(self)
         self._tools = await self._source.read_async()
         self._spend(time.monotonic() - began)
 
@@ -192,6 +220,7 @@ class Run:
         if self._tools is not None:
             return self._tools
         began = time.monotonic()
+        self.following.begin(self)
         tools = self._source.read()
         self._spend(time.monotonic() - began)
         return tools
@@ -208,7 +237,7 @@ class Run:
             tools, definitions = self._read_tools()
             task = self._task
             output = None if task.output is None else task.output.request
-            events = self.events if self._wants_events else None
+            events = self.following.fresh if self._collects_events else None
             calls = calls_type(self.native, self._agent, tools, task.settings, task.decisions, events)
             self.calls = calls
             self._exchange = exchange_for(
@@ -242,11 +271,15 @@ class Run:
         try:
             if calls.active:
                 calls.work(timeout_ms)
+                self.following.publish(self)
                 if calls.active or self.events:
                     timeout_ms = 0
-            return self.take(self.native.next(timeout_ms))
+            kind = self.take(self.native.next(timeout_ms))
+            self.following.publish(self, kind == _native.EVENT_DONE)
+            return kind
         except BaseException as error:
             self.fail(error)
+            self.following.fail(self)
             raise
 
     def fail(self, error: Optional[BaseException]) -> None:
@@ -330,13 +363,14 @@ class Run:
                 error.__cause__ = self._problem
             raise _native.exit_quietly(error)
         elif kind == _native.EVENT_DONE:
-            if self.calls.pending:
+            if self.calls.pending or self.following.followers:
                 self._usage = self._read_usage()
+            if self.calls.pending:
                 self._make_record()
             else:
                 self._begin_turn()  # an answer without text, after calls
                 self._take_logprobs()
-        if self._wants_events and kind != _native.EVENT_NONE:
+        if kind != _native.EVENT_NONE and self._collects_events:
             self._report(kind)
         return kind
 
@@ -372,7 +406,7 @@ class Run:
         else:
             self.native.review(None)
             if self._partial is not None:
-                self.events.append(_untyped(PartialEvent)(output=self._output))
+                self.following.fresh.append(_untyped(PartialEvent)(output=self._output))
 
     def _summarize(self) -> None:
         """Have the user's function write the summary that the core waits for."""
@@ -388,21 +422,23 @@ class Run:
     def _report(self, kind: int) -> None:
         """Add the events for the core's event of type `kind`; `calls` adds those of tool calls."""
         if kind == _native.EVENT_TEXT:
-            self.events.append(TextEvent(text=self.piece, logprobs=self._piece_logprobs))
+            self.following.fresh.append(TextEvent(text=self.piece, logprobs=self._piece_logprobs))
             if self._partial is not None:
-                self.events.extend(_untyped(PartialEvent)(output=value) for value in self._partial.feed(self.piece))
+                self.following.fresh.extend(
+                    _untyped(PartialEvent)(output=value) for value in self._partial.feed(self.piece)
+                )
         elif kind == _native.EVENT_REASONING:
-            self.events.append(ReasoningEvent(text=self.piece))
+            self.following.fresh.append(ReasoningEvent(text=self.piece))
         elif kind == _native.EVENT_PROGRESS:
             done, total = self.native.progress()
-            self.events.append(ProgressEvent(done=done, total=total))
+            self.following.fresh.append(ProgressEvent(done=done, total=total))
         elif kind == _native.EVENT_RETRY:
-            self.events.append(RetryEvent(reason=self.native.text()))
+            self.following.fresh.append(RetryEvent(reason=self.native.text()))
         elif kind == _native.EVENT_SUMMARIZED and self._summary is not None:
-            self.events.append(self._summary)
+            self.following.fresh.append(self._summary)
         elif kind == _native.EVENT_DONE:
             response = self.response()
-            self.events.append(_untyped(DoneEvent)(finish_reason=response.finish_reason, response=response))
+            self.following.fresh.append(_untyped(DoneEvent)(finish_reason=response.finish_reason, response=response))
 
     def was_closed(self) -> RunCancelledError:
         """Return the error for a reader whose stream was closed by another thread or task."""
@@ -501,6 +537,7 @@ class Run:
         """Cancel the run if it goes on, and release its memory."""
         self.drop_request()
         self.native.close()
+        self.following.close()
 
     def drop_request(self) -> None:
         """Drop the request to a remote model that is under way."""

@@ -10,7 +10,13 @@ from luup_agent import LuupError, check_error
 from luup_agent import errors as errors_module
 from luup_agent._luup_cffi import lib
 
-PYTHON_ONLY = [luup_agent.ApprovalRequiredError, luup_agent.ToolRetryError, luup_agent.ToolsetError]
+PYTHON_ONLY = [
+    luup_agent.ApprovalRequiredError,
+    luup_agent.SessionConflictError,
+    luup_agent.SessionNotFoundError,
+    luup_agent.ToolRetryError,
+    luup_agent.ToolsetError,
+]
 CLASSES = [cls for cls in LuupError.__subclasses__() if cls not in PYTHON_ONLY]
 CODES = {name: getattr(lib, name) for name in dir(lib) if name.startswith("LUUP_ERROR_")}
 
