@@ -14,7 +14,14 @@ from luup_agent.messages import Message
 from luup_agent.outputs import Output, output_of
 from luup_agent.settings import Settings
 
-_NOT_SAVED = ("tools", "toolsets", "deps", "approve")  # settings that are objects of this process
+_NOT_SAVED = (
+    "tools",
+    "toolsets",
+    "deps",
+    "approve",
+    "on_event",
+    "process_history",
+)  # settings that are objects of this process
 
 
 class SavedAgent(NamedTuple):

@@ -114,6 +114,8 @@ class Run:
         events: The events so far, to be taken from the left; empty unless `want_events` was called.
         following: What else takes part; its followers are set before the run starts.
         is_read: Whether somebody reads `events`.
+        system_prompt: In place of the agent's; None for that.
+        history: Messages in place of the agent's history; None for that.
         piece: The text of the last TEXT or REASONING event.
         record: What the run did, once it has failed or its calls wait for an approval.
     """
@@ -158,6 +160,8 @@ class Run:
         self.events: Deque[Event[Any]] = deque()
         self.is_read = False
         self.following = Following(self.events)
+        self.system_prompt: Optional[str] = None
+        self.history: Optional[List[Message]] = None
         self.piece = ""
 
     def stop_thinking(self) -> None:
@@ -167,13 +171,11 @@ class Run:
     def want_events(self) -> None:
         """Fill `events` from now on."""
         self.is_read = True
-        if self._task.output is not None:
-            self._partial = self._task.output.partial_reader()
 
     @property
     def summarized(self) -> Optional[SummaryEvent]:
-        """The summary that replaced messages of the history; None if there is none."""
-        return self._summary
+        """The summary that replaced messages of the agent's history; None if there is none."""
+        return self._summary if self.history is None else None
 
     @property
     def settings(self) -> Settings:
@@ -243,7 +245,10 @@ class Run:
             self._exchange = exchange_for(
                 self.native, self._native_agent.responders, task.settings.timeout, calls_type is not SyncCalls
             )
-            request = _native.RunRequest(task.message, definitions, output, task.choices)
+            if self._collects_events and task.output is not None:
+                self._partial = task.output.partial_reader()
+            history = None if self.history is None else json.dumps([each.to_dict() for each in self.history])
+            request = _native.RunRequest(task.message, definitions, output, task.choices, self.system_prompt, history)
             self._start_native(request)
             self._begun = True
             return calls

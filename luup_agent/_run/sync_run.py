@@ -127,10 +127,11 @@ def complete(run: Run) -> None:
     run.start(thread_waits=True)
     try:
         kind = _native.EVENT_NONE
+        at_once = run.following.wants_events
         while kind != _native.EVENT_DONE:
-            if kind == _native.EVENT_NONE and not run.calls.active:
+            if kind == _native.EVENT_NONE and not run.calls.active and not at_once:
                 run.native.wait(WAIT_SLICE_MS)  # this thread is not woken for every token
-            kind = run.advance(WAIT_SLICE_MS if run.calls.active else 0)
+            kind = run.advance(WAIT_SLICE_MS if run.calls.active or at_once else 0)
     except BaseException as error:
         run.fail(error)
         raise

@@ -178,7 +178,7 @@ class Session(Answering[OutputT]):
         decisions: Optional[Mapping[str, Decision]] = None,
     ) -> Run:
         run = self._agent._new_run(caller, message, options, output_type, decisions)
-        run.following.followers.append(_Keeper(self, run, decisions))
+        run.following.followers.insert(0, _Keeper(self, run, decisions))
         return run
 
     def _resumed_run(
