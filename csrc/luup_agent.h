@@ -686,6 +686,9 @@ LUUP_API int luup_agent_get_history(const luup_agent * agent, char ** json);
  * failure: LUUP_ERROR_JSON_PARSE_FAILED, LUUP_ERROR_INVALID_PARAM, LUUP_ERROR_BUSY. */
 LUUP_API int luup_agent_set_history(luup_agent * agent, const char * json);
 
+/* Replaces the system prompt of later runs. `system_prompt` NULL or "" = none. LUUP_ERROR_BUSY. */
+LUUP_API int luup_agent_set_system_prompt(luup_agent * agent, const char * system_prompt);
+
 /* Fills `usage`, whose `size` field must be set, with exact counts. */
 LUUP_API int luup_agent_get_context(const luup_agent * agent, luup_context_usage * usage);
 
@@ -739,6 +742,12 @@ typedef struct luup_run_params {
     const char * output_grammar; /* (NULL) */
     const char * output_choices; /* (NULL) */
     bool         record_prompts; /* keep the prompt of each turn for luup_run_get_turns() (false) */
+    /* For this run in place of the agent's system prompt; "" = none; NULL = the agent's (NULL) */
+    const char * system_prompt;
+    /* JSON array in the form of luup_agent_get_history(): what the model reads in place of the history, in this run
+     * alone. The stored history stays, and gets the messages of the run as usual; a summary that this run makes is lost
+     * with it. NULL = the history (NULL) */
+    const char * history;
 } luup_run_params;
 
 /* Fills `params` with the defaults. NULL is ignored. */

@@ -38,6 +38,8 @@ from luup_agent.errors import (
     OutOfMemoryError,
     RunCancelledError,
     RunTimeoutError,
+    SessionConflictError,
+    SessionNotFoundError,
     StorageError,
     ToolLoopError,
     ToolNotFoundError,
@@ -87,6 +89,14 @@ if TYPE_CHECKING:
     from luup_agent.model import Model
     from luup_agent.model_info import MemoryEstimate, ModelInfo, ModelStats
     from luup_agent.outputs import Choice, Grammar, JSONSchema, Output, Regex
+    from luup_agent.sessions import (
+        Session,
+        SessionInfo,
+        SessionMatch,
+        Sessions,
+        SQLiteSessions,
+        SQLSessions,
+    )
     from luup_agent.settings import AgentOptions, LoadOptions, RopeScaling, RunOptions
     from luup_agent.team import Team, TeamResponse
     from luup_agent.tools import Tool, tool
@@ -165,6 +175,14 @@ __all__ = [
     "RunContext",
     "RunOptions",
     "RunTimeoutError",
+    "SQLSessions",
+    "SQLiteSessions",
+    "Session",
+    "SessionConflictError",
+    "SessionInfo",
+    "SessionMatch",
+    "SessionNotFoundError",
+    "Sessions",
     "StorageError",
     "Stream",
     "Summarization",
@@ -245,6 +263,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "model": ("Model",),
     "model_info": ("MemoryEstimate", "ModelInfo", "ModelStats"),
     "outputs": ("Choice", "Grammar", "JSONSchema", "Output", "Regex"),
+    "sessions": ("SQLSessions", "SQLiteSessions", "Session", "SessionInfo", "SessionMatch", "Sessions"),
     "settings": ("AgentOptions", "LoadOptions", "RopeScaling", "RunOptions"),
     "_tools.context": ("ModelRetry", "RunContext"),
     "team": ("Team", "TeamResponse"),

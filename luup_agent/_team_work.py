@@ -231,4 +231,4 @@ class Work:
 def _without_system(agent: Agent[Any]) -> List[Message]:
     """Return the conversation of an agent without its system prompt."""
     messages = agent.messages
-    return messages[1:] if agent.system_prompt else messages
+    return messages[1:] if agent._parts.system_prompt else messages

@@ -26,9 +26,10 @@ from luup_agent import _native
 from luup_agent._agent.answering import Answering
 from luup_agent._agent.copying import Copying
 from luup_agent._agent.delegating import Delegating
+from luup_agent._agent.hooks import check_hooks
 from luup_agent._agent.labelling import Labelling
 from luup_agent._agent.mapping import InBulk
-from luup_agent._agent.parts import Parts, check_model
+from luup_agent._agent.parts import Parts, check_model, read_prompt
 from luup_agent._agent.previewing import Previewing
 from luup_agent._run.typed_output import check_for_model, output_spec
 from luup_agent._tools.results import MAX_RESULT_CHARS
@@ -43,7 +44,7 @@ from luup_agent.tools import AnyTool, OnError, Tool, ToolLike, as_tool
 from luup_agent.toolsets import Toolset, ToolsetLike
 
 if TYPE_CHECKING:
-    from luup_agent.settings import Approve
+    from luup_agent.settings import Approve, HistoryProcessor, OnEvent, SystemPrompt
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,7 +86,7 @@ class Agent(Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating,
     def __init__(
         self: Agent[str],
         model: Model,
-        system_prompt: Optional[str] = None,
+        system_prompt: Optional[SystemPrompt] = None,
         *,
         output_type: None = None,
         **options: Unpack[AgentOptions],
@@ -94,7 +95,7 @@ class Agent(Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating,
     def __init__(
         self,
         model: Model,
-        system_prompt: Optional[str] = None,
+        system_prompt: Optional[SystemPrompt] = None,
         *,
         output_type: OutputType[OutputT],
         **options: Unpack[AgentOptions],
@@ -103,7 +104,7 @@ class Agent(Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating,
     def __init__(
         self: Agent[Any],
         model: Model,
-        system_prompt: Optional[str] = None,
+        system_prompt: Optional[SystemPrompt] = None,
         *,
         output_type: Any,
         **options: Unpack[AgentOptions],
@@ -111,7 +112,7 @@ class Agent(Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating,
     def __init__(
         self,
         model: Model,
-        system_prompt: Optional[str] = None,
+        system_prompt: Optional[SystemPrompt] = None,
         *,
         temperature: float = 0.7,
         top_p: float = 0.95,
@@ -146,6 +147,8 @@ class Agent(Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating,
         keep_history: KeepHistory = "on_success",
         usage_limits: Optional[UsageLimits] = None,
         loop_guard: Optional[LoopGuard] = LOOP_GUARD,
+        on_event: Optional[OnEvent] = None,
+        process_history: Union[HistoryProcessor, Sequence[HistoryProcessor], None] = None,
         output_type: Any = None,
         enable_history: bool = True,
         enable_tool_calling: bool = True,
@@ -155,7 +158,9 @@ class Agent(Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating,
 
         Args:
             model: The model to answer with.
-            system_prompt: Instructions for the model before the conversation; None or "" for none.
+            system_prompt: Instructions for the model before the conversation; None or "" for none. Or a function that
+                returns them, of the `RunContext` or without a parameter, which each run calls when it begins; in
+                asynchronous runs it may be asynchronous.
             temperature: 0 always takes the likeliest token; higher is more varied, at most 100.
             top_p: Keep the likeliest tokens that make up this probability, 0 to 1; 1 is off.
             top_k: Keep this many of the likeliest tokens; 0 is off.
@@ -208,6 +213,11 @@ class Agent(Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating,
                 messages are those of `LuupError.messages`.
             usage_limits: How much a run may use, together with the agents that its tools run; None for no limit.
             loop_guard: What to do when a run repeats a call with the same result; None lets it.
+            on_event: Called with each event of a run, as `stream_events` yields them, before a reader gets it; in
+                asynchronous runs it may be asynchronous. An exception in it is logged, and the run goes on.
+            process_history: A function of the history, or of the `RunContext` and the history, that returns the
+                messages which the model sees in its place in this run; or several, one after another. The stored
+                history stays as it is. In asynchronous runs it may be asynchronous.
             output_type: The type of the agent's answers, or their form; a run may have another. None for text.
             enable_history: False starts every run afresh, and allows several at once.
             enable_tool_calling: False offers no tools to the model.
@@ -232,11 +242,14 @@ class Agent(Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating,
         arguments = {**locals(), "tools": (), "toolsets": (), "stop": tuple(stop) if isinstance(stop, list) else stop}
         settings = Settings._make(map(arguments.__getitem__, Settings._fields))
         check_limits(usage_limits, loop_guard)
-        native = _native.NativeAgent(check_model(model)._native_model, system_prompt, settings, enable_history)
+        check_hooks(settings)
+        prompt, prompt_function = read_prompt(system_prompt)
+        native = _native.NativeAgent(check_model(model)._native_model, prompt, settings, enable_history)
         _native.encode_bool("enable_tool_calling", enable_tool_calling)
         _native.encode_bool("enable_builtin_tools", enable_builtin_tools)
         check_for_model(output, model._native_model)
-        parts = Parts(model, native, system_prompt or None, settings, output)
+        parts = Parts(model, native, prompt, settings, output)
+        parts.prompt_function, parts.history.prompt_changes = prompt_function, prompt_function is not None
         self._set_up(parts, tools, toolsets, enable_history, enable_tool_calling, enable_builtin_tools)
 
     # -- conversation --------------------------------------------------------------------------------------------------
@@ -324,9 +337,24 @@ class Agent(Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating,
         return None if output is None else output.type
 
     @property
-    def system_prompt(self) -> Optional[str]:
-        """The instructions for the model before the conversation; None if there are none."""
-        return self._parts.system_prompt
+    def system_prompt(self) -> Optional[SystemPrompt]:
+        """The instructions for the model before the conversation, or the function that makes them; None without any.
+
+        A new value is for the runs that begin from now on.
+
+        Raises:
+            BusyError: The agent is answering a message.
+            InvalidParamError: The new value is neither a str, a function nor None.
+
+        Example:
+            >>> agent.system_prompt = "Answer in one word."
+        """
+        parts = self._parts
+        return parts.system_prompt if parts.prompt_function is None else parts.prompt_function
+
+    @system_prompt.setter
+    def system_prompt(self, system_prompt: Optional[SystemPrompt]) -> None:
+        self._parts.set_prompt_source(system_prompt)
 
     def _prompt_tokens(self, message: Optional[str]) -> List[int]:
         """Return the tokens of the prompt of a run; for tests and benchmarks."""

@@ -2,7 +2,7 @@
 
 Every exception is a `LuupError`, with one class for each error code of the C library. Where a builtin exception fits,
 the class inherits from it too, so that `except ValueError`, `except FileNotFoundError` and `except TimeoutError` work.
-Only Python raises the five classes without a code::
+Only Python raises the classes without a code::
 
     LuupError
     ├── the call is wrong
@@ -11,6 +11,7 @@ Only Python raises the five classes without a code::
     │   ├── JSONParseError       (ValueError)         -6   a text is not valid JSON
     │   ├── InvalidSchemaError   (ValueError)        -11   a JSON schema is invalid, or not supported
     │   ├── BusyError                                -16   the agent is answering another message
+    │   ├── SessionNotFoundError (LookupError)             there is no session with this id
     │   ├── ClosedError                              -15   the model or the agent is closed
     │   └── ForkedError                              -19   the model belongs to the parent process
     ├── the model can't be used
@@ -33,6 +34,7 @@ Only Python raises the five classes without a code::
         ├── HTTPError                                 -7   a request to a server failed
         ├── ToolsetError         (ConnectionError)         an MCP server can't be reached, or fails
         ├── OutOfMemoryError     (MemoryError)        -2   the memory can't be allocated
+        ├── SessionConflictError                           another run has changed the session meanwhile
         ├── StorageError         (OSError)           -18   a file can't be read or written
         └── InternalError                            -20   a bug in luup_agent; please report it
 
@@ -70,6 +72,8 @@ __all__ = [
     "OutOfMemoryError",
     "RunCancelledError",
     "RunTimeoutError",
+    "SessionConflictError",
+    "SessionNotFoundError",
     "StorageError",
     "ToolLoopError",
     "ToolNotFoundError",
@@ -347,6 +351,22 @@ class ApprovalRequiredError(LuupError):
 
 class ToolsetError(LuupError, ConnectionError):
     """An MCP server can't be started or reached, ended, or refused a request; the message names the server."""
+
+    code_name = ""
+
+
+class SessionNotFoundError(LuupError, LookupError):
+    """There is no stored conversation with this id."""
+
+    code_name = ""
+
+
+class SessionConflictError(LuupError):
+    """Another run, of any process, has changed the session while this run continued it.
+
+    Nothing of this run was stored; `messages`, `tool_calls` and `usage` have what it did. The next run of the session
+    continues the new version.
+    """
 
     code_name = ""
 

@@ -11,7 +11,20 @@ library's structures from that. Type checkers need the names, types and defaults
 # No `from __future__ import annotations`: the annotations of `Settings` are read when the package runs.
 
 import os
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Awaitable,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from typing_extensions import Annotated, Literal, TypedDict
 
@@ -27,11 +40,19 @@ Reasoning = Union[bool, int, Literal["low", "medium", "high"]]
 LOOP_GUARD = LoopGuard()  # the default
 
 if TYPE_CHECKING:
-    from luup_agent.messages import ToolCall
+    from luup_agent._tools.context import RunContext
+    from luup_agent.messages import Event, Message, ToolCall
     from luup_agent.tools import ToolLike
     from luup_agent.toolsets import ToolsetLike
 
     Approve = Callable[[ToolCall], Union[bool, str, Awaitable[Union[bool, str]]]]
+    OnEvent = Callable[[Event[Any]], Any]  # returns nothing, or an awaitable
+    _Messages = Union[Sequence[Message], Awaitable[Sequence[Message]]]
+    HistoryProcessor = Union[
+        Callable[[List[Message]], _Messages], Callable[[RunContext[Any], List[Message]], _Messages]
+    ]
+    _Text = Union[Optional[str], Awaitable[Optional[str]]]
+    SystemPrompt = Union[str, Callable[[], _Text], Callable[[RunContext[Any]], _Text]]
 
 
 class RunOptions(TypedDict, total=False):
@@ -78,6 +99,8 @@ class RunOptions(TypedDict, total=False):
     keep_history: KeepHistory
     usage_limits: Optional[UsageLimits]
     loop_guard: Optional[LoopGuard]
+    on_event: Optional["OnEvent"]
+    process_history: Union["HistoryProcessor", Sequence["HistoryProcessor"], None]
 
 
 class AgentOptions(RunOptions, total=False):
@@ -213,6 +236,8 @@ class Settings(NamedTuple):
     keep_history: Annotated[KeepHistory, Native("run", "keep_history", "keep_on_error")] = "on_success"
     usage_limits: Optional[UsageLimits] = None
     loop_guard: Optional[LoopGuard] = LOOP_GUARD
+    on_event: Optional["OnEvent"] = None
+    process_history: Union["HistoryProcessor", Sequence["HistoryProcessor"], None] = None
 
     def override(self, caller: str, options: Mapping[str, Any]) -> "Settings":
         """Return these settings with `options` in place of their own.

@@ -26,14 +26,31 @@ std::optional<AdapterSet> find_adapters(Adapters & adapters, const std::vector<A
     }
 }
 
+std::vector<Message> with_system_prompt(const std::string & system_prompt, const std::vector<Message> & history) {
+    std::vector<Message> messages;
+    if (!system_prompt.empty()) {
+        messages.push_back(Message::system(system_prompt));
+    }
+    messages.insert(messages.end(), history.begin(), history.end());
+    return messages;
+}
+
+// A system prompt is not a message of a history; later system messages are.
+void check_first(const std::string & system_prompt, const std::vector<Message> & history) {
+    if (system_prompt.empty() && !history.empty() && history.front().role == "system") {
+        fail(LUUP_ERROR_INVALID_PARAM,
+             "history[0] is a system message: give the agent a system_prompt; only later ones belong to the history");
+    }
+}
+
 }  // namespace
 
 Agent::Agent(std::shared_ptr<Model> model, std::string system_prompt, Sampling sampling, bool enable_history)
     : id_(++last_id),
       model_(std::move(model)),
-      system_prompt_(std::move(system_prompt)),
       sampling_(std::move(sampling)),
       enable_history_(enable_history),
+      system_prompt_(std::move(system_prompt)),
       tools_(std::make_shared<const ToolSet>(std::vector<Tool>())) {
     sampling_.check();
 }
@@ -52,16 +69,16 @@ void Agent::save(const std::string & path, const std::string & extra) const {
     {
         std::lock_guard<std::mutex> lock(mutex_);
         check_idle();
-        saved.history  = history_;
-        saved.adapters = last_adapters_;
+        saved.system_prompt = system_prompt_;
+        saved.history       = history_;
+        saved.adapters      = last_adapters_;
         if (!history_.empty() && local &&
             local->ready()) {  // some templates can't render a system prompt without a message
             tokens = conversation_tokens(local->chat());
         }
     }
-    saved.system_prompt = system_prompt_;
-    saved.extra         = extra;
-    saved.key           = local ? local->context_key() : "";
+    saved.extra = extra;
+    saved.key   = local ? local->context_key() : "";
     if (!tokens.empty()) {
         Adapters & adapters = local->engine().adapters();
         const auto set      = find_adapters(adapters, saved.adapters).value_or(0);
@@ -100,15 +117,15 @@ std::shared_ptr<Agent> Agent::load(std::shared_ptr<Model> model, const std::stri
 }
 
 std::shared_ptr<Agent> Agent::fork(const std::shared_ptr<Model> & model) const {
-    auto                        fork = std::make_shared<Agent>(model, system_prompt_, sampling_, enable_history_);
     std::lock_guard<std::mutex> lock(mutex_);
-    fork->history_       = history_;
-    fork->last_adapters_ = last_adapters_;
-    fork->tools_         = tools_;
-    fork->builtins_      = builtins_;
-    fork->summarization_ = std::make_shared<Summarization>(summarization_->settings());
-    const auto tool      = std::find_if(builtins_.begin(), builtins_.end(),
-                                        [](const Tool & t) { return t.name == Summarization::tool_name; });
+    auto                        fork = std::make_shared<Agent>(model, system_prompt_, sampling_, enable_history_);
+    fork->history_                   = history_;
+    fork->last_adapters_             = last_adapters_;
+    fork->tools_                     = tools_;
+    fork->builtins_                  = builtins_;
+    fork->summarization_             = std::make_shared<Summarization>(summarization_->settings());
+    const auto tool                  = std::find_if(builtins_.begin(), builtins_.end(),
+                                                    [](const Tool & t) { return t.name == Summarization::tool_name; });
     if (tool != builtins_.end()) {  // the fork's own
         fork->remove(Summarization::tool_name);
         fork->add_builtins({ Summarization::make_tool(fork->summarization_) });
@@ -124,12 +141,7 @@ void Agent::check_idle() const {
 }
 
 std::vector<Message> Agent::conversation() const {
-    std::vector<Message> messages;
-    if (!system_prompt_.empty()) {
-        messages.push_back(Message::system(system_prompt_));
-    }
-    messages.insert(messages.end(), history_.begin(), history_.end());
-    return messages;
+    return with_system_prompt(system_prompt_, history_);
 }
 
 // Checks a request against the tools and the history, and fills in the agent's own tools.
@@ -143,13 +155,18 @@ void Agent::complete(RunRequest & request) const {
     if (request.tool_choice != "auto" && request.tool_choice != "required" && request.tool_choice != "none") {
         request.tools->only(request.tool_choice);  // throws if there is no such tool
     }
-    const auto waiting = unanswered_calls(history_);
+    if (!request.system_prompt) {
+        request.system_prompt = system_prompt_;
+    }
+    const std::vector<Message> & history = request.history ? *request.history : history_;
+    check_first(*request.system_prompt, history);
+    const auto waiting = unanswered_calls(history);
     if (request.message && !waiting.empty()) {
         fail(LUUP_ERROR_INVALID_PARAM,
              "%zu tool calls wait for their results: start a run without a message to continue with them",
              waiting.size());
     }
-    const bool answerable = !history_.empty() && (history_.back().role != "assistant" || !waiting.empty());
+    const bool answerable = !history.empty() && (history.back().role != "assistant" || !waiting.empty());
     if (!request.message && !answerable) {
         fail(LUUP_ERROR_INVALID_PARAM,
              "a run without a message needs a history that ends with a user message, tool calls or tool results");
@@ -160,7 +177,7 @@ std::vector<Message> Agent::begin_run(RunRequest & request) {
     std::lock_guard<std::mutex> lock(mutex_);
     check_idle();
     complete(request);
-    auto messages  = conversation();
+    auto messages  = with_system_prompt(*request.system_prompt, request.history ? *request.history : history_);
     last_adapters_ = request.sampling.adapters;
     runs_++;
     return messages;
@@ -169,14 +186,15 @@ std::vector<Message> Agent::begin_run(RunRequest & request) {
 std::vector<Message> Agent::preview_run(RunRequest & request) const {
     std::lock_guard<std::mutex> lock(mutex_);
     complete(request);
-    const auto waiting = unanswered_calls(history_);
+    const std::vector<Message> & history = request.history ? *request.history : history_;
+    const auto                   waiting = unanswered_calls(history);
     if (!waiting.empty()) {
         fail(LUUP_ERROR_INVALID_PARAM,
              "%zu tool calls at the end of the history wait for their results, which the next prompt will have in it: "
              "continue the run first",
              waiting.size());
     }
-    return conversation();
+    return with_system_prompt(*request.system_prompt, history);
 }
 
 void Agent::on_run_end(const std::vector<Message> * base, const std::vector<Message> & added) {
@@ -301,13 +319,16 @@ void Agent::add_message(const std::string & role, const std::string & content) {
 }
 
 void Agent::set_history(std::vector<Message> messages) {
-    if (system_prompt_.empty() && !messages.empty() && messages.front().role == "system") {
-        fail(LUUP_ERROR_INVALID_PARAM,
-             "history[0] is a system message: give the agent a system_prompt; only later ones belong to the history");
-    }
     std::lock_guard<std::mutex> lock(mutex_);
+    check_first(system_prompt_, messages);
     check_idle();
     history_ = std::move(messages);
+}
+
+void Agent::set_system_prompt(std::string system_prompt) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    check_idle();
+    system_prompt_ = std::move(system_prompt);
 }
 
 std::vector<Message> Agent::history() const {
@@ -341,10 +362,10 @@ luup_context_usage Agent::context() const {
     const ChatTemplate &        chat  = local->chat();
     std::lock_guard<std::mutex> lock(mutex_);
     luup_context_usage          usage = {};
-    const int32_t               with  = static_cast<int32_t>(compute_prefix(chat, offered()).size());
+    const int32_t               with  = static_cast<int32_t>(compute_prefix(chat, system_prompt_, offered()).size());
     usage.total                       = local->context_size();
-    usage.system                      = offered() ? static_cast<int32_t>(compute_prefix(chat, nullptr).size()) : with;
-    usage.tools                       = std::max(0, with - usage.system);
+    usage.system = offered() ? static_cast<int32_t>(compute_prefix(chat, system_prompt_, nullptr).size()) : with;
+    usage.tools  = std::max(0, with - usage.system);
     if (!history_.empty()) {
         const auto all = conversation_tokens(chat);
         usage.history  = std::max(0, static_cast<int32_t>(all.size()) - with);
@@ -353,20 +374,22 @@ luup_context_usage Agent::context() const {
     return usage;
 }
 
-std::vector<llama_token> Agent::prefix(const ChatTemplate & chat, const std::shared_ptr<const ToolSet> & tools) const {
+std::vector<llama_token> Agent::prefix(const ChatTemplate & chat, const std::string & system_prompt,
+                                       const std::shared_ptr<const ToolSet> & tools) const {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (prefix_tools_ != tools) {
-        prefix_       = compute_prefix(chat, tools->empty() ? nullptr : tools.get());
-        prefix_tools_ = tools;
+    if (prefix_tools_ != tools || prefix_prompt_ != system_prompt) {
+        prefix_        = compute_prefix(chat, system_prompt, tools->empty() ? nullptr : tools.get());
+        prefix_tools_  = tools;
+        prefix_prompt_ = system_prompt;
     }
     return prefix_;
 }
 
 // Compares two prompts that differ in the user's message alone: some templates can't render a system prompt without
 // one.
-std::vector<llama_token> Agent::compute_prefix(const ChatTemplate & chat, const ToolSet * tools) const {
-    std::vector<Message> one = conversation();
-    one.resize(one.size() - history_.size());
+std::vector<llama_token> Agent::compute_prefix(const ChatTemplate & chat, const std::string & system_prompt,
+                                               const ToolSet * tools) const {
+    std::vector<Message> one = with_system_prompt(system_prompt, {});
     std::vector<Message> two = one;
     one.push_back(Message::user("a"));
     two.push_back(Message::user("1"));

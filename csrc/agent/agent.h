@@ -63,14 +63,17 @@ class Agent {
 
     void                 add_message(const std::string & role, const std::string & content);
     void                 set_history(std::vector<Message> messages);
+    void                 set_system_prompt(std::string system_prompt);
     std::vector<Message> history() const;
 
     // The prompt of a run of `message`, or with std::nullopt of the history alone. Throws Error, unless the model is
     // local (LUUP_ERROR_UNSUPPORTED).
     std::vector<llama_token> prompt_tokens(const std::optional<std::string> & message) const;
 
-    // The tokens that all conversations with these tools begin with. Model::use() is held. Throws Error.
-    std::vector<llama_token> prefix(const ChatTemplate & chat, const std::shared_ptr<const ToolSet> & tools) const;
+    // The tokens that all conversations with this system prompt and these tools begin with. Model::use() is held.
+    // Throws Error.
+    std::vector<llama_token> prefix(const ChatTemplate & chat, const std::string & system_prompt,
+                                    const std::shared_ptr<const ToolSet> & tools) const;
 
     // All fields but `size`. Throws Error as prompt_tokens() does.
     luup_context_usage context() const;
@@ -88,15 +91,16 @@ class Agent {
     void                     check_idle() const;
     void                     remove(const std::string & tool);
     const ToolSet *          offered() const;
-    std::vector<llama_token> compute_prefix(const ChatTemplate & chat, const ToolSet * tools) const;
+    std::vector<llama_token> compute_prefix(const ChatTemplate & chat, const std::string & system_prompt,
+                                            const ToolSet * tools) const;
 
     const uint64_t               id_;
     const std::shared_ptr<Model> model_;
-    const std::string            system_prompt_;
     const Sampling               sampling_;
     const bool                   enable_history_;
 
     mutable std::mutex             mutex_;
+    std::string                    system_prompt_;
     std::vector<Message>           history_;
     std::shared_ptr<const ToolSet> tools_;     // never null
     std::vector<Tool>              builtins_;  // the built-in tools among tools_
@@ -105,6 +109,7 @@ class Agent {
     std::vector<AdapterScale>      last_adapters_;      // of the run that the KV state is of
 
     mutable std::shared_ptr<const ToolSet> prefix_tools_;  // the tools of prefix_; null: not computed yet
+    mutable std::string                    prefix_prompt_;  // the system prompt of prefix_
     mutable std::vector<llama_token>       prefix_;
 
     Recent<ToolSet> recent_tools_{ 16 };  // by JSON text

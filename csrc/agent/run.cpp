@@ -143,7 +143,8 @@ void Run::finish(luup_finish_reason reason, const Failure & failure) {
         base = transcript_.history();
         agent_->summarization().on_summarized();
     }
-    agent_->on_run_end(summarized ? &base : nullptr, enters ? transcript_.all_added() : std::vector<Message>());
+    const bool replaces = summarized && !request_.history;  // else the stored history was not the one that was read
+    agent_->on_run_end(replaces ? &base : nullptr, enters ? transcript_.all_added() : std::vector<Message>());
     Event end    = { success ? LUUP_EVENT_DONE : LUUP_EVENT_ERROR, failure.message };
     end.logprobs = std::exchange(turn_.logprobs, "");
     push(std::move(end));

@@ -30,6 +30,8 @@ struct RunRequest {
     bool                                keep_on_error  = false;  // a run that fails enters the history too
     bool                                record_prompts = false;  // keep the prompt of each turn
     std::vector<std::string>            choices;  // score these instead of generating an answer
+    std::optional<std::string>          system_prompt;  // none: the agent's, which begin_run() fills in
+    std::optional<std::vector<Message>> history;        // what the model reads in place of the agent's history
 
     // Throws Error(LUUP_ERROR_INVALID_PARAM) for a value out of its range.
     void check() const;

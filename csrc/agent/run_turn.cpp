@@ -174,7 +174,9 @@ TurnRequest Run::turn_request() {
         describe_output(request.messages, *request_.output);
     }
     if (&model() == &agent_->model()) {  // the models of a fallback have no agent of their own
-        request.shared_prefix = [this](const ChatTemplate & chat) { return agent_->prefix(chat, request_.tools); };
+        request.shared_prefix = [this](const ChatTemplate & chat) {
+            return agent_->prefix(chat, *request_.system_prompt, request_.tools);
+        };
     }
     request.last_prompt = &turn_.prompt;
     request.owner       = agent_->id();

@@ -279,6 +279,15 @@ int luup_agent_set_history(luup_agent * agent, const char * text) {
     });
 }
 
+int luup_agent_set_system_prompt(luup_agent * agent, const char * system_prompt) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        auto       text   = optional_text("system_prompt", system_prompt).value_or("");
+        const auto in_use = agent->agent->model().use();
+        agent->agent->set_system_prompt(std::move(text));
+    });
+}
+
 int luup_agent_get_context(const luup_agent * agent, luup_context_usage * usage) {
     return guard([&] {
         check_pointer("agent", agent);

@@ -63,6 +63,10 @@ RunRequest read_request(Agent & agent, const std::optional<std::string> & messag
     request.keep_on_error  = p.keep_on_error;
     request.record_prompts = p.record_prompts;
     request.choices        = read_choices(p);
+    request.system_prompt  = optional_text("system_prompt", p.system_prompt);
+    if (p.history) {
+        request.history = parse_messages(checked_text("history", p.history));
+    }
     const auto in_use      = agent.model().use();
     if (p.sampling) {
         agent.model().check(request.sampling);

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, List, Mapping, Optional, TypeVar
 from typing_extensions import Unpack
 
 from luup_agent._agent.history import check_approvals
+from luup_agent._agent.hooks import followers_of
 from luup_agent._agent.toolbox import ToolsOfRun
 from luup_agent._run import sync_run
 from luup_agent._run.run import Run
@@ -56,7 +57,9 @@ class Answering(Generic[OutputT]):
         needed = () if decisions is None else {call.name for call in parts.history.pending()}
         enabled, builtin = self.enable_tool_calling, parts.builtins.names
         tools = ToolsOfRun(parts.toolbox, extra, toolsets, context, enabled, builtin, needed)
-        return Run(parts.handle.native, task, agent, tools)
+        run = Run(parts.handle.native, task, agent, tools)
+        run.following.followers.extend(followers_of(parts, settings, context, agent.enable_history))
+        return run
 
     # -- text ----------------------------------------------------------------------------------------------------------
 

@@ -116,11 +116,14 @@ class Classifier:
     """Scores labels with an agent of the core's that has neither history nor tools.
 
     It keeps how likely labels are without a text, by their texts and the question.
+
+    Attributes:
+        system_prompt: The system prompt; None if there is none.
     """
 
     def __init__(self, model: Model, system_prompt: Optional[str], settings: Settings) -> None:
         self._model = model
-        self._system_prompt = system_prompt
+        self.system_prompt = system_prompt
         self._settings = settings
         self._scorer: Optional[_native.NativeAgent] = None  # made when it is first needed
         self._priors: Dict[Tuple[str, Tuple[str, ...]], List[float]] = {}
@@ -172,7 +175,7 @@ class Classifier:
         if not _native.encode_text("text", text).strip():
             raise InvalidParamError("text is empty")
         if self._scorer is None:
-            self._scorer = _native.NativeAgent(self._model._native_model, self._system_prompt, self._settings, False)
+            self._scorer = _native.NativeAgent(self._model._native_model, self.system_prompt, self._settings, False)
         # The text comes last: the tokens before it are computed once for all texts.
         message = f"{question} Answer with one of the labels only.\n\nLabels: {', '.join(labels.texts)}\n\nText: {text}"
         return Run(self._scorer, Task(message, settings, choices=labels.texts))

@@ -11,17 +11,23 @@ from luup_agent.messages import Message, ToolCall
 
 
 class History:
-    """The conversation of an agent, the system prompt included."""
+    """The conversation of an agent, the system prompt included.
+
+    Attributes:
+        system_prompt: The system prompt; None if there is none.
+        prompt_changes: Whether each run makes the system prompt again.
+    """
 
     def __init__(self, handle: Handle, system_prompt: Optional[str]) -> None:
         self._handle = handle
-        self._system_prompt = system_prompt
+        self.system_prompt = system_prompt
+        self.prompt_changes = False
 
     def get(self) -> List[Dict[str, Any]]:
         """Return the conversation as OpenAI chat messages, the system prompt first if there is one."""
         history = self._handle.native.get_history()
-        if self._system_prompt is not None:
-            history.insert(0, {"role": "system", "content": self._system_prompt})
+        if self.system_prompt is not None:
+            history.insert(0, {"role": "system", "content": self.system_prompt})
         return history
 
     def set(self, messages: Iterable[Union[Message, Mapping[str, Any]]]) -> None:
@@ -35,7 +41,7 @@ class History:
                 raise InvalidParamError(f"{name} must be a Message or a dict, not {type(item).__name__}")
             message = item if isinstance(item, Message) else Message.from_dict(name, item)
             if message.role == "system" and not index:
-                if message.content != self._system_prompt:
+                if message.content != self.system_prompt and not self.prompt_changes:
                     raise InvalidParamError(
                         f"{name} is a system message, but not the agent's system_prompt; only later ones may differ"
                     )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Type, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Type, TypeVar, cast, overload
 
 from typing_extensions import Unpack
 
 from luup_agent._agent.classify import QUESTION, read_labels
+from luup_agent._agent.hooks import prompt_now, prompt_now_async
+from luup_agent._tools.context import RunContext
+from luup_agent.messages import Message
 from luup_agent.settings import RunOptions, Settings
 
 if TYPE_CHECKING:
     from luup_agent._agent.classify import Classification
     from luup_agent._agent.parts import Parts
+    from luup_agent.agent import Agent
 
 L = TypeVar("L")
 
@@ -85,7 +89,8 @@ class Labelling:
             ('positive', 1.0)
         """
         read, settings = read_labels(labels), self._scoring_settings("classify", options)
-        return self._parts.classifier.classify(text, read, instructions or QUESTION, calibrate, settings)
+        classifier = self._parts.classifier_with(prompt_now(self._parts, self._scoring_context(text, settings)))
+        return classifier.classify(text, read, instructions or QUESTION, calibrate, settings)
 
     @overload
     async def classify_async(
@@ -145,7 +150,13 @@ class Labelling:
             >>> result = await agent.classify_async("I love it!", ["positive", "negative"])
         """
         read, settings = read_labels(labels), self._scoring_settings("classify_async", options)
-        return await self._parts.classifier.classify_async(text, read, instructions or QUESTION, calibrate, settings)
+        prompt = await prompt_now_async(self._parts, self._scoring_context(text, settings))
+        classifier = self._parts.classifier_with(prompt)
+        return await classifier.classify_async(text, read, instructions or QUESTION, calibrate, settings)
+
+    def _scoring_context(self, text: str, settings: Settings) -> RunContext[Any]:
+        asked = [Message(role="user", content=text)] if isinstance(text, str) else []
+        return RunContext(settings.deps, cast("Agent[Any]", self), "", "", 0, lambda: asked)
 
     def _scoring_settings(self, caller: str, options: Mapping[str, Any]) -> Settings:
         self._parts.handle.native  # noqa: B018  # raises if the agent was closed

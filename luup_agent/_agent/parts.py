@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Optional
+from typing import Any, Callable, Mapping, Optional, Tuple, Union
 
 from luup_agent import _native
 from luup_agent._agent.builtins import Builtins
@@ -30,6 +30,7 @@ class Parts:
         toolbox: The tools.
         builtins: The built-in tools.
         classifier: Scores labels.
+        prompt_function: Makes the system prompt of each run; None if it is a text.
     """
 
     def __init__(
@@ -62,6 +63,38 @@ class Parts:
         self.toolbox = Toolbox(self.handle, tools or {})
         self.builtins = Builtins(self.handle, builtins)
         self.classifier = Classifier(model, system_prompt, settings)
+        self.prompt_function: Optional[Callable[..., Any]] = None
+
+    def set_prompt(self, system_prompt: Optional[str]) -> None:
+        """Replace the system prompt of later runs.
+
+        Raises:
+            BusyError: The agent is answering a message.
+        """
+        if system_prompt != self.system_prompt:
+            self.handle.native.set_system_prompt(system_prompt)
+            self.system_prompt = self.history.system_prompt = system_prompt
+
+    def set_prompt_source(self, source: Union[str, Callable[..., Any], None]) -> None:
+        """Replace the system prompt of later runs, or the function that makes it.
+
+        Raises:
+            BusyError: The agent is answering a message.
+            InvalidParamError: It is something else.
+        """
+        text, function = read_prompt(source)
+        if function is None:
+            self.handle.native.set_system_prompt(text)
+            self.system_prompt = self.history.system_prompt = text
+        else:
+            self.handle.native.set_system_prompt(self.system_prompt)  # raises if the agent is busy
+        self.prompt_function, self.history.prompt_changes = function, function is not None
+
+    def classifier_with(self, system_prompt: Optional[str]) -> Classifier:
+        """Return the classifier for a system prompt; the last one is kept, with its probabilities."""
+        if self.classifier.system_prompt != system_prompt:
+            self.classifier = Classifier(self.model, system_prompt, self.settings)
+        return self.classifier
 
     def fork(self, model: Optional[Model] = None) -> Parts:
         """Return the parts of an agent that continues from here, with the same model or another one."""
@@ -72,9 +105,25 @@ class Parts:
         check_for_model(self.output, target._native_model)
         fork = Parts(target, native, self.system_prompt, self.settings, self.output, tools, self.builtins)
         fork.toolbox.toolsets = self.toolbox.toolsets
+        fork.prompt_function, fork.history.prompt_changes = self.prompt_function, self.history.prompt_changes
         if model is None:
             fork.classifier = self.classifier  # with the probabilities that it keeps
         return fork
+
+
+def read_prompt(source: object) -> Tuple[Optional[str], Optional[Callable[..., Any]]]:
+    """Return the text of a system prompt, or the function that makes it.
+
+    Raises:
+        InvalidParamError: It is neither, nor None.
+    """
+    if source is None or source == "":
+        return None, None
+    if callable(source):
+        return None, source
+    if not isinstance(source, str):
+        raise InvalidParamError(f"system_prompt must be a str, a function or None, not {type(source).__name__}")
+    return source, None
 
 
 def check_model(model: object) -> Model:

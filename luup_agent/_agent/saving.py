@@ -16,7 +16,7 @@ from luup_agent.outputs import Output, output_of
 from luup_agent.settings import Settings
 
 _LIMITS = {"usage_limits": UsageLimits, "loop_guard": LoopGuard}  # settings that have fields
-_NOT_SAVED = ("tools", "toolsets", "deps", "approve")  # settings that are objects of this process
+_NOT_SAVED = ("tools", "toolsets", "deps", "approve", "on_event", "process_history")  # objects of this process
 
 
 class SavedAgent(NamedTuple):

@@ -83,6 +83,14 @@ class Work:
         return await async_run.finish(self.run(worker, prompt), self.answer)
 
 
+def _prompt_of(agent: Agent[Any]) -> Optional[str]:
+    """Return an agent's system prompt, or the name of the function that makes it."""
+    prompt = agent.system_prompt
+    if prompt is None or isinstance(prompt, str):
+        return prompt
+    return f"{prompt.__module__}.{prompt.__qualname__}" if hasattr(prompt, "__qualname__") else repr(type(prompt))
+
+
 class Generating(Work):
     """Answers prompts with forks of an agent."""
 
@@ -94,7 +102,7 @@ class Generating(Work):
         self._output_type = output_type
         self._options = options
         form = None if output is None else [output.request.kind, output.request.text]
-        self.asked = {"system_prompt": agent.system_prompt, "output_type": form}
+        self.asked = {"system_prompt": _prompt_of(agent), "output_type": form}
 
     def worker(self) -> Agent[Any]:
         """Return a fork without a history."""
@@ -135,7 +143,7 @@ class Labelling(Work):
         self._lock = threading.Lock()  # the bias of the model is computed once
         self._priors: Optional[asyncio.Task[List[float]]] = None
         self.asked = {
-            "system_prompt": agent.system_prompt,
+            "system_prompt": _prompt_of(agent),
             "labels": list(labels.texts),
             "instructions": question,
             "calibrate": calibrate,

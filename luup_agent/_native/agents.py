@@ -96,6 +96,11 @@ class NativeAgent:
         """Replace the history."""
         check(lib.luup_agent_set_history(self.handle, json.dumps(messages).encode("ascii")))
 
+    def set_system_prompt(self, system_prompt: Optional[str]) -> None:
+        """Replace the system prompt of later runs."""
+        text = ffi.NULL if system_prompt is None else encode_text("system_prompt", system_prompt)
+        check(lib.luup_agent_set_system_prompt(self.handle, text))
+
     def register_tool(self, name: str, description: str, parameters: str) -> None:
         """Register a tool for later runs; `parameters` is the text of a JSON schema."""
         params = ffi.new("luup_tool_params *")

@@ -60,12 +60,16 @@ class RunRequest(NamedTuple):
         tools: A JSON array of tool definitions; None for the agent's own.
         output: What the answer has to be; None for plain text.
         choices: The answers to score, instead of generating one.
+        system_prompt: In place of the agent's; "" for none, None for the agent's.
+        history: A JSON array of messages in place of the agent's history; None for that.
     """
 
     message: Optional[str]
     tools: Optional[str] = None
     output: Optional[OutputRequest] = None
     choices: Tuple[str, ...] = ()
+    system_prompt: Optional[str] = None
+    history: Optional[str] = None
 
 
 Write = Callable[[Any, Any], Any]  # writes a value into a structure; returns the C objects that the structure points to
@@ -276,6 +280,10 @@ def run_params(settings: Settings, agent: Optional[Encoded], request: RunRequest
         field = f"output_{request.output.kind}"
         setattr(params, field, text(field, request.output.text))
         params.review_output = params.confidence = True
+    if request.system_prompt is not None:
+        params.system_prompt = text("system_prompt", request.system_prompt)
+    if request.history is not None:
+        params.history = text("history", request.history)
     if request.choices:
         choices = ffi.new("const char *[]", [text("choices", choice) for choice in request.choices])
         keep.append(choices)

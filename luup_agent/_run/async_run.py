@@ -171,6 +171,7 @@ class AsyncStream(AsyncIterator[T]):
         if self._busy:
             raise RuntimeError("the stream is being read by another task")
         self._run.fail(None)
+        await self._run.following.fail_async(self._run)
         self._end("closed")
 
     async def _next_event(self) -> int:
@@ -188,22 +189,26 @@ class AsyncStream(AsyncIterator[T]):
                 self._started = True
             self._calls.work()
             kind = self._run.native.next(0)
-            if kind == _native.EVENT_NONE and not self._run.events:
+            if kind == _native.EVENT_NONE and not self._run.has_events:
                 kind = await self._wait()
             if self._calls.failure is not None:
                 self._run.take_last(kind)
                 raise self._calls.failure
             if self._state in ("closed", "cut off"):
                 raise self._run.was_closed()
-            return self._run.take(kind)
+            self._run.take(kind)
+            await self._run.following.publish_async(self._run, kind == _native.EVENT_DONE)
+            return kind
         except Exception as error:
             self._run.fail(error)
+            await self._run.following.fail_async(self._run)
             self._failure = copy.copy(error) if isinstance(error, LuupError) else error
             self._end("failed")
             raise
         except BaseException as error:
             if not isinstance(error, GeneratorExit):  # nobody would see its attributes
                 self._run.fail(error)
+                await self._run.following.fail_async(self._run)
             self._end("closed")
             raise
         finally:
@@ -257,7 +262,7 @@ class AsyncStream(AsyncIterator[T]):
                 if not future.cancelled() and future.exception() is None:
                     self._run.take_last(future.result())
                 raise
-            if kind != _native.EVENT_NONE or self._run.events or (calls is not None and calls.failure is not None):
+            if kind != _native.EVENT_NONE or self._run.has_events or (calls is not None and calls.failure is not None):
                 return kind
 
     def _end(self, state: str) -> None:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from luup_agent import _native
 from luup_agent._completions.exchange import Exchange, exchange_for
 from luup_agent._run.counts import TurnCounts, timings_of
+from luup_agent._run.following import Following
 from luup_agent._run.metering import Meter, begin_clock, meter_for
 from luup_agent._run.record import Record, no_usage, take_back
 from luup_agent._run.sync_calls import SyncCalls
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from luup_agent._run.json_prefix import JsonReader
     from luup_agent._run.partial_output import PartialReader
     from luup_agent.agent import Agent
+    from luup_agent.settings import Settings
 
 _TURN_ENDS = (_native.EVENT_TOOL_CALL, _native.EVENT_TOOL_RESULT, _native.EVENT_RETRY)
 Calls = TypeVar("Calls", bound=ToolCalls)
@@ -81,6 +83,10 @@ class Run(Watched):
         native: The core's run.
         calls: The tool calls; there from `start` on.
         events: The events so far, to be taken from the left; empty unless `want_events` was called.
+        following: What else takes part; its followers are set before the run starts.
+        is_read: Whether somebody reads `events`.
+        system_prompt: In place of the agent's; None for that.
+        history: Messages in place of the agent's history; None for that.
         piece: The text of the last TEXT or REASONING event.
         record: What the run did, once it has failed or its calls wait for an approval.
         meter: Counts what the run uses; None without limits.
@@ -118,7 +124,6 @@ class Run(Watched):
         self._answered = False  # but the answer came too late to be one
         self._problem: Optional[Exception] = None  # of the last answer that was rejected
         self._partial: Union[PartialReader, JsonReader, None] = None
-        self._wants_events = False
         self._output: Any = None
         self._summary: Optional[SummaryEvent] = None
         self._exchange: Optional[Exchange] = None  # the requests to a remote model
@@ -128,6 +133,10 @@ class Run(Watched):
         self.meter = meter_for(task.settings, agent.model._native_model if agent is not None else None)
         self.native = _native.NativeRun()
         self.events: Deque[Event[Any]] = deque()
+        self.is_read = False
+        self.following = Following(self.events)
+        self.system_prompt: Optional[str] = None
+        self.history: Optional[List[Message]] = None
         self.piece = ""
 
     def stop_thinking(self) -> None:
@@ -136,9 +145,32 @@ class Run(Watched):
 
     def want_events(self) -> None:
         """Fill `events` from now on."""
-        self._wants_events = True
-        if self._task.output is not None:
-            self._partial = self._task.output.partial_reader()
+        self.is_read = True
+
+    @property
+    def summarized(self) -> Optional[SummaryEvent]:
+        """The summary that replaced messages of the agent's history; None if there is none."""
+        return self._summary if self.history is None else None
+
+    @property
+    def settings(self) -> Settings:
+        """The run's settings."""
+        return self._task.settings
+
+    def usage(self) -> Usage:
+        """Return the token counts of a run that has ended."""
+        if self._usage is not None:
+            return self._usage
+        return self._read_usage() if self._begun else no_usage()
+
+    @property
+    def has_events(self) -> bool:
+        """Whether events wait for a follower or for the reader."""
+        return bool(self.events or self.following.fresh)
+
+    @property
+    def _collects_events(self) -> bool:
+        return self.is_read or self.following.wants_events
 
     def start(self, thread_waits: bool = False) -> None:
         """Begin to answer; a thread drives the run.
@@ -159,6 +191,7 @@ class Run(Watched):
     async def fetch_tools(self) -> None:
         """Read the tools before `start_async`: toolsets may have to wait for servers."""
         began = begin_clock(self.meter)
+        await self.following.begin_async(self)
         self._tools = await self._source.read_async()
         self._spend(time.monotonic() - began)
 
@@ -166,6 +199,7 @@ class Run(Watched):
         if self._tools is not None:
             return self._tools
         began = begin_clock(self.meter)
+        self.following.begin(self)
         tools = self._source.read()
         self._spend(time.monotonic() - began)
         return tools
@@ -183,7 +217,7 @@ class Run(Watched):
             if self.meter is not None:
                 self._task = self._task._replace(settings=self.meter.start(self._task))
             task = self._task
-            events = self.events if self._wants_events else None
+            events = self.following.fresh if self._collects_events else None
             calls = calls_type(self.native, self._agent, tools, task.settings, task.decisions, events)
             self.calls = calls
             self.calls.meter, self.calls.counts = self.meter, self._counts
@@ -192,6 +226,8 @@ class Run(Watched):
             )
             if self._exchange is not None and self.meter is not None:
                 self._exchange.watch = self.meter.watch
+            if self._collects_events and task.output is not None:
+                self._partial = task.output.partial_reader()
             self._follow((tools, definitions))
             self._start_native(self._request(definitions))
             self._begun = True
@@ -222,11 +258,15 @@ class Run(Watched):
         try:
             if calls.active:
                 calls.work(timeout_ms)
+                self.following.publish(self)
                 if calls.active or self.events:
                     timeout_ms = 0
-            return self.take(self.native.next(timeout_ms))
+            kind = self.take(self.native.next(timeout_ms))
+            self.following.publish(self, kind == _native.EVENT_DONE)
+            return kind
         except BaseException as error:
             self.fail(error)
+            self.following.fail(self)
             raise
 
     def fail(self, error: Optional[BaseException]) -> None:
@@ -326,20 +366,19 @@ class Run(Watched):
                 error.__cause__ = self._problem
             raise _native.exit_quietly(error)
         elif kind == _native.EVENT_DONE:
-            if self.meter is not None:
+            if self.meter is not None or self.calls.pending or self.following.followers:
                 self._usage = self._read_usage()
             if self.calls.pending:
-                self._usage = self._read_usage()
                 self._make_record()
             else:
                 self._begin_turn()  # an answer without text, after calls
                 self._take_logprobs()
-            if self._follower is not None:
-                self._follower.end(None)
                 if self.meter is not None and self.meter.cut and self.native.finish_reason() == "length":
                     self.take_last(kind)
                     self.meter.check_cut()
-        if self._wants_events and kind != _native.EVENT_NONE:
+            if self._follower is not None:
+                self._follower.end(None)
+        if kind != _native.EVENT_NONE and self._collects_events:
             self._report(kind)
         return kind
 
@@ -389,7 +428,7 @@ class Run(Watched):
         else:
             self.native.review(None)
             if self._partial is not None:
-                self.events.append(_untyped(PartialEvent)(output=self._output))
+                self.following.fresh.append(_untyped(PartialEvent)(output=self._output))
 
     def _summarize(self) -> None:
         """Have the user's function write the summary that the core waits for."""
@@ -400,21 +439,23 @@ class Run(Watched):
     def _report(self, kind: int) -> None:
         """Add the events for the core's event of type `kind`; `calls` adds those of tool calls."""
         if kind == _native.EVENT_TEXT:
-            self.events.append(TextEvent(text=self.piece, logprobs=self._piece_logprobs))
+            self.following.fresh.append(TextEvent(text=self.piece, logprobs=self._piece_logprobs))
             if self._partial is not None:
-                self.events.extend(_untyped(PartialEvent)(output=value) for value in self._partial.feed(self.piece))
+                self.following.fresh.extend(
+                    _untyped(PartialEvent)(output=value) for value in self._partial.feed(self.piece)
+                )
         elif kind == _native.EVENT_REASONING:
-            self.events.append(ReasoningEvent(text=self.piece))
+            self.following.fresh.append(ReasoningEvent(text=self.piece))
         elif kind == _native.EVENT_PROGRESS:
             done, total = self.native.progress()
-            self.events.append(ProgressEvent(done=done, total=total))
+            self.following.fresh.append(ProgressEvent(done=done, total=total))
         elif kind == _native.EVENT_RETRY:
-            self.events.append(RetryEvent(reason=self.native.text()))
+            self.following.fresh.append(RetryEvent(reason=self.native.text()))
         elif kind == _native.EVENT_SUMMARIZED and self._summary is not None:
-            self.events.append(self._summary)
+            self.following.fresh.append(self._summary)
         elif kind == _native.EVENT_DONE:
             response = self.response()
-            self.events.append(_untyped(DoneEvent)(finish_reason=response.finish_reason, response=response))
+            self.following.fresh.append(_untyped(DoneEvent)(finish_reason=response.finish_reason, response=response))
 
     def was_closed(self) -> RunCancelledError:
         """Return the error for a reader whose stream was closed by another thread or task."""
@@ -485,10 +526,6 @@ class Run(Watched):
             raise RunCancelledError("the run was closed") from None
         return [Message.from_dict("history", message) for message in messages]
 
-    def usage(self) -> Usage:
-        """Return the token counts, after the DONE event."""
-        return self._read_usage()
-
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
@@ -507,6 +544,7 @@ class Run(Watched):
         if self._follower is not None:
             self._follower.end(RunCancelledError("the run was closed"))
         self.native.close()
+        self.following.close()
 
     def drop_request(self) -> None:
         """Drop the request to a remote model that is under way."""

@@ -21,9 +21,9 @@ from luup_agent.settings import Settings
 from luup_agent.tools import AnyTool
 
 if TYPE_CHECKING:
-    from luup_agent._run.watch import Follower
     from luup_agent._run.counts import TurnCounts
     from luup_agent._run.metering import Meter
+    from luup_agent._run.watch import Follower
     from luup_agent.agent import Agent
 
 Decision = Union[bool, str, ToolResult]

@@ -33,12 +33,14 @@ class Facts(NamedTuple):
         task: The message and the settings.
         tools: The tools by name, and their definitions.
         messages: Returns the messages that the run has added so far.
+        system_prompt: The system prompt of this run; None if there is none.
     """
 
     agent: Agent[Any]
     task: Task
     tools: RunTools
     messages: Callable[[], List[Message]]
+    system_prompt: Optional[str] = None
 
 
 class CallWatch:

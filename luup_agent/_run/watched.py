@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
 
 from luup_agent import _native
 from luup_agent._logging import runs_logger
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from luup_agent._run.task import Task
     from luup_agent._run.watch import Follower
     from luup_agent.agent import Agent
+    from luup_agent.messages import Message
 
 
 class Watched:
@@ -32,6 +34,8 @@ class Watched:
 
     native: _native.NativeRun
     calls: ToolCalls
+    system_prompt: Optional[str]
+    history: Optional[List[Message]]
     _native_agent: _native.NativeAgent
     _task: Task
     _agent: Optional[Agent[Any]]
@@ -42,7 +46,8 @@ class Watched:
     def _request(self, definitions: Optional[str]) -> _native.RunRequest:
         task = self._task
         output = None if task.output is None else task.output.request
-        return _native.RunRequest(task.message, definitions, output, task.choices)
+        history = None if self.history is None else json.dumps([each.to_dict() for each in self.history])
+        return _native.RunRequest(task.message, definitions, output, task.choices, self.system_prompt, history)
 
     def preview(self) -> Prompt:
         """Return what the model would get first, without starting the run."""
@@ -64,7 +69,8 @@ class Watched:
             makers += (LogWatch,)
         if not makers or self._agent is None or self._task.choices:
             return
-        facts = watch.Facts(self._agent, self._task, tools, messages_reader(self.native))
+        prompt = self._agent._parts.system_prompt if self.system_prompt is None else self.system_prompt
+        facts = watch.Facts(self._agent, self._task, tools, messages_reader(self.native), prompt)
         follower = watch.follow(makers, facts, _turns_reader(self.native, self._native_agent.responders))
         if follower is not None:
             self._follower = self.calls.follower = follower

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
+from luup_agent._agent.hooks import make_prompt
 from luup_agent._run.async_run import AsyncEventStream
 from luup_agent._server.chat_request import ChatTask
 from luup_agent._server.config import Served
 from luup_agent._server.failures import RequestError
+from luup_agent._tools.context import RunContext
 from luup_agent.agent import Agent
 from luup_agent.messages import Message
 
@@ -75,8 +77,14 @@ def _copy(original: Agent[Any], task: ChatTask) -> Agent[Any]:
 
     The agent's own system prompt comes first, and that of the request follows it.
     """
-    own = original.system_prompt
+    own = original._parts.system_prompt
     system, rest = _split(task.messages)
+    if original._parts.prompt_function is not None:
+        agent = original.fork()
+        if system is not None:
+            agent.system_prompt = _followed_by(system, original._parts.prompt_function)
+        agent.set_history(rest)
+        return agent
     if system is None or own is not None:
         agent = original.fork()
         first = [] if own is None else [Message(role="system", content=own)]
@@ -90,6 +98,14 @@ def _copy(original: Agent[Any], task: ChatTask) -> Agent[Any]:
     agent = Agent(original.model, system, enable_builtin_tools=False, **options)
     agent.set_history(rest)
     return agent
+
+
+def _followed_by(system: str, function: Callable[..., Any]) -> Callable[[RunContext[Any]], Any]:
+    async def prompt(context: RunContext[Any]) -> str:
+        own = await make_prompt(function, context, True)
+        return system if own is None else f"{own}\n\n{system}"
+
+    return prompt
 
 
 def _split(messages: List[Message]) -> Tuple[Optional[str], List[Message]]:

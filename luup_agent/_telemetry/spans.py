@@ -81,7 +81,7 @@ class RunSpans(Watch):
         return {"gen_ai.operation.name": operation, "gen_ai.request.model": name, **provider_of(model)}
 
     def _contents(self) -> Dict[str, Any]:
-        prompt, message = self._facts.agent.system_prompt, self._facts.task.message
+        prompt, message = self._facts.system_prompt, self._facts.task.message
         asked = [] if message is None else [Message(role="user", content=message)]
         found = {"gen_ai.input.messages": contents.messages_json(asked)}
         if prompt:

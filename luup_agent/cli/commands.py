@@ -146,7 +146,7 @@ def _show(value: Any) -> str:
 
 def _system(conversation: Conversation, argument: str) -> Result:
     if not argument:
-        return Result(conversation.agent.system_prompt or "There is no system prompt.")
+        return Result(conversation.agent._parts.system_prompt or "There is no system prompt.")
     conversation.set_system("" if argument.lower() == "none" else argument)
     return Result("The system prompt is removed." if argument.lower() == "none" else "The system prompt is changed.")
 

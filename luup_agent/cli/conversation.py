@@ -182,11 +182,11 @@ class Conversation:
 
     def _state(self, message: Optional[str] = None) -> _Step:
         messages = self.agent.messages
-        system = self.agent.system_prompt
+        system = self.agent._parts.system_prompt
         return _Step(system, tuple(messages[1:] if system is not None else messages), message)
 
     def _restore(self, step: _Step) -> None:
-        if step.system_prompt != self.agent.system_prompt:
+        if step.system_prompt != self.agent._parts.system_prompt:
             self.agent = with_system(self.agent, step.system_prompt or "")
         self.agent.set_history(step.history)
 

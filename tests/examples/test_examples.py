@@ -44,6 +44,14 @@ EXPECTED = {
     "long_context.py": ["q8_0: 191 MB", "trained for 8192 tokens, now 16384 by yarn", "answer: "],
     "idle_model.py": ["Paris", "in memory: False, messages: 3", "Madrid", "in memory: False, messages: 5"],
     "multi_agent.py": ["the lead asks with {'country': ", "the geographer says: ", "the poet says: "],
+    "stored_chats.py": [
+        "Ada: ",
+        "Paris",
+        "ada-2: Paris, 2 messages, 0 tokens",
+        "ada: Paris, 4 messages, ",
+        "bob: None, 2 messages, ",
+        "found in bob: What is the capital of Japan?",
+    ],
     "structured_output.py": ["{'title': ", " is a ", "confidence in the genre: ", " colors: ", "happy: ", "sad: "],
     "tool_calling.py": [
         "weather is called with {'city': ",

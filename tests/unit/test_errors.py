@@ -12,6 +12,8 @@ from luup_agent._luup_cffi import lib
 
 PYTHON_ONLY = [
     luup_agent.ApprovalRequiredError,
+    luup_agent.SessionConflictError,
+    luup_agent.SessionNotFoundError,
     luup_agent.ToolLoopError,
     luup_agent.ToolRetryError,
     luup_agent.ToolsetError,

@@ -61,7 +61,7 @@ def test_defaults_are_the_librarys():
     native = {name: native_default(name, each) for name, each in table.items()}
     assert {name: type(value) for name, value in native.items()} == {name: type(python[name]) for name in python}
     assert native == pytest.approx(python)
-    python_only = {"tools", "toolsets", "deps", "approve", "usage_limits", "loop_guard"}
+    python_only = {"tools", "toolsets", "deps", "approve", "usage_limits", "loop_guard", "on_event", "process_history"}
     assert set(Settings._fields) - set(table) == python_only
 
 
@@ -77,6 +77,8 @@ def test_every_number_of_the_library_is_a_setting():
         "confidence",
         "choices",
         "n_choices",
+        "system_prompt",
+        "history",
     }
     beside = {"n_stop", "max_reasoning_tokens", "n_logit_bias", "n_adapters"}  # the second numbers of other settings
     for struct in ("sampling", "run"):
@@ -93,6 +95,7 @@ def test_model_defaults_are_the_librarys():
 
 def test_the_settings_are_the_same_wherever_they_are_written():
     names = {"Approve": str, "ToolLike": ToolLike, "ToolsetLike": ToolsetLike}  # known to type checkers only
+    names.update(OnEvent=str, HistoryProcessor=str, SystemPrompt=str)
     table, options, arguments = (get_type_hints(each, localns=names) for each in (Settings, RunOptions, Agent.__init__))
     assert table == options == {name: arguments[name] for name in options}
     assert Settings._field_defaults == {name: defaults(Agent.__init__)[name] for name in table}

@@ -1,0 +1,1 @@
+"""Conversations in databases; `luup_agent.sessions` has the public names."""
