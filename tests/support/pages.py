@@ -73,7 +73,7 @@ def run(page: Path, folder: Path, **replaced: object) -> None:
     result = folder / "outputs.json"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", _RUNNER, str(result)],
-        input=json.dumps(sources), capture_output=True, encoding="utf-8", cwd=str(folder), timeout=300, check=False,
+        input=json.dumps(sources), capture_output=True, encoding="utf-8", cwd=str(folder), timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
