@@ -13,10 +13,10 @@ from luup_agent._run.tool_calls import Decision
 from luup_agent._run.typed_output import explain
 from luup_agent._tools.context import ModelRetry
 from luup_agent.agent import Agent
-from luup_agent.errors import MaxTurnsError
+from luup_agent.errors import MaxTurnsError, RunCancelledError
 from luup_agent.handoffs import HandedOver, Handoff
 from luup_agent.limits import check_limits
-from luup_agent.messages import AgentResponse, Message, ToolCall, ToolResult, ToolResultEvent, Usage
+from luup_agent.messages import AgentResponse, DoneEvent, Message, ToolCall, ToolResult, ToolResultEvent, Usage
 
 if TYPE_CHECKING:
     from luup_agent.team import Team
@@ -84,6 +84,7 @@ class Work:
         message: The message for the next agent; None if it goes on with the conversation.
         approvals: For the next agent; None if it resumes nothing.
         options: The options of its run.
+        done: The last event of the agent before, in a stream.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Work:
         self.message = message
         self.approvals = approvals
         self.options: Any = {}
+        self.done: Optional[DoneEvent[Any]] = None
         self._given = dict(options)
         limits = self._given.pop("usage_limits", None)
         check_limits(limits, None)
@@ -125,6 +127,7 @@ class Work:
         handoffs = self._team._handoffs[self._name]
         own = [each.tool for each in handoffs.values()]
         self.options = {**self._given, "tools": [*self._given.get("tools", ()), *own]}
+        self.done = None
         with self._team._agents[self._name].fork() as agent:
             agent.set_history(self._view)
             done = len(self._responses)
@@ -146,6 +149,16 @@ class Work:
                 raise
         self.message = self.approvals = None
         self._given.pop("tool_choice", None)
+
+    def last(self) -> DoneEvent[Any]:
+        """Return the last event of the agent before.
+
+        Raises:
+            RunCancelledError: Its stream was closed before.
+        """
+        if self.done is None:
+            raise RunCancelledError("the stream was closed before the answer was complete")
+        return self.done
 
     def take(self, agent: Agent[Any], response: AgentResponse[Any]) -> bool:
         """Take in what an agent did; return whether another one goes on.

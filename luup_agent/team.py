@@ -170,7 +170,6 @@ class Team:
         """
         with self._alone():
             work = Work(self, message, options)
-            last: DoneEvent[Any]  # the core's last event
             goes_on = True
             while goes_on:
                 with work.leg() as agent:
@@ -179,13 +178,13 @@ class Team:
                     with contextlib.closing(stream):
                         for event in stream:
                             if isinstance(event, DoneEvent):
-                                last = event
+                                work.done = event
                             else:
                                 yield event
-                    goes_on = work.take(agent, last.response)
+                    goes_on = work.take(agent, work.last().response)
                     yield from work.results()
             work.finish()
-            yield last
+            yield work.last()
 
     async def stream_events_async(
         self, message: str, **options: Unpack[RunOptions]
@@ -193,7 +192,6 @@ class Team:
         """Do the same as `stream_events`, under asyncio."""
         with self._alone():
             work = Work(self, message, options)
-            last: DoneEvent[Any]  # the core's last event
             goes_on = True
             while goes_on:
                 with work.leg() as agent:
@@ -202,16 +200,16 @@ class Team:
                     try:
                         async for event in stream:
                             if isinstance(event, DoneEvent):
-                                last = event
+                                work.done = event
                             else:
                                 yield event
                     finally:
                         await stream.aclose()
-                    goes_on = work.take(agent, last.response)
+                    goes_on = work.take(agent, work.last().response)
                     for result in work.results():
                         yield result
             work.finish()
-            yield last
+            yield work.last()
 
     def generate_stream(self, message: str, **options: Unpack[RunOptions]) -> Generator[str, None, None]:
         """Answer a message and yield the texts of the agents piece by piece."""

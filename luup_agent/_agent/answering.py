@@ -95,6 +95,8 @@ class Answering(Generic[OutputT]):
             RunTimeoutError: `timeout` passed; `partial_text` has the answer so far.
             MaxTurnsError: The model still called tools after `max_turns` turns.
             ToolRetryError: A tool wanted a better call in more turns than its `retries` allow.
+            ToolLoopError: The model repeated a call with the same result more often than `loop_guard` allows.
+            UsageLimitError: The run reached one of its `usage_limits`.
             ApprovalRequiredError: Calls wait for an approval.
             ClosedError: The model or the agent was closed.
             InferenceError: llama.cpp could not decode.

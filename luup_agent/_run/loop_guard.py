@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Dict, List, Optional, Tuple, Union
 
 from luup_agent.errors import ToolLoopError
@@ -35,11 +36,16 @@ class _Repeats:
 
 
 class Watch:
-    """Counts the calls of one run."""
+    """Counts the calls of one run.
+
+    Attributes:
+        least: How often a call has to repeat itself before `hint` and `error` have anything to tell.
+    """
 
     def __init__(self, guard: LoopGuard) -> None:
         """Begin to count."""
         self._guard = guard
+        self.least = min([number for number in (guard.hint, guard.end) if number is not None], default=sys.maxsize)
         self._seen: Dict[_Key, Union[_Repeats, Tuple[ToolCall, int]]] = {}  # most come once: the call, its turn
 
     def count(self, call: ToolCall, content: str, is_error: bool, turn: int) -> int:

@@ -310,8 +310,8 @@ class ToolCalls:
         """
         problem: Optional[LuupError] = None
         if self._watch is not None:
-            count = self._watch.count(call, outcome.content, outcome.is_error, self._turn())
-            if count > 1:
+            count = self._watch.count(call, outcome.content, outcome.is_error, self.counts.answers)
+            if count >= self._watch.least:
                 problem = self._watch.error(call, count)
                 outcome = outcome._replace(content=outcome.content + self._watch.hint(count))
         self._submit(call, outcome)

@@ -22,9 +22,11 @@ from luup_agent.errors import (
     OutOfMemoryError,
     RunCancelledError,
     RunTimeoutError,
+    ToolLoopError,
     ToolNotFoundError,
     ToolRetryError,
     UnsupportedError,
+    UsageLimitError,
 )
 
 logger = logging.getLogger("luup_agent.server")
@@ -49,6 +51,8 @@ _KINDS: Tuple[Tuple[Type[LuupError], int, str, Optional[str]], ...] = (
     (InvalidOutputError, 500, "server_error", "invalid_output"),
     (MaxTurnsError, 500, "server_error", "max_turns"),
     (ToolRetryError, 500, "server_error", "tool_failed"),
+    (ToolLoopError, 500, "server_error", "tool_loop"),
+    (UsageLimitError, 500, "server_error", "usage_limit"),
 )
 
 

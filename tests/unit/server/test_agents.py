@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
-from luup_agent import Agent, Tool
+from luup_agent import Agent, Tool, UsageLimits
 from luup_agent.testing import FunctionModel, ScriptedModel, tool_call
 
 from .test_chat import WEATHER
@@ -135,3 +135,14 @@ def test_the_list_of_models_names_agents_and_tools(served):
         missing = client.get("/v1/models/other")
         assert missing.status_code == 404
         assert missing.json()["error"]["code"] == "model_not_found"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "requests"),
+    [({"usage_limits": UsageLimits(turns_limit=2)}, "usage_limit", 2), ({}, "tool_loop", 6)],
+)
+def test_the_limits_of_an_agent_hold(served, options, code, requests):
+    model = ScriptedModel([tool_call("add", a=2, b=3)] * 9)
+    response = served({"adder": adder(model, **options)}).chat("2 + 3?")
+    assert (response.status_code, response.json()["error"]["code"]) == (500, code)
+    assert len(model.requests) == requests
