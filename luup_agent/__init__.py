@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from luup_agent import mcp_server as mcp_server
     from luup_agent import server as server
     from luup_agent import testing as testing
+    from luup_agent._agent.agent_settings import AgentSettings
     from luup_agent._agent.classify import Classification
     from luup_agent._bulk.async_map import AsyncMapStream
     from luup_agent._bulk.results import MapResult, MapResults
@@ -101,6 +102,7 @@ __all__ = [
     "Agent",
     "AgentOptions",
     "AgentResponse",
+    "AgentSettings",
     "ApprovalRequiredError",
     "AsyncEventStream",
     "AsyncMapStream",
@@ -200,6 +202,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "_run.async_run": ("AsyncEventStream", "AsyncTextStream"),
     "_run.sync_run": ("Stream",),
     "builtin_tools": ("Note", "Notes", "Summarization", "SummarizationStatus", "Todo", "Todos"),
+    "_agent.agent_settings": ("AgentSettings",),
     "_agent.classify": ("Classification",),
     "_bulk.async_map": ("AsyncMapStream",),
     "_bulk.results": ("MapResult", "MapResults"),

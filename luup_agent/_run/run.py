@@ -9,6 +9,7 @@ import contextlib
 import functools
 import json
 import time
+import warnings
 from collections import deque
 from typing import (
     TYPE_CHECKING,
@@ -76,6 +77,20 @@ Calls = TypeVar("Calls", bound=ToolCalls)
 Summarize = Callable[[List[Message]], str]
 
 
+_UNCHOSEN = Settings().max_tokens  # that of a caller who has not thought of a limit
+
+
+@functools.lru_cache(maxsize=None)
+def _warn_of_cut() -> None:
+    """Warn, once in a process."""
+    warnings.warn(
+        f"an answer was cut off after max_tokens={_UNCHOSEN}, the default: choose a larger max_tokens, or None "
+        "for no limit; the finish_reason of run() says which answers were cut. This warning is given once.",
+        RuntimeWarning,
+        stacklevel=5,
+    )
+
+
 @functools.lru_cache(maxsize=None)
 def _untyped(generic: Any) -> Any:
     """Return ``generic[Any]``, and keep it: pydantic builds it again once nothing refers to it."""
@@ -112,6 +127,8 @@ class Run:
         calls: The tool calls; there from `start` on.
         events: The events so far, to be taken from the left; empty unless `want_events` was called.
         piece: The text of the last TEXT or REASONING event.
+        final: The response, once it was made.
+        streamed: Whether a stream was read to its end.
         record: What the run did, once it has failed or its calls wait for an approval.
     """
 
@@ -151,6 +168,8 @@ class Run:
         self._exchange: Optional[Exchange] = None  # the requests to a remote model
         self._begun = False
         self._usage: Optional[Usage] = None  # of the run that `record` describes
+        self.final: Optional[AgentResponse[Any]] = None
+        self.streamed = False
         self.record: Optional[Record] = None
         self.native = _native.NativeRun()
         self.events: Deque[Event[Any]] = deque()
@@ -402,6 +421,7 @@ class Run:
             self.events.append(self._summary)
         elif kind == _native.EVENT_DONE:
             response = self.response()
+            self.streamed = True
             self.events.append(_untyped(DoneEvent)(finish_reason=response.finish_reason, response=response))
 
     def was_closed(self) -> RunCancelledError:
@@ -414,6 +434,22 @@ class Run:
         """Return the answer so far: the text since the last tool calls."""
         return "".join(self._text)
 
+    def final_response(self) -> AgentResponse[Any]:
+        """Return the response of a stream that was read to its end.
+
+        Raises:
+            InvalidParamError: It was not.
+        """
+        if not self.streamed:
+            raise InvalidParamError("the stream has no response yet: read it to its end")
+        return self.response()
+
+    def end_stream(self) -> None:
+        """Keep what `final_response` needs, after the DONE event and before the run is closed."""
+        self.streamed = True
+        if self.calls.turns or self._retried or self._exchange is not None:  # the core has the messages
+            self.response()
+
     def value(self) -> Any:
         """Return the answer, after the DONE event: the typed result, or the text.
 
@@ -421,7 +457,11 @@ class Run:
             ApprovalRequiredError: Calls wait for an approval.
         """
         self.check_answered()
-        return self.text() if self._task.output is None else self._output
+        if self._task.output is not None:
+            return self._output
+        if self.native.finish_reason() == "length" and self._task.settings.max_tokens == _UNCHOSEN:
+            _warn_of_cut()
+        return self.text()
 
     def check_answered(self) -> None:
         """Raise `ApprovalRequiredError` if calls wait for an approval."""
@@ -434,7 +474,9 @@ class Run:
             raise error
 
     def response(self) -> AgentResponse[Any]:
-        """Return the response, after the DONE event."""
+        """Return the response, after the DONE event; it is `final` then."""
+        if self.final is not None:
+            return self.final
         text = self.text()
         reasoning = "".join(self._reasoning) or None
         counts = self.native.measures()
@@ -464,6 +506,7 @@ class Run:
             logprobs=list(self._logprobs),
             confidence={dotted(pointer): value for pointer, value in self.native.confidence().items()},
         )
+        self.final = response
         return response
 
     def _messages(self, text: str, reasoning: Optional[str]) -> List[Message]:
