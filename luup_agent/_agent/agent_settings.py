@@ -63,15 +63,17 @@ class AgentSettings:
         """Make the view of an agent's parts."""
         object.__setattr__(self, "_parts", parts)
 
-    def __getattr__(self, name: str) -> Any:
-        """Return the setting of this name."""
-        if name not in NAMES:
-            raise AttributeError(_unknown(name))
-        return getattr(self._parts.settings, name)
+    if not TYPE_CHECKING:  # checkers know the names above, and no others
 
-    def __setattr__(self, name: str, value: object) -> None:
-        """Change the setting of this name."""
-        self._change({name: value})
+        def __getattr__(self, name: str) -> Any:
+            """Return the setting of this name."""
+            if name not in NAMES:
+                raise AttributeError(_unknown(name))
+            return getattr(self._parts.settings, name)
+
+        def __setattr__(self, name: str, value: object) -> None:
+            """Change the setting of this name."""
+            self._change({name: value})
 
     def update(self, **values: Any) -> None:
         """Change several settings at once: all of them, or none if one is wrong.
@@ -127,18 +129,24 @@ class KnownAttributes:
         """The settings of the agent's runs: ``agent.settings.temperature = 0`` changes one."""
         return AgentSettings(self._parts)
 
-    def __setattr__(self, name: str, value: object) -> None:
-        """Set an attribute that agents have.
+    if not TYPE_CHECKING:  # else checkers would accept any name
 
-        Raises:
-            AttributeError: They have no such attribute; the message names the setting if it is one.
-        """
-        cls = type(self)
-        if name in NAMES and not hasattr(cls, name):
-            raise AttributeError(f"Agent has no attribute {name!r}; write agent.settings.{name} = {value!r}")
-        if cls.__module__.partition(".")[0] == "luup_agent" and not name.startswith("_") and not _declared(cls, name):
-            raise AttributeError(f"Agent has no attribute {name!r}; a subclass may have attributes of its own")
-        object.__setattr__(self, name, value)
+        def __setattr__(self, name: str, value: object) -> None:
+            """Set an attribute that agents have.
+
+            Raises:
+                AttributeError: They have no such attribute; the message names the setting if it is one.
+            """
+            cls = type(self)
+            if name in NAMES and not hasattr(cls, name):
+                raise AttributeError(f"Agent has no attribute {name!r}; write agent.settings.{name} = {value!r}")
+            if (
+                cls.__module__.partition(".")[0] == "luup_agent"
+                and not name.startswith("_")
+                and not _declared(cls, name)
+            ):
+                raise AttributeError(f"Agent has no attribute {name!r}; a subclass may have attributes of its own")
+            object.__setattr__(self, name, value)
 
 
 def _declared(cls: type, name: str) -> bool:
