@@ -51,6 +51,13 @@ from luup_agent.errors import (
 )
 
 if TYPE_CHECKING:
+    from luup_agent import catalog as catalog
+    from luup_agent import errors as errors
+    from luup_agent import hub as hub
+    from luup_agent import mcp_server as mcp_server
+    from luup_agent import server as server
+    from luup_agent import testing as testing
+    from luup_agent._agent.agent_settings import AgentSettings
     from luup_agent._agent.classify import Classification
     from luup_agent._bulk.async_map import AsyncMapStream
     from luup_agent._bulk.results import MapResult, MapResults
@@ -111,6 +118,7 @@ __all__ = [
     "Agent",
     "AgentOptions",
     "AgentResponse",
+    "AgentSettings",
     "ApprovalRequiredError",
     "AsyncEventStream",
     "AsyncMapStream",
@@ -228,6 +236,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "_run.async_run": ("AsyncEventStream", "AsyncTextStream"),
     "_run.sync_run": ("Stream",),
     "builtin_tools": ("Note", "Notes", "Summarization", "SummarizationStatus", "Todo", "Todos"),
+    "_agent.agent_settings": ("AgentSettings",),
     "_agent.classify": ("Classification",),
     "_bulk.async_map": ("AsyncMapStream",),
     "_bulk.results": ("MapResult", "MapResults"),
@@ -272,6 +281,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "turns": ("Prompt", "Turn"),
 }
 _MODULES = {name: module for module, names in _LATER.items() for name in names}
+_SUBMODULES = ("catalog", "errors", "hub", "mcp_server", "server", "testing")
 
 
 def _adopt(value: Any) -> Any:
@@ -287,6 +297,8 @@ def __getattr__(name: str) -> Any:
         from importlib import metadata
 
         value: Any = metadata.version("luup-agent")
+    elif name in _SUBMODULES:
+        return import_module(f"luup_agent.{name}")
     elif name in _MODULES:
         value = _adopt(getattr(import_module(f"luup_agent.{_MODULES[name]}"), name))
     else:
@@ -296,8 +308,8 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> List[str]:
-    """Return the public names, and those of this module."""
-    return sorted({*globals(), *__all__})
+    """Return the public names and modules."""
+    return sorted({*__all__, *_SUBMODULES, "__doc__", "__file__", "__name__", "__path__"})
 
 
 for _name in __all__:

@@ -23,6 +23,7 @@ from typing import (
 from typing_extensions import ParamSpec, SupportsIndex, Unpack
 
 from luup_agent import _native
+from luup_agent._agent.agent_settings import KnownAttributes
 from luup_agent._agent.answering import Answering
 from luup_agent._agent.copying import Copying
 from luup_agent._agent.delegating import Delegating
@@ -31,6 +32,7 @@ from luup_agent._agent.labelling import Labelling
 from luup_agent._agent.mapping import InBulk
 from luup_agent._agent.parts import Parts, check_model, read_prompt
 from luup_agent._agent.previewing import Previewing
+from luup_agent._agent.signatures import show_options
 from luup_agent._run.typed_output import check_for_model, output_spec
 from luup_agent._tools.results import MAX_RESULT_CHARS
 from luup_agent.builtin_tools import BuiltinTools
@@ -51,7 +53,9 @@ R = TypeVar("R")
 _Agent = TypeVar("_Agent", bound="Agent[Any]")
 
 
-class Agent(Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating, Previewing, BuiltinTools):
+class Agent(
+    Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating, Previewing, BuiltinTools, KnownAttributes
+):
     """Answers messages with a model, calls tools, and remembers the conversation.
 
     An agent answers one message at a time (`BusyError` otherwise); with ``enable_history=False`` any number. Make as
@@ -495,3 +499,6 @@ class Agent(Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating,
     def __repr__(self) -> str:
         """Return, for example, ``<Agent on <Model …>>``."""
         return "<Agent on {!r}{}>".format(self._parts.model, ", closed" if self._parts.handle.closed else "")
+
+
+show_options(Agent)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections import abc
-from typing import TYPE_CHECKING, Any, Dict, Generic, List, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Generic, Iterator, List, Mapping, Optional, Tuple, Union
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_core import from_json
 from typing_extensions import Literal, TypeVar
 
 from luup_agent._json import write_json
+from luup_agent._shown import Short, cell
 from luup_agent.errors import InvalidParamError
 
 if TYPE_CHECKING:
@@ -24,6 +26,19 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # defer_build makes the import faster
+
+    def __repr_name__(self) -> str:
+        """Return the name of the class: that of ``AgentResponse[Any]`` is ``AgentResponse``."""
+        origin = type(self).__pydantic_generic_metadata__["origin"]
+        return (origin or type(self)).__name__
+
+    def __repr_args__(self) -> Iterator[Tuple[Optional[str], Any]]:
+        """Yield the fields that differ from their defaults; long values are cut, with a mark."""
+        fields = type(self).model_fields
+        for name, value in super().__repr_args__():
+            field = fields.get(name or "")
+            if field is None or field.is_required() or value != field.get_default(call_default_factory=True):
+                yield name, Short(value)
 
     def __reduce__(self) -> Tuple[Any, ...]:
         """Pickle an instance of a parametrised class, which pickle can't find by its name."""
@@ -50,7 +65,7 @@ class ToolResult(_Frozen):
 
     Example:
         >>> ToolResult("It is sunny.")
-        ToolResult(content='It is sunny.', is_error=False)
+        ToolResult(content='It is sunny.')
     """
 
     content: str
@@ -409,6 +424,35 @@ class AgentResponse(_Frozen, Generic[T]):
         from luup_agent.turns import parse_turns
 
         return parse_turns(self._turns, self.tool_calls)
+
+    def __str__(self) -> str:
+        """Return the text."""
+        return self.text
+
+    def __repr_args__(self) -> Iterator[Tuple[Optional[str], Any]]:
+        """Yield the output, how it ended, and the counts."""
+        yield "output", Short(self.output)
+        yield "finish_reason", self.finish_reason
+        if self.tool_calls:
+            yield "tool_calls", [call.name for call in self.tool_calls]
+        if self.pending:
+            yield "pending", [call.name for call in self.pending]
+        yield "tokens", self.usage.total_tokens
+        yield "seconds", round(self.timings.total_seconds, 3)
+
+    def _repr_html_(self) -> str:
+        """Return the answer, its tool calls and the counts, for a notebook."""
+        calls = "".join(
+            f"<li><code>{cell(call.name)}({cell(call.arguments_json)})</code>: "
+            f"{cell(None if call.result is None else call.result.content)}</li>"
+            for call in self.tool_calls
+        )
+        counts = f"{self.usage.total_tokens:,} tokens, {self.timings.total_seconds:.2f} s, {self.finish_reason}"
+        return (
+            f'<div style="white-space: pre-wrap">{html.escape(self.text)}</div>'
+            + (f"<ul>{calls}</ul>" if calls else "")
+            + f"<div><small>{counts}</small></div>"
+        )
 
 
 class TextEvent(_Frozen):

@@ -7,7 +7,7 @@ is checked, and requested again if it is wrong, as often as `retries` says.
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Dict, Generic, Iterable, Mapping, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, Generic, Iterable, Mapping, Tuple, Type, Union
 
 from typing_extensions import TypeVar
 
@@ -186,7 +186,12 @@ class JSONSchema(Output[Any]):
         return f"JSONSchema({self.text})"
 
 
-OutputType = Union[Type[T], Output[T]]
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    OutputType = Union[TypeForm[T], Output[T]]
+else:
+    OutputType = Union[Type[T], Output[T]]
 
 _BY_KIND: Dict[str, Type[Output[Any]]] = {each.kind: each for each in (Choice, Regex, Grammar, JSONSchema)}
 

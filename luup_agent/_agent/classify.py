@@ -13,6 +13,7 @@ from luup_agent import _native
 from luup_agent._run import sync_run
 from luup_agent._run.run import Run
 from luup_agent._run.task import Task
+from luup_agent._shown import table
 from luup_agent.errors import InvalidParamError
 from luup_agent.model import Model
 from luup_agent.settings import Settings
@@ -51,6 +52,11 @@ class Classification(Generic[L]):
     def __repr__(self) -> str:
         """Return, for example, ``Classification('good', 75%)``."""
         return f"Classification({self.label!r}, {self.probabilities[self.label]:.0%})"
+
+    def _repr_html_(self) -> str:
+        """Return the labels and their probabilities as a table, for a notebook."""
+        shares = sorted(self.probabilities.items(), key=lambda entry: -entry[1])
+        return table([{"label": label, "probability": f"{share:.1%}"} for label, share in shares], 50, len(shares))
 
 
 class Labels(NamedTuple):

@@ -334,9 +334,9 @@ class InBulk(Generic[OutputT]):
             LuupError: As `map`.
 
         Example:
-            >>> results = agent.classify_many(["I love it!", "I hate it!"], ["positive", "negative"]).all()
+            >>> results = agent.classify_many(["I love it!", "I hate it!"], ["very happy", "very unhappy"]).all()
             >>> [result.value.label for result in results]
-            ['positive', 'negative']
+            ['very happy', 'very unhappy']
         """
         from luup_agent._bulk.plan import MapSettings, Plan, check_items
         from luup_agent._bulk.sync_map import MapStream

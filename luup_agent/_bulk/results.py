@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 from enum import Enum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, Generic, Iterable, List, Mapping, Optional
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from luup_agent._agent.classify import Classification
+from luup_agent._shown import table
 from luup_agent.errors import UnsupportedError
 from luup_agent.messages import Usage
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from luup_agent.messages import FinishReason
 
 T = TypeVar("T", default=str)
+_ROWS = 20  # of a table in a notebook
 _SHOWN = 60  # characters of a value in a repr
 
 
@@ -160,6 +163,11 @@ class MapResults(List[MapResult[T]]):
         return "<MapResults: {:,} items{}, {:,} tokens>".format(
             len(self), f", {failed:,} failed" if failed else "", self.usage.total_tokens
         )
+
+    def _repr_html_(self) -> str:
+        """Return the first rows as a table, for a notebook."""
+        rows = MapResults(self[:_ROWS]).rows()
+        return f"<p>{html.escape(repr(self))}</p>{table(rows, _ROWS, len(self))}"
 
 
 def _columns(name: str, value: Any) -> Dict[str, Any]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import sys
 import threading
+import warnings
 import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Coroutine, Dict, Generator, Optional, Tuple, Type, Union
 
-from typing_extensions import TypeVar
+from typing_extensions import Self, TypeVar
 
 from luup_agent import _native
 from luup_agent._loops import require_asyncio
@@ -165,6 +167,33 @@ class AsyncStream(AsyncIterator[T]):
             UnsupportedError: The model is remote: its server thinks.
         """
         self._run.stop_thinking()
+
+    @property
+    def response(self) -> AgentResponse[Any]:
+        """The response, once the stream was read or awaited to its end.
+
+        Raises:
+            InvalidParamError: It was not.
+        """
+        return self._run.final_response()
+
+    async def __aenter__(self) -> Self:
+        """Return the stream itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: Optional[Type[BaseException]],
+        exc: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        """Cancel the run if it goes on."""
+        if self._state in ("new", "running"):
+            await self.aclose()
+
+    def __repr__(self) -> str:
+        """Return, for example, ``<AsyncTextStream, running>``."""
+        return f"<{type(self).__name__}, {self._state}>"
 
     async def aclose(self) -> None:
         """Cancel the run if it goes on."""
@@ -358,6 +387,15 @@ class AsyncTextStream(AsyncStream[str], Coroutine[Any, Any, OutputT]):
         super().__init__(run)
         self._coroutine: Optional[Coroutine[Any, Any, OutputT]] = None
 
+    def __del__(self) -> None:
+        if getattr(self, "_coroutine", self) is None and self._state == "new" and not sys.is_finalizing():
+            warnings.warn(
+                "generate_async was never awaited so nothing was asked: write `await agent.generate_async()`",
+                RuntimeWarning,
+                stacklevel=2,
+                source=self,
+            )
+
     async def __anext__(self) -> str:
         """Return the next piece of the answer."""
         while True:
@@ -365,6 +403,7 @@ class AsyncTextStream(AsyncStream[str], Coroutine[Any, Any, OutputT]):
             if kind == _native.EVENT_TEXT:
                 return self._run.piece
             if kind == _native.EVENT_DONE:
+                self._run.end_stream()
                 self._finish()
                 self._run.check_answered()
                 raise StopAsyncIteration

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import json
 import time
+import warnings
 from collections import deque
 from typing import TYPE_CHECKING, Any, Deque, List, Optional, Type, TypeVar, Union
 
@@ -55,6 +56,7 @@ from luup_agent.messages import (
     Usage,
     read_logprobs,
 )
+from luup_agent.settings import Settings
 from luup_agent.turns import parse_turns
 
 if TYPE_CHECKING:
@@ -62,10 +64,23 @@ if TYPE_CHECKING:
     from luup_agent._run.json_prefix import JsonReader
     from luup_agent._run.partial_output import PartialReader
     from luup_agent.agent import Agent
-    from luup_agent.settings import Settings
 
 _TURN_ENDS = (_native.EVENT_TOOL_CALL, _native.EVENT_TOOL_RESULT, _native.EVENT_RETRY)
 Calls = TypeVar("Calls", bound=ToolCalls)
+
+
+_UNCHOSEN = Settings().max_tokens  # that of a caller who has not thought of a limit
+
+
+@functools.lru_cache(maxsize=None)
+def _warn_of_cut() -> None:
+    """Warn, once in a process."""
+    warnings.warn(
+        f"an answer was cut off after max_tokens={_UNCHOSEN}, the default: choose a larger max_tokens, or None "
+        "for no limit; the finish_reason of run() says which answers were cut. This warning is given once.",
+        RuntimeWarning,
+        stacklevel=5,
+    )
 
 
 @functools.lru_cache(maxsize=None)
@@ -88,6 +103,8 @@ class Run(Watched):
         system_prompt: In place of the agent's; None for that.
         history: Messages in place of the agent's history; None for that.
         piece: The text of the last TEXT or REASONING event.
+        final: The response, once it was made.
+        streamed: Whether a stream was read to its end.
         record: What the run did, once it has failed or its calls wait for an approval.
         meter: Counts what the run uses; None without limits.
     """
@@ -129,6 +146,8 @@ class Run(Watched):
         self._exchange: Optional[Exchange] = None  # the requests to a remote model
         self._begun = False
         self._usage: Optional[Usage] = None  # of the run that `record` describes
+        self.final: Optional[AgentResponse[Any]] = None
+        self.streamed = False
         self.record: Optional[Record] = None
         self.meter = meter_for(task.settings, agent.model._native_model if agent is not None else None)
         self.native = _native.NativeRun()
@@ -455,6 +474,7 @@ class Run(Watched):
             self.following.fresh.append(self._summary)
         elif kind == _native.EVENT_DONE:
             response = self.response()
+            self.streamed = True
             self.following.fresh.append(_untyped(DoneEvent)(finish_reason=response.finish_reason, response=response))
 
     def was_closed(self) -> RunCancelledError:
@@ -467,6 +487,22 @@ class Run(Watched):
         """Return the answer so far: the text since the last tool calls."""
         return "".join(self._text)
 
+    def final_response(self) -> AgentResponse[Any]:
+        """Return the response of a stream that was read to its end.
+
+        Raises:
+            InvalidParamError: It was not.
+        """
+        if not self.streamed:
+            raise InvalidParamError("the stream has no response yet: read it to its end")
+        return self.response()
+
+    def end_stream(self) -> None:
+        """Keep what `final_response` needs, after the DONE event and before the run is closed."""
+        self.streamed = True
+        if self.calls.turns or self._retried or self._exchange is not None:  # the core has the messages
+            self.response()
+
     def value(self) -> Any:
         """Return the answer, after the DONE event: the typed result, or the text.
 
@@ -474,7 +510,11 @@ class Run(Watched):
             ApprovalRequiredError: Calls wait for an approval.
         """
         self.check_answered()
-        return self.text() if self._task.output is None else self._output
+        if self._task.output is not None:
+            return self._output
+        if self.native.finish_reason() == "length" and self._task.settings.max_tokens == _UNCHOSEN:
+            _warn_of_cut()
+        return self.text()
 
     def check_answered(self) -> None:
         """Raise `ApprovalRequiredError` if calls wait for an approval."""
@@ -487,7 +527,9 @@ class Run(Watched):
             raise error
 
     def response(self) -> AgentResponse[Any]:
-        """Return the response, after the DONE event."""
+        """Return the response, after the DONE event; it is `final` then."""
+        if self.final is not None:
+            return self.final
         text = self.text()
         reasoning = "".join(self._reasoning) or None
         plain = self._task.output is None
@@ -507,6 +549,7 @@ class Run(Watched):
             confidence={dotted(pointer): value for pointer, value in self.native.confidence().items()},
         )
         response._turns = self.read_turns()
+        self.final = response
         return response
 
     def _messages(self, text: str, reasoning: Optional[str]) -> List[Message]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import Any, Dict, Generator, Optional, TypeVar
+from types import TracebackType
+from typing import Any, Dict, Generator, Optional, Type, TypeVar
 
 from luup_agent import _native
 from luup_agent._run.run import Run
@@ -56,6 +57,32 @@ class Stream(Generator[T, None, None]):
         """Raise an exception inside the generator."""
         return self._steps.throw(typ) if val is None and tb is None else self._steps.throw(typ, val, tb)
 
+    @property
+    def response(self) -> AgentResponse[Any]:
+        """The response, once the stream was read to its end.
+
+        Raises:
+            InvalidParamError: It was not.
+        """
+        return self._run.final_response()
+
+    def __enter__(self) -> Stream[T]:
+        """Return the stream itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: Optional[Type[BaseException]],
+        exc: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        """Cancel the run if it goes on."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return, for example, ``<Stream, 5 characters>``."""
+        return f"<Stream, {len(self._run.text()):,} characters{', done' if self._run.streamed else ''}>"
+
     def stop_thinking(self) -> None:
         """End the model's thoughts, and let it answer; from any thread.
 
@@ -96,6 +123,7 @@ def _text_steps(run: Run) -> Generator[str, None, None]:
             if kind == _native.EVENT_TEXT:
                 yield run.piece
             elif kind == _native.EVENT_DONE:
+                run.end_stream()
                 run.check_answered()
                 return
     finally:
