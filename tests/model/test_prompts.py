@@ -119,6 +119,8 @@ def test_each_turn_of_a_run_has_its_prompt(model):
     assert 0 <= first.began < second.began
     assert second.began >= first.began + first.timings.total_seconds
     assert any("required" in decision for decision in first.decisions)
+    assert any("the call was accepted" in decision for decision in first.decisions)
+    assert any(decision.startswith(("no call: ", "a call was proposed")) for decision in second.decisions)
 
 
 def test_a_retry_is_a_turn_with_its_problem(model):

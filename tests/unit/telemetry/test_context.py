@@ -4,6 +4,9 @@ import asyncio
 import threading
 
 import pytest
+
+pytest.importorskip("opentelemetry.sdk")
+
 from opentelemetry import baggage, context, trace
 from support.http_server import Server, replying
 

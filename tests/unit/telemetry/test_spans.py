@@ -7,6 +7,9 @@ import sys
 import threading
 
 import pytest
+
+pytest.importorskip("opentelemetry.sdk")
+
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from support.http_server import Server, replying
