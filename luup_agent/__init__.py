@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from luup_agent._tools.context import ModelRetry, RunContext
     from luup_agent.agent import Agent
     from luup_agent.builtin_tools import Note, Notes, Summarization, SummarizationStatus, Todo, Todos
+    from luup_agent.durable import DurableRuns
     from luup_agent.embeddings import Embedder
     from luup_agent.hardware import BackendInfo, CpuVariant, DeviceInfo, backends, cpu_variant, devices, llama_version
     from luup_agent.mcp import MCP
@@ -117,6 +118,7 @@ __all__ = [
     "CpuVariant",
     "DeviceInfo",
     "DoneEvent",
+    "DurableRuns",
     "DynamicToolset",
     "Embedder",
     "EmbedderInfo",
@@ -206,6 +208,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "_run.sync_run": ("Stream",),
     "builtin_tools": ("Note", "Notes", "Summarization", "SummarizationStatus", "Todo", "Todos"),
     "_agent.classify": ("Classification",),
+    "durable": ("DurableRuns",),
     "embeddings": ("Embedder",),
     "vectors": ("EmbedderInfo", "Ranked", "Vectors"),
     "hardware": ("BackendInfo", "CpuVariant", "DeviceInfo", "backends", "cpu_variant", "devices", "llama_version"),

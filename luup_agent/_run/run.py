@@ -116,6 +116,7 @@ class Run:
         is_read: Whether somebody reads `events`.
         system_prompt: In place of the agent's; None for that.
         history: Messages in place of the agent's history; None for that.
+        run_id: The id of a durable run; None for other runs.
         piece: The text of the last TEXT or REASONING event.
         record: What the run did, once it has failed or its calls wait for an approval.
     """
@@ -162,6 +163,7 @@ class Run:
         self.following = Following(self.events)
         self.system_prompt: Optional[str] = None
         self.history: Optional[List[Message]] = None
+        self.run_id: Optional[str] = None
         self.piece = ""
 
     def stop_thinking(self) -> None:
@@ -241,6 +243,7 @@ class Run:
             output = None if task.output is None else task.output.request
             events = self.following.fresh if self._collects_events else None
             calls = calls_type(self.native, self._agent, tools, task.settings, task.decisions, events)
+            calls.run_id = self.run_id
             self.calls = calls
             self._exchange = exchange_for(
                 self.native, self._native_agent.responders, task.settings.timeout, calls_type is not SyncCalls

@@ -62,6 +62,8 @@ class ToolCalls:
             the model's answers; 0 has the calls of the history that a run goes on with.
         pending: The ids of the calls of the last turn that wait for an approval.
         usages: The tokens of other runs, which tools have made; any thread may append.
+        run_id: The id of a durable run; None for other runs.
+        ending: The ids of the calls whose exceptions have ended the run.
     """
 
     def __init__(
@@ -86,6 +88,8 @@ class ToolCalls:
         self.turns: Dict[int, Dict[str, ToolCall]] = {}
         self.pending: List[str] = []
         self.usages: List[Usage] = []
+        self.run_id: Optional[str] = None
+        self.ending: List[str] = []
         self._native = native
         self._agent = agent
         self._tools = tools
@@ -212,6 +216,7 @@ class ToolCalls:
         context = RunContext(
             self._settings.deps, self._agent, call.name, call.id, attempts, self._read_messages, self.usages.append
         )
+        context.run_id = self.run_id
         return Job(call, tool, context, deadline_of(tool))
 
     def _decide(self, job: Job, decision: Decision) -> bool:
@@ -255,6 +260,7 @@ class ToolCalls:
             content = f"Error: {content}"  # as the core would write it for the model
         if ends_run:
             self._native.fail_call(call.id, content)
+            self.ending.append(call.id)
         else:
             self._native.submit_result(call.id, content, is_error)
         self._open.pop(call.id, None)

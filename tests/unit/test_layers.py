@@ -44,7 +44,7 @@ ORDER = [
     ("luup_agent._run",),
     ("luup_agent._agent", "luup_agent.builtin_tools"),
     ("luup_agent.agent", "luup_agent.embeddings"),
-    ("luup_agent._sessions", "luup_agent.sessions"),
+    ("luup_agent._sessions", "luup_agent.sessions", "luup_agent._durable", "luup_agent.durable"),
     ("luup_agent._one_turn",),
     ("luup_agent.integrations",),
     ("luup_agent.testing", "luup_agent.mcp_server"),

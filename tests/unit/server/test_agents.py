@@ -135,3 +135,13 @@ def test_the_list_of_models_names_agents_and_tools(served):
         missing = client.get("/v1/models/other")
         assert missing.status_code == 404
         assert missing.json()["error"]["code"] == "model_not_found"
+
+
+def test_a_prompt_that_is_made_for_each_run_comes_before_that_of_the_request(served):
+    model = ScriptedModel(["a", "b"])
+    server = served({"adder": adder(model, lambda: "Made.")})
+    server.chat("x", model="adder")
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "y"}]
+    assert server.chat(messages=asked).json()["choices"][0]["message"]["content"] == "b"
+    seen = [[message.content for message in request.messages] for request in model.requests]
+    assert seen == [["Made.", "x"], ["Made.\n\nBe brief.", "y"]]
