@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from luup_agent._tools.context import ModelRetry, RunContext
     from luup_agent.agent import Agent
     from luup_agent.builtin_tools import Note, Notes, Summarization, SummarizationStatus, Todo, Todos
+    from luup_agent.durable import DurableRuns
     from luup_agent.embeddings import Embedder
     from luup_agent.handoffs import HandedOver, Handoff
     from luup_agent.hardware import BackendInfo, CpuVariant, DeviceInfo, backends, cpu_variant, devices, llama_version
@@ -135,6 +136,7 @@ __all__ = [
     "CpuVariant",
     "DeviceInfo",
     "DoneEvent",
+    "DurableRuns",
     "DynamicToolset",
     "Embedder",
     "EmbedderInfo",
@@ -241,6 +243,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "_bulk.async_map": ("AsyncMapStream",),
     "_bulk.results": ("MapResult", "MapResults"),
     "_bulk.sync_map": ("MapStream",),
+    "durable": ("DurableRuns",),
     "embeddings": ("Embedder",),
     "vectors": ("EmbedderInfo", "Ranked", "Vectors"),
     "handoffs": ("HandedOver", "Handoff"),

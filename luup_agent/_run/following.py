@@ -97,31 +97,43 @@ class Following:
 
     def publish(self, run: Run, done: bool = False) -> None:
         """Hand the fresh events to the followers, then to the reader; before the last one, report the end."""
-        if done and not self._is_over:
-            self._is_over = True
-            for follower in self.followers:
-                follower.end(run)
         while self.fresh:
             event = self.fresh.popleft()
+            if event.type == "done":
+                self._end(run)
             for follower in self.followers:
                 if follower.wants_events:
                     follower.take(event)
             if run.is_read:
                 self._events.append(event)
+        if done:
+            self._end(run)
+
+    def _end(self, run: Run) -> None:
+        if not self._is_over:
+            self._is_over = True
+            for follower in self.followers:
+                follower.end(run)
 
     async def publish_async(self, run: Run, done: bool = False) -> None:
         """Do the same for an asynchronous run."""
-        if done and not self._is_over:
-            self._is_over = True
-            for follower in self.followers:
-                await follower.end_async(run)
         while self.fresh:
             event = self.fresh.popleft()
+            if event.type == "done":
+                await self._end_async(run)
             for follower in self.followers:
                 if follower.wants_events:
                     await follower.take_async(event)
             if run.is_read:
                 self._events.append(event)
+        if done:
+            await self._end_async(run)
+
+    async def _end_async(self, run: Run) -> None:
+        if not self._is_over:
+            self._is_over = True
+            for follower in self.followers:
+                await follower.end_async(run)
 
     def fail(self, run: Run) -> None:
         """Tell the followers that the run has failed; it fails for its own reason, whatever they raise."""

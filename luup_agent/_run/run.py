@@ -102,6 +102,7 @@ class Run(Watched):
         is_read: Whether somebody reads `events`.
         system_prompt: In place of the agent's; None for that.
         history: Messages in place of the agent's history; None for that.
+        run_id: The id of a durable run; None for other runs.
         piece: The text of the last TEXT or REASONING event.
         final: The response, once it was made.
         streamed: Whether a stream was read to its end.
@@ -156,6 +157,7 @@ class Run(Watched):
         self.following = Following(self.events)
         self.system_prompt: Optional[str] = None
         self.history: Optional[List[Message]] = None
+        self.run_id: Optional[str] = None
         self.piece = ""
 
     def stop_thinking(self) -> None:
@@ -238,6 +240,7 @@ class Run(Watched):
             task = self._task
             events = self.following.fresh if self._collects_events else None
             calls = calls_type(self.native, self._agent, tools, task.settings, task.decisions, events)
+            calls.run_id = self.run_id
             self.calls = calls
             self.calls.meter, self.calls.counts = self.meter, self._counts
             self._exchange = exchange_for(

@@ -69,6 +69,8 @@ class ToolCalls:
         follower: Follows the run; None if nobody watches.
         meter: Counts what the run uses; None without limits.
         counts: The turns of the run.
+        run_id: The id of a durable run; None for other runs.
+        ending: The ids of the calls whose exceptions have ended the run.
     """
 
     meter: Optional[Meter] = None
@@ -97,6 +99,8 @@ class ToolCalls:
         self.pending: List[str] = []
         self.usages: List[Usage] = []
         self.follower: Optional[Follower] = None
+        self.run_id: Optional[str] = None
+        self.ending: List[str] = []
         self._native = native
         self._agent = agent
         self._tools = tools
@@ -259,6 +263,7 @@ class ToolCalls:
         context = RunContext(
             self._settings.deps, self._agent, call.name, call.id, attempts, self._read_messages, self.usages.append
         )
+        context.run_id = self.run_id
         watch = None if self.follower is None else self.follower.call(call, tool)
         tally = None if self.meter is None else self.meter.tally
         return Job(call, tool, context, deadline_of(tool), watch, tally)
@@ -328,6 +333,7 @@ class ToolCalls:
             content = f"Error: {content}"  # as the core would write it for the model
         if ends_run:
             self._native.fail_call(call.id, content)
+            self.ending.append(call.id)
         else:
             self._native.submit_result(call.id, content, is_error)
         self._open.pop(call.id, None)

@@ -35,6 +35,8 @@ class RunContext(Generic[Deps]):
         tool_name: The name by which the model called the tool; "" before the first call.
         call_id: The id of the call, unique in the conversation; "" before the first call.
         retry: In how many turns of this run the model has called this tool in vain before.
+        run_id: The id of a durable run, see `DurableRuns`; None for other runs. With `call_id` it is a key by which a
+            tool can recognise a call that another process has begun.
 
     Example:
         >>> @agent.tool
@@ -42,7 +44,7 @@ class RunContext(Generic[Deps]):
         ...     return f"{ctx.deps} has ordered {item}."
     """
 
-    __slots__ = ("_add_usage", "_read_messages", "agent", "call_id", "deps", "retry", "tool_name")
+    __slots__ = ("_add_usage", "_read_messages", "agent", "call_id", "deps", "retry", "run_id", "tool_name")
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class RunContext(Generic[Deps]):
         self.tool_name = tool_name
         self.call_id = call_id
         self.retry = retry
+        self.run_id: Optional[str] = None
         self._read_messages = read_messages
         self._add_usage = add_usage
 

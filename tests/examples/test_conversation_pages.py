@@ -1,4 +1,4 @@
-"""docs/SESSIONS.md, docs/HOOKS.md: their Python blocks run one after another, and print what their comments say."""
+"""The pages on sessions, hooks and durable runs: their Python blocks run, and print what their comments say."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ MODEL = 'model = Model.from_local(catalog.resolve("smollm2"))\nagent = Agent(mod
 
 @pytest.mark.parametrize(
     ("page", "count", "between", "end"),
-    [("SESSIONS.md", 3, MODEL, "model.close()\n"), ("HOOKS.md", 4, "", "")],
+    [("SESSIONS.md", 3, MODEL, "model.close()\n"), ("HOOKS.md", 4, "", ""), ("DURABLE.md", 3, "", "")],
 )
 def test_the_blocks_run(page, count, between, end, model_path, tmp_path):
     text = (DOCS / page).read_text(encoding="utf-8")

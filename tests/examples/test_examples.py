@@ -27,6 +27,10 @@ EXPECTED = {
         "mat.",
         "summarized: True",
     ],
+    "durable_run.py": [
+        "add is called, key sum/",
+        "\nkilled after the result was recorded\nended with 4 messages, the sum is ",
+    ],
     "forms_and_probabilities.py": [
         "I won the race! happy, ",
         "year: 19",

@@ -57,7 +57,7 @@ ORDER = [
     ("luup_agent.agent", "luup_agent.embeddings"),
     ("luup_agent._telemetry",),
     ("luup_agent.telemetry",),
-    ("luup_agent._sessions", "luup_agent.sessions"),
+    ("luup_agent._sessions", "luup_agent.sessions", "luup_agent._durable", "luup_agent.durable"),
     ("luup_agent._one_turn", "luup_agent.handoffs", "luup_agent._team_work", "luup_agent.team"),
     ("luup_agent.integrations",),
     ("luup_agent.testing", "luup_agent.mcp_server"),

@@ -146,3 +146,13 @@ def test_the_limits_of_an_agent_hold(served, options, code, requests):
     response = served({"adder": adder(model, **options)}).chat("2 + 3?")
     assert (response.status_code, response.json()["error"]["code"]) == (500, code)
     assert len(model.requests) == requests
+
+
+def test_a_prompt_that_is_made_for_each_run_comes_before_that_of_the_request(served):
+    model = ScriptedModel(["a", "b"])
+    server = served({"adder": adder(model, lambda: "Made.")})
+    server.chat("x", model="adder")
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "y"}]
+    assert server.chat(messages=asked).json()["choices"][0]["message"]["content"] == "b"
+    seen = [[message.content for message in request.messages] for request in model.requests]
+    assert seen == [["Made.", "x"], ["Made.\n\nBe brief.", "y"]]

@@ -1,0 +1,1 @@
+"""Runs that another process can go on with; `luup_agent.durable` has the public names."""

@@ -1,0 +1,124 @@
+"""The file of a durable run: a line for each step, which is on the disk before the run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from types import TracebackType
+from typing import Any, Dict, List, Optional, Type
+
+from luup_agent._files import shorten_path
+from luup_agent.errors import BusyError, StorageError
+
+if sys.platform != "win32":
+    import fcntl
+
+VERSION = 1
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+class Journal:
+    """The file of one run, locked while it is open. A record is a JSON object in a line of its own.
+
+    Attributes:
+        records: Those of the file when it was opened, and those written since.
+    """
+
+    def __init__(self, path: str, run_id: str) -> None:
+        """Open the file, or create it for its owner alone.
+
+        Raises:
+            StorageError: It can't be used, is damaged, or has a newer version.
+            BusyError: Another process or thread has it open.
+        """
+        self._path = path
+        self._descriptor = -1
+        try:
+            self._descriptor = os.open(path, _OPEN | _BINARY, 0o600)
+            if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                raise self._failure("it is not a regular file")
+            self._lock(run_id)
+            self.records = self._read()
+        except OSError as error:
+            self.close()
+            if isinstance(error, StorageError):
+                raise
+            raise self._failure(error.strerror or str(error)) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _failure(self, reason: str) -> StorageError:
+        return StorageError(f"the file of a run {shorten_path(self._path)} can't be used: {reason}")
+
+    def _lock(self, run_id: str) -> None:
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BusyError(f"another process or thread works on the run {run_id!r}") from None
+
+    def _read(self) -> List[Dict[str, Any]]:
+        with open(self._path, "rb") as file:
+            content = file.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):  # the process ended while it wrote the last line
+            os.ftruncate(self._descriptor, len(whole))
+        records: List[Dict[str, Any]] = []
+        for number, line in enumerate(whole.splitlines(), 1):
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise self._failure(f"line {number} is damaged: {error}") from None
+            if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
+                raise self._failure(f"line {number} is damaged: it is not a record of a run")
+            records.append(record)
+        if records:
+            version = records[0].get("version")
+            if records[0]["kind"] != "begin" or not isinstance(version, int):
+                raise self._failure("it is not the file of a run")
+            if version > VERSION:
+                raise self._failure(f"it has version {version}, and this luup-agent knows {VERSION}: use a newer one")
+        return records
+
+    def write(self, kind: str, **values: Any) -> None:
+        """Append a record, and wait until the disk has it.
+
+        Raises:
+            StorageError: It can't be written.
+        """
+        record = {"kind": kind, **values}
+        line = (json.dumps(record) + "\n").encode("ascii")
+        try:
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise self._failure(error.strerror or str(error)) from error
+        self.records.append(record)
+
+    def damaged(self, problem: object) -> StorageError:
+        """Return the error for records that do not belong together."""
+        return self._failure(f"it is damaged: {problem}")
+
+    def close(self) -> None:
+        """Close and unlock the file."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __enter__(self) -> Journal:
+        """Return the journal itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: Optional[Type[BaseException]],
+        exc: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        """Close the file."""
+        self.close()
