@@ -403,10 +403,12 @@ def test_an_error_does_not_end_the_conversation(model_path):
 def test_tmux_that_becomes_narrow_and_wide(model_path, tmp_path):
     socket = str(tmp_path / "tmux")
 
+    # Without the COLUMNS that pytest's readline puts into the environment of children.
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+
     def tmux(*arguments):
-        return subprocess.run(
-            ["tmux", "-S", socket, *map(str, arguments)], capture_output=True, text=True, check=True
-        ).stdout
+        command = ["tmux", "-S", socket, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
 
     def screen():
         return tmux("capture-pane", "-p", "-J", "-S", "-200")
