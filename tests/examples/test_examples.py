@@ -14,6 +14,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "examples"
 EXPECTED = {
     "async_streaming.py": ["Ann got ", "Paris", "Ben got ", "Tokyo", "Cleo got ", "Cairo", "Berlin"],
     "basic_chat.py": ["Paris", "5 messages, "],
+    "chat_agent.py": ["today returned: 20", "answer: "],
     "builtin_tools.py": [
         'todo_list returned: [{"id":1,"text":"Buy milk"',
         "done: ['Buy milk']",

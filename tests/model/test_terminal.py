@@ -6,6 +6,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 
 import pytest
@@ -201,6 +202,25 @@ def test_a_long_prefill_shows_its_progress(model_path, tmp_path):
         assert "reading \u2501" in terminal.text()
         assert terminal.wait() == 0
         assert "reading" not in terminal.text()
+
+
+def test_without_the_packages_it_is_plain():
+    source = (
+        "import sys; sys.modules['rich'] = sys.modules['prompt_toolkit'] = None; from luup_agent import cli; "
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    with Terminal([sys.executable, "-c", source, "chat", "app.py:markdown"]) as terminal:
+        terminal.wait_for("> ")
+        terminal.type("Go" + ENTER)
+        terminal.wait_for("The end.")
+        assert "**bold**" in terminal.text()
+        terminal.wait_for("\n>")
+        terminal.type(UP)
+        terminal.wait_for("> Go", count=2)
+        terminal.type(CTRL_C)
+        terminal.wait_for("[Ctrl-D leaves]")
+        terminal.type(CTRL_D)
+        assert terminal.wait() == 0
 
 
 # Tools
