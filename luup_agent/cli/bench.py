@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 import time
@@ -109,6 +108,8 @@ def _counts(most: int) -> List[int]:
 
 def _together(model: Model, system: str, tokens: int, count: int) -> Dict[str, Any]:
     """Return the speed of several agents that share a system prompt, each with a question of its own."""
+    import asyncio  # which no other command needs
+
     agents = [Agent(model, f"{count}. {system}", temperature=0, max_tokens=tokens) for _ in range(count)]
 
     async def ask_all() -> List[AgentResponse[Any]]:

@@ -109,7 +109,14 @@ def is_rich(plain: bool) -> bool:
         return False
     if not (output.is_terminal(sys.stdout) and output.is_terminal(sys.stderr)):
         return False
-    return all(importlib.util.find_spec(name) is not None for name in ("prompt_toolkit", "rich"))
+    return _is_installed("prompt_toolkit") and _is_installed("rich")
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # None in sys.modules: the program must not import it
+        return False
 
 
 def headline(model: Model) -> str:

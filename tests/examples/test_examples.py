@@ -21,6 +21,7 @@ EXPECTED = {
         "None None InvalidParamError: items[2] has no field 'text'",
         "errors: 0, the others unchanged: True",
     ],
+    "chat_agent.py": ["today returned: 20", "answer: "],
     "builtin_tools.py": [
         'todo_list returned: [{"id":1,"text":"Buy milk"',
         "done: ['Buy milk']",

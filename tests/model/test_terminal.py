@@ -6,6 +6,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 
 import pytest
@@ -201,6 +202,25 @@ def test_a_long_prefill_shows_its_progress(model_path, tmp_path):
         assert "reading \u2501" in terminal.text()
         assert terminal.wait() == 0
         assert "reading" not in terminal.text()
+
+
+def test_without_the_packages_it_is_plain():
+    source = (
+        "import sys; sys.modules['rich'] = sys.modules['prompt_toolkit'] = None; from luup_agent import cli; "
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    with Terminal([sys.executable, "-c", source, "chat", "app.py:markdown"]) as terminal:
+        terminal.wait_for("> ")
+        terminal.type("Go" + ENTER)
+        terminal.wait_for("The end.")
+        assert "**bold**" in terminal.text()
+        terminal.wait_for("\n>")
+        terminal.type(UP)
+        terminal.wait_for("> Go", count=2)
+        terminal.type(CTRL_C)
+        terminal.wait_for("[Ctrl-D leaves]")
+        terminal.type(CTRL_D)
+        assert terminal.wait() == 0
 
 
 # Tools
@@ -403,10 +423,12 @@ def test_an_error_does_not_end_the_conversation(model_path):
 def test_tmux_that_becomes_narrow_and_wide(model_path, tmp_path):
     socket = str(tmp_path / "tmux")
 
+    # Without the COLUMNS that pytest's readline puts into the environment of children.
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+
     def tmux(*arguments):
-        return subprocess.run(
-            ["tmux", "-S", socket, *map(str, arguments)], capture_output=True, text=True, check=True
-        ).stdout
+        command = ["tmux", "-S", socket, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
 
     def screen():
         return tmux("capture-pane", "-p", "-J", "-S", "-200")

@@ -1,0 +1,40 @@
+"""An agent for the terminal: `luup-agent chat examples/chat_agent.py:agent` offers its tools, and asks before one of them.
+
+Run by itself it answers one message: python examples/chat_agent.py [path of a GGUF file]
+"""
+
+import datetime
+import sys
+
+from luup_agent import Agent, Model, Tool, catalog
+
+
+def today() -> str:
+    """Returns today's date."""
+    return datetime.date.today().isoformat()
+
+
+def write_note(text: str) -> str:
+    """Writes a note into the file notes.txt."""
+    with open("notes.txt", "a", encoding="utf-8") as file:
+        file.write(text + "\n")
+    return "written"
+
+
+def load(path: str) -> Model:
+    return Model.from_local(catalog.resolve(path))
+
+
+is_program = __name__ == "__main__"
+model = load(sys.argv[1] if is_program and len(sys.argv) > 1 else "smollm2")
+agent = Agent(
+    model,
+    "You are a helpful assistant.",
+    temperature=0,
+    tools=[today, Tool(write_note, requires_approval=True)],
+)
+
+if is_program:
+    response = agent.run("What day is it today?", tool_choice="today", max_tokens=32)
+    print("today returned:", response.tool_calls[0].result.content)
+    print("answer:", response.text)
