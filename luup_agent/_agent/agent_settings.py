@@ -150,4 +150,4 @@ class KnownAttributes:
 
 
 def _declared(cls: type, name: str) -> bool:
-    return any(name in vars(part) or name in vars(part).get("__annotations__", {}) for part in cls.__mro__)
+    return any(name in vars(part) or name in getattr(part, "__annotations__", {}) for part in cls.__mro__)

@@ -1,19 +1,14 @@
 """Many items: texts that are classified, and records that are extracted from texts.
 
-    python tests/benchmarks/bulk.py [--model FILE] [--threads N] [--texts N] [--records N] [--peer]
+    python tests/benchmarks/bulk.py [--model FILE] [--threads N] [--texts N] [--records N]
 
-CPU seconds of this process, in which all of it computes; the first way of each kind is the reference. `--peer` also
-measures llama-cpp-python in an environment of its own, which is built once: the same prompts, one at a time, with a
-grammar of the labels or the schema.
+CPU seconds of this process, in which all of it computes; the first way of each kind is the reference.
 """
 
 import argparse
-import json
-import subprocess
 import time
 from typing import Literal
 
-import peer_environment
 from pydantic import BaseModel, Field
 
 from luup_agent import Agent, Model, catalog
@@ -49,50 +44,13 @@ def records(n):
     ]
 
 
-PEER = """
-import json, sys, time
-from llama_cpp import Llama, LlamaGrammar
-path, threads = sys.argv[1], int(sys.argv[2])
-work = json.load(sys.stdin)
-model = Llama(path, n_ctx=2048, n_threads=threads, n_threads_batch=threads, verbose=False)
-grammar = LlamaGrammar.from_string(work["grammar"], verbose=False)
-found = {}
-for name, n in (("labels", 8), ("records", 64)):
-    began = time.process_time()
-    for prompt in work[name]:
-        options = {"grammar": grammar} if name == "labels" else {
-            "response_format": {"type": "json_object", "schema": work["schema"]}}
-        model.create_chat_completion([{"role": "user", "content": prompt}], temperature=0, max_tokens=n, **options)
-    found[name] = time.process_time() - began
-print(json.dumps(found))
-"""
-
-
-def peer(path, threads, some, others):
-    folder = peer_environment.environment(peer_environment.LLAMA_CPP_PYTHON)
-    work = {
-        "labels": [PROMPT.format(item=text) for text in some],
-        "records": [RECORD.format(item=text) for text in others],
-        "grammar": "root ::= " + " | ".join(json.dumps(label) for label in LABELS),
-        "schema": Record.model_json_schema(),
-    }
-    result = subprocess.run(
-        [str(peer_environment.programs(folder) / "python"), "-c", PEER, str(path), str(threads)],
-        input=json.dumps(work),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(result.stdout.splitlines()[-1])
-
-
 def measure(title, ways):
     reference = None
     print(title)
     for name, way in ways:
         began, cpu = time.perf_counter(), time.process_time()
-        spent = way()
-        spent = time.process_time() - cpu if spent is None else spent
+        way()
+        spent = time.process_time() - cpu
         reference = reference or spent
         wall = time.perf_counter() - began
         print(f"  {name:45} {spent:8.2f} CPU s {wall:8.2f} s {spent / reference:6.2f}", flush=True)
@@ -104,11 +62,9 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--records", type=int, default=200)
-    parser.add_argument("--peer", action="store_true", help="measure llama-cpp-python too")
     options = parser.parse_args()
     some, others = texts(options.texts), records(options.records)
     path = catalog.resolve(options.model)
-    found = peer(path, options.threads, some, others) if options.peer else {}
     kind = Literal["sports", "politics", "food", "weather", "music", "science"]
 
     with Model.from_local(path, threads=options.threads) as model:
@@ -147,9 +103,6 @@ def main():
             ("map(output_type=Record)", map_records),
             ("generate(output_type=Record), one by one", one_record_at_a_time),
         ]
-        if found:
-            labels.append(("llama-cpp-python, one by one", lambda: found["labels"]))
-            typed.append(("llama-cpp-python, one by one", lambda: found["records"]))
         measure(f"{len(some)} texts, {len(LABELS)} labels", labels)
         measure(f"{len(others)} records", typed)
 
