@@ -144,8 +144,8 @@ std::vector<Message> Agent::conversation() const {
     return with_system_prompt(system_prompt_, history_);
 }
 
-// Checks a request against the tools and the history, and fills in the agent's own tools.
-void Agent::complete(RunRequest & request) const {
+// Checks a request against the tools and the history, fills in the agent's own tools, and returns the conversation.
+std::vector<Message> Agent::conversation_of(RunRequest & request) const {
     if (!request.tools) {
         request.tools = tools_;
     }
@@ -171,13 +171,13 @@ void Agent::complete(RunRequest & request) const {
         fail(LUUP_ERROR_INVALID_PARAM,
              "a run without a message needs a history that ends with a user message, tool calls or tool results");
     }
+    return with_system_prompt(*request.system_prompt, history);
 }
 
 std::vector<Message> Agent::begin_run(RunRequest & request) {
     std::lock_guard<std::mutex> lock(mutex_);
     check_idle();
-    complete(request);
-    auto messages  = with_system_prompt(*request.system_prompt, request.history ? *request.history : history_);
+    auto messages  = conversation_of(request);
     last_adapters_ = request.sampling.adapters;
     runs_++;
     return messages;
@@ -185,16 +185,15 @@ std::vector<Message> Agent::begin_run(RunRequest & request) {
 
 std::vector<Message> Agent::preview_run(RunRequest & request) const {
     std::lock_guard<std::mutex> lock(mutex_);
-    complete(request);
-    const std::vector<Message> & history = request.history ? *request.history : history_;
-    const auto                   waiting = unanswered_calls(history);
+    auto                        messages = conversation_of(request);
+    const auto                  waiting  = unanswered_calls(messages);
     if (!waiting.empty()) {
         fail(LUUP_ERROR_INVALID_PARAM,
              "%zu tool calls at the end of the history wait for their results, which the next prompt will have in it: "
              "continue the run first",
              waiting.size());
     }
-    return with_system_prompt(*request.system_prompt, history);
+    return messages;
 }
 
 void Agent::on_run_end(const std::vector<Message> * base, const std::vector<Message> & added) {

@@ -86,7 +86,7 @@ class Agent {
   private:
     // With mutex_ held. `tools` null: no tools.
     std::vector<Message>     conversation() const;  // the system prompt first
-    void                     complete(RunRequest & request) const;
+    std::vector<Message>     conversation_of(RunRequest & request) const;
     std::vector<llama_token> conversation_tokens(const ChatTemplate & chat) const;
     void                     check_idle() const;
     void                     remove(const std::string & tool);
