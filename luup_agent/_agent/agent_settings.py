@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from luup_agent import _native
+from luup_agent._agent.hooks import check_hooks
 from luup_agent._shown import Short
+from luup_agent.limits import check_limits
 from luup_agent.settings import Adapter, KeepHistory, LogitBias, Reasoning, Settings
 
 if TYPE_CHECKING:
     from luup_agent._agent.parts import Parts
-    from luup_agent.settings import Approve
+    from luup_agent.limits import LoopGuard, UsageLimits
+    from luup_agent.settings import Approve, HistoryProcessor, OnEvent
 
 _ELSEWHERE = {"tools": "agent.add_tool(…)", "toolsets": "Agent(toolsets=…)"}
 NAMES = tuple(name for name in Settings._fields if name not in _ELSEWHERE)
@@ -58,6 +61,11 @@ class AgentSettings:
     deps: Any
     approve: Optional[Approve]
     keep_history: KeepHistory
+    record_prompts: bool
+    usage_limits: Optional[UsageLimits]
+    loop_guard: Optional[LoopGuard]
+    on_event: Optional[OnEvent]
+    process_history: Union[HistoryProcessor, Sequence[HistoryProcessor], None]
 
     def __init__(self, parts: Parts) -> None:
         """Make the view of an agent's parts."""
@@ -95,7 +103,9 @@ class AgentSettings:
         if isinstance(copied.get("stop"), list):
             copied["stop"] = tuple(copied["stop"])
         settings = self._parts.settings._replace(**copied)
-        _native.NativeAgent(self._parts.model._native_model, None, settings, False)  # checks the values
+        check_limits(settings.usage_limits, settings.loop_guard)
+        check_hooks(settings)
+        _native.NativeAgent(self._parts.model._native_model, None, settings, False)  # checks the other values
         self._parts.settings = settings
 
     def to_dict(self) -> Dict[str, Any]:

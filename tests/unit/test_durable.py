@@ -260,8 +260,14 @@ def test_never_repeated_means_at_most_once(tmp_path):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+class Recording(Agent):
+    """An agent with a list of the calls of its tool."""
+
+    called: list
+
+
 def adding(*replies, **options):
-    agent = Agent(ScriptedModel(list(replies)), **options)
+    agent = Recording(ScriptedModel(list(replies)), **options)
     agent.called = []
 
     @agent.tool
