@@ -134,10 +134,10 @@ class InBulk(Generic[OutputT]):
             ClosedError: The model or the agent was closed; raised by the iteration, too.
 
         Example:
-            >>> for result in agent.map(["France", "Italy"], "What is the capital of {item}?"):
+            >>> for result in agent.map(["France", "Japan"], "What is the capital of {item}?"):
             ...     print(result.item, "-", result.value)
             France - The capital of France is Paris.
-            Italy - The capital of Italy is Rome.
+            Japan - The capital of Japan is Tokyo.
         """
         from luup_agent._bulk.plan import MapSettings
         from luup_agent._bulk.sync_map import MapStream
