@@ -100,7 +100,7 @@ class Conversation:
         self.last = None
 
     def set_system(self, text: str) -> None:
-        """Replace the system prompt; "" is none.
+        """Replace the system prompt; "" removes it.
 
         Raises:
             InvalidParamError: The text can't be one.

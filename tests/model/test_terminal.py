@@ -210,11 +210,11 @@ def test_without_the_packages_it_is_plain():
         "sys.exit(cli.main(sys.argv[1:]))"
     )
     with Terminal([sys.executable, "-c", source, "chat", "app.py:markdown"]) as terminal:
-        terminal.wait_for("> ")
+        terminal.wait_for("\n>")
         terminal.type("Go" + ENTER)
         terminal.wait_for("The end.")
         assert "**bold**" in terminal.text()
-        terminal.wait_for("\n>")
+        terminal.wait_for("\n>", count=2)
         terminal.type(UP)
         terminal.wait_for("> Go", count=2)
         terminal.type(CTRL_C)
