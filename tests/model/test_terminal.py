@@ -28,7 +28,7 @@ PROMPT = "\u276f"
 
 APP = '''
 from luup_agent import Agent
-from luup_agent.testing import ScriptedModel, tool_call
+from luup_agent.testing import Reply, ScriptedModel, tool_call
 from luup_agent.tools import Tool
 
 
@@ -68,6 +68,7 @@ def area(width):
 The end.""")
 many = agent_of("\\n\\n".join(f"Paragraph {number} of the answer." for number in range(50)))
 code = agent_of("```text\\n" + "\\n".join(f"line {number} of the code" for number in range(60)) + "\\n```\\nThe end.")
+thinking = agent_of(Reply(text="The sum is **4**.", reasoning="I count on my fingers."))
 evil = agent_of("a\\x1b]0;title\\x07b\\x1b[2Jc\\x9b31md")
 '''
 
@@ -179,6 +180,14 @@ def test_control_characters_of_a_model_do_not_reach_the_terminal():
         terminal.wait_for("]0;title")
         assert b"\x1b]0;title" not in terminal.raw
         assert b"\x1b[2J" not in terminal.raw
+
+
+def test_thoughts_look_different_from_the_answer():
+    with start("app.py:thinking") as terminal:
+        terminal.type("2 + 2?" + ENTER)
+        terminal.wait_for("The sum is 4.")
+        assert terminal.style_of("I count on my fingers.").italics
+        assert not terminal.style_of("The sum is").italics
 
 
 def test_an_answer_without_a_conversation_is_rendered_too():
