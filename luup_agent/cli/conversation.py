@@ -59,7 +59,7 @@ class Conversation:
         events = self.agent.stream_events(message, output_type=self._output_type, **options)
         try:
             self.last = view.show(events)
-        except LuupError:
+        except Exception:  # also one of a tool
             events.close()
             self._restore(before)
             raise

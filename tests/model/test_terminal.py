@@ -68,6 +68,14 @@ def area(width):
 The end.""")
 many = agent_of("\\n\\n".join(f"Paragraph {number} of the answer." for number in range(50)))
 code = agent_of("```text\\n" + "\\n".join(f"line {number} of the code" for number in range(60)) + "\\n```\\nThe end.")
+def fail() -> str:
+    """Fails."""
+    raise ZeroDivisionError("by zero")
+
+
+raising = Agent(
+    ScriptedModel([tool_call("fail"), "Still here."]), tools=[Tool(fail, on_error="raise")], keep_history="on_success"
+)
 thinking = agent_of(Reply(text="The sum is **4**.", reasoning="I count on my fingers."))
 evil = agent_of("a\\x1b]0;title\\x07b\\x1b[2Jc\\x9b31md")
 '''
@@ -261,6 +269,15 @@ def test_a_denied_call_does_not_run():
         terminal.type("n" + ENTER)
         terminal.wait_for("Done.")
         assert "deleted" not in terminal.text()
+
+
+def test_an_exception_of_a_tool_does_not_end_the_conversation():
+    with start("app.py:raising") as terminal:
+        terminal.type("Go" + ENTER)
+        terminal.wait_for("ZeroDivisionError: by zero")
+        terminal.type("Are you there?" + ENTER)
+        terminal.wait_for("Still here.")
+        assert "Traceback" not in terminal.text()
 
 
 # Keys
