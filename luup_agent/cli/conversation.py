@@ -59,7 +59,7 @@ class Conversation:
         events = self.agent.stream_events(message, output_type=self._output_type, **options)
         try:
             self.last = view.show(events)
-        except LuupError:
+        except Exception:  # also one of a tool
             events.close()
             self._restore(before)
             raise
@@ -100,7 +100,7 @@ class Conversation:
         self.last = None
 
     def set_system(self, text: str) -> None:
-        """Replace the system prompt; "" is none.
+        """Replace the system prompt; "" removes it.
 
         Raises:
             InvalidParamError: The text can't be one.

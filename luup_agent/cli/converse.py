@@ -72,6 +72,9 @@ def _answer(line: str, conversation: Conversation, view: View, allow: Callable[[
     except LuupError as error:
         view.error(error)
         view.gap()
+    except Exception as error:  # of a tool that raises it out of the run; the conversation must not end with it
+        view.error(RuntimeError(f"{type(error).__name__}: {error}"))
+        view.gap()
     return True
 
 

@@ -49,6 +49,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return output.EXIT_BROKEN_PIPE
     except OSError as error:  # such as a full disk
         output.drop_output()
+        reason = f"the output can't be written: {error.strerror or error}"
         with contextlib.suppress(OSError):
-            output.note(f"luup-agent: the output can't be written: {error.strerror or error}")
+            output.note(f"luup-agent: {reason if error.filename is None else error}")  # else a tool raised it
         return output.EXIT_FAILED

@@ -16,8 +16,8 @@ Line = List[Segment]
 class LiveLines:
     """Lines that are drawn again and again in place.
 
-    The terminal wraps lines again when its width changes, so the height of what was drawn is counted at the width that
-    it has when it is erased.
+    The terminal wraps lines again when its width changes, so the height of the drawn lines is counted at the width that
+    the terminal has when they are erased.
     """
 
     def __init__(self, console: Console) -> None:

@@ -30,7 +30,7 @@ def read(text: str) -> Any:
     """Return the `output_type` that the argument describes.
 
     Raises:
-        InvalidSchemaError: The text is none of the forms; the message names the field.
+        InvalidSchemaError: The text has another form; the message names the field.
         JSONParseError: The file or the text that begins with "{" is not JSON.
         StorageError: The file can't be read.
         InvalidParamError: The Python type can't be imported.

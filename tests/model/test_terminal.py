@@ -28,7 +28,7 @@ PROMPT = "\u276f"
 
 APP = '''
 from luup_agent import Agent
-from luup_agent.testing import ScriptedModel, tool_call
+from luup_agent.testing import Reply, ScriptedModel, tool_call
 from luup_agent.tools import Tool
 
 
@@ -68,6 +68,15 @@ def area(width):
 The end.""")
 many = agent_of("\\n\\n".join(f"Paragraph {number} of the answer." for number in range(50)))
 code = agent_of("```text\\n" + "\\n".join(f"line {number} of the code" for number in range(60)) + "\\n```\\nThe end.")
+def fail() -> str:
+    """Fails."""
+    raise ZeroDivisionError("by zero")
+
+
+raising = Agent(
+    ScriptedModel([tool_call("fail"), "Still here."]), tools=[Tool(fail, on_error="raise")], keep_history="on_success"
+)
+thinking = agent_of(Reply(text="The sum is **4**.", reasoning="I count on my fingers."))
 evil = agent_of("a\\x1b]0;title\\x07b\\x1b[2Jc\\x9b31md")
 '''
 
@@ -181,6 +190,14 @@ def test_control_characters_of_a_model_do_not_reach_the_terminal():
         assert b"\x1b[2J" not in terminal.raw
 
 
+def test_thoughts_look_different_from_the_answer():
+    with start("app.py:thinking") as terminal:
+        terminal.type("2 + 2?" + ENTER)
+        terminal.wait_for("The sum is 4.")
+        assert terminal.style_of("I count on my fingers.").italics
+        assert not terminal.style_of("The sum is").italics
+
+
 def test_an_answer_without_a_conversation_is_rendered_too():
     with Terminal(chat("app.py:markdown", "Go")) as terminal:
         assert terminal.wait() == 0
@@ -210,11 +227,11 @@ def test_without_the_packages_it_is_plain():
         "sys.exit(cli.main(sys.argv[1:]))"
     )
     with Terminal([sys.executable, "-c", source, "chat", "app.py:markdown"]) as terminal:
-        terminal.wait_for("> ")
+        terminal.wait_for("\n>")
         terminal.type("Go" + ENTER)
         terminal.wait_for("The end.")
         assert "**bold**" in terminal.text()
-        terminal.wait_for("\n>")
+        terminal.wait_for("\n>", count=2)
         terminal.type(UP)
         terminal.wait_for("> Go", count=2)
         terminal.type(CTRL_C)
@@ -252,6 +269,15 @@ def test_a_denied_call_does_not_run():
         terminal.type("n" + ENTER)
         terminal.wait_for("Done.")
         assert "deleted" not in terminal.text()
+
+
+def test_an_exception_of_a_tool_does_not_end_the_conversation():
+    with start("app.py:raising") as terminal:
+        terminal.type("Go" + ENTER)
+        terminal.wait_for("ZeroDivisionError: by zero")
+        terminal.type("Are you there?" + ENTER)
+        terminal.wait_for("Still here.")
+        assert "Traceback" not in terminal.text()
 
 
 # Keys

@@ -191,6 +191,7 @@ def test_a_failed_download_tells_why(cache, capsys):
 def test_progress_on_a_terminal_is_a_bar_that_goes_away(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "120")
     with progress.StatusLine() as status:
         shown = progress.DownloadProgress("smollm2", status)
         shown(0, 98_000_000)
