@@ -119,13 +119,13 @@ std::shared_ptr<Agent> Agent::load(std::shared_ptr<Model> model, const std::stri
 std::shared_ptr<Agent> Agent::fork(const std::shared_ptr<Model> & model) const {
     std::lock_guard<std::mutex> lock(mutex_);
     auto                        fork = std::make_shared<Agent>(model, system_prompt_, sampling_, enable_history_);
-    fork->history_       = history_;
-    fork->last_adapters_ = last_adapters_;
-    fork->tools_         = tools_;
-    fork->builtins_      = builtins_;
-    fork->summarization_ = std::make_shared<Summarization>(summarization_->settings());
-    const auto tool      = std::find_if(builtins_.begin(), builtins_.end(),
-                                        [](const Tool & t) { return t.name == Summarization::tool_name; });
+    fork->history_                   = history_;
+    fork->last_adapters_             = last_adapters_;
+    fork->tools_                     = tools_;
+    fork->builtins_                  = builtins_;
+    fork->summarization_             = std::make_shared<Summarization>(summarization_->settings());
+    const auto tool                  = std::find_if(builtins_.begin(), builtins_.end(),
+                                                    [](const Tool & t) { return t.name == Summarization::tool_name; });
     if (tool != builtins_.end()) {  // the fork's own
         fork->remove(Summarization::tool_name);
         fork->add_builtins({ Summarization::make_tool(fork->summarization_) });
@@ -346,7 +346,7 @@ luup_context_usage Agent::context() const {
     const int32_t               with  = static_cast<int32_t>(compute_prefix(chat, system_prompt_, offered()).size());
     usage.total                       = local->context_size();
     usage.system = offered() ? static_cast<int32_t>(compute_prefix(chat, system_prompt_, nullptr).size()) : with;
-    usage.tools                       = std::max(0, with - usage.system);
+    usage.tools  = std::max(0, with - usage.system);
     if (!history_.empty()) {
         const auto all = conversation_tokens(chat);
         usage.history  = std::max(0, static_cast<int32_t>(all.size()) - with);
