@@ -67,7 +67,7 @@ RunRequest read_request(Agent & agent, const std::optional<std::string> & messag
     if (p.history) {
         request.history = parse_messages(checked_text("history", p.history));
     }
-    const auto in_use      = agent.model().use();
+    const auto in_use = agent.model().use();
     if (p.sampling) {
         agent.model().check(request.sampling);
     }

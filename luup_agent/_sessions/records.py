@@ -56,15 +56,27 @@ class SessionMatch(NamedTuple):
     message: Message
 
 
+class Head(NamedTuple):
+    """The state of a conversation that a run continues.
+
+    Attributes:
+        version: Counts its changes; 0 for one that does not exist.
+        created: When it was created, which tells it from a later one with the same id; None for any.
+    """
+
+    version: int
+    created: Optional[float] = None
+
+
 class Stored(NamedTuple):
     """The conversation that the next run continues.
 
     Attributes:
-        version: The version of the conversation; 0 if it does not exist.
+        head: Its state.
         history: Its messages as OpenAI chat messages; None if the caller has this version.
     """
 
-    version: int
+    head: Head
     history: Optional[List[Dict[str, Any]]]
 
 

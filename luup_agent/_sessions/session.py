@@ -11,7 +11,7 @@ from luup_agent._agent.history import check_approvals
 from luup_agent._run.following import Follower
 from luup_agent._sessions import statements
 from luup_agent._sessions.database import Database
-from luup_agent._sessions.records import Addition, Stored
+from luup_agent._sessions.records import Addition, Head, Stored
 from luup_agent._sessions.statements import Connection
 from luup_agent.errors import BusyError, InvalidParamError, LuupError, SessionConflictError
 from luup_agent.messages import Message, ToolCall
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from luup_agent._run.run import Run
     from luup_agent._run.tool_calls import Decision
     from luup_agent.agent import Agent
+
+UNKNOWN = Head(-1)
 
 
 class Session(Answering[OutputT]):
@@ -58,7 +60,7 @@ class Session(Answering[OutputT]):
         self._agent.clear_history()
         self._parts = self._agent._parts
         self.enable_tool_calling = agent.enable_tool_calling
-        self._version = -1  # of the conversation that the agent has; -1: unknown
+        self._head = UNKNOWN  # of the conversation that the agent has
         self._run: Optional[weakref.ref[Run]] = None  # under way, or dropped
         self._base: Optional[List[Dict[str, Any]]] = None  # the history before a run whose failure is stored too
         self._left: Optional[List[Dict[str, Any]]] = None  # by such a run, and not stored
@@ -90,14 +92,14 @@ class Session(Answering[OutputT]):
         """
         self._check_free()
         self.flush()
-        known = self._version
+        known = self._head
         self._take(self._database.run(lambda connection: statements.load(connection, self.id, known)))
 
     async def refresh_async(self) -> None:
         """Do the same as `refresh`, under asyncio."""
         self._check_free()
         await self.flush_async()
-        known = self._version
+        known = self._head
         self._take(await self._database.run_async(lambda connection: statements.load(connection, self.id, known)))
 
     def flush(self) -> None:
@@ -112,23 +114,23 @@ class Session(Answering[OutputT]):
         self._check_free()
         if self._left:
             with self._flushing() as append:
-                self._version = self._database.run(append, True)
+                self._head = self._database.run(append, True)
 
     async def flush_async(self) -> None:
         """Do the same as `flush`, under asyncio."""
         self._check_free()
         if self._left:
             with self._flushing() as append:
-                self._version = await self._database.run_async(append, True)
+                self._head = await self._database.run_async(append, True)
 
     @contextlib.contextmanager
-    def _flushing(self) -> Iterator[Callable[[Connection], int]]:
+    def _flushing(self) -> Iterator[Callable[[Connection], Head]]:
         """Yield what stores the messages that are left; keep these for another attempt if the database fails."""
-        addition, version = Addition(self._left or []), self._version
+        addition, head = Addition(self._left or []), self._head
         try:
-            yield lambda connection: statements.append(connection, self.id, addition, version)
+            yield lambda connection: statements.append(connection, self.id, addition, head)
         except SessionConflictError:
-            self._left, self._version = None, -1
+            self._left, self._head = None, UNKNOWN
             raise
         self._left = None
 
@@ -152,21 +154,21 @@ class Session(Answering[OutputT]):
         self._run = None
         base, self._base = self._base, None
         if base is None:
-            self._version = -1  # the next run reads the conversation again
+            self._head = UNKNOWN  # the next run reads the conversation again
             return
         history = self._parts.handle.native.get_history()
         if history[: len(base)] == base:
             self._left = history[len(base) :]
         else:  # a summary replaced messages, and then the stream was dropped
-            self._version = -1
+            self._head = UNKNOWN
 
     def _take(self, stored: Stored) -> None:
         if stored.history is not None:
             self._agent.set_history(stored.history)
-        self._version = stored.version
+        self._head = stored.head
 
-    def _append(self, addition: Addition) -> Callable[[Connection], int]:
-        expected, self._version = self._version, -1  # unless it is stored, the next run reads the conversation again
+    def _append(self, addition: Addition) -> Callable[[Connection], Head]:
+        expected, self._head = self._head, UNKNOWN  # unless it is stored, the next run reads the conversation again
         return lambda connection: statements.append(connection, self.id, addition, expected)
 
     def _new_run(
@@ -218,15 +220,15 @@ class _Keeper(Follower):
 
     def end(self, run: Run) -> None:
         session, append = self._session, self._append(run)
-        session._version = session._database.run(append, True)
+        session._head = session._database.run(append, True)
         self._finish()
 
     async def end_async(self, run: Run) -> None:
         session, append = self._session, self._append(run)
-        session._version = await session._database.run_async(append, True)
+        session._head = await session._database.run_async(append, True)
         self._finish()
 
-    def _append(self, run: Run) -> Callable[[Connection], int]:
+    def _append(self, run: Run) -> Callable[[Connection], Head]:
         added, summary = run.native.messages(), run.summarized
         addition = Addition(added, run.usage())
         if summary is not None:

@@ -12,7 +12,7 @@ import time
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from luup_agent._sessions.records import NO_USAGE, Addition, SessionInfo, SessionMatch, Stored
+from luup_agent._sessions.records import NO_USAGE, Addition, Head, SessionInfo, SessionMatch, Stored
 from luup_agent.errors import InvalidParamError, SessionConflictError, SessionNotFoundError
 from luup_agent.messages import Message, Usage
 
@@ -56,6 +56,7 @@ class Connection:
 
 class _Row(NamedTuple):
     version: int
+    created: float
     next_seq: int
     messages: int
     usage: str
@@ -89,7 +90,7 @@ def _escape(word: str) -> str:
 
 def _row(connection: Connection, session: str, lock: bool = False) -> Optional[_Row]:
     suffix = " FOR UPDATE" if lock and connection.locks_rows else ""
-    sql = f"SELECT version, next_seq, messages, usage FROM luup_sessions WHERE id = :id{suffix}"
+    sql = f"SELECT version, created, next_seq, messages, usage FROM luup_sessions WHERE id = :id{suffix}"
     rows = connection.read(sql, {"id": session})
     return _Row(*rows[0]) if rows else None
 
@@ -137,13 +138,13 @@ def messages(connection: Connection, session: str) -> List[Message]:
     return [_message(body) for (body,) in connection.read(sql, {"id": session})]
 
 
-def load(connection: Connection, session: str, known: Optional[int] = None) -> Stored:
-    """Return the history that the model sees, unless its version is `known`."""
+def load(connection: Connection, session: str, known: Optional[Head] = None) -> Stored:
+    """Return the history that the model sees, unless its state is `known`."""
     row = _row(connection, session)
-    version = 0 if row is None else row.version
-    if version == known:
-        return Stored(version, None)
-    return Stored(version, [] if row is None else _history(connection, session))
+    head = Head(0) if row is None else Head(row.version, row.created)
+    if head == known:
+        return Stored(head, None)
+    return Stored(head, [] if row is None else _history(connection, session))
 
 
 def _history(connection: Connection, session: str) -> List[Dict[str, Any]]:
@@ -168,25 +169,30 @@ def _last_summary(connection: Connection, session: str) -> Tuple[int, List[Dict[
         raise Damaged(f"a row is damaged: {error!r}") from None
 
 
-def append(connection: Connection, session: str, addition: Addition, expected: Optional[int]) -> int:
-    """Append what a run adds, as a whole; return the new version.
+def append(connection: Connection, session: str, addition: Addition, expected: Optional[Head]) -> Head:
+    """Append what a run adds, as a whole; return the new state.
 
     Raises:
-        SessionConflictError: The version of the conversation is not the `expected` one.
+        SessionConflictError: The state of the conversation is not the `expected` one.
     """
     now = time.time()
     row = _row(connection, session, lock=True)
-    if row is None and not expected:
+    if row is None and (expected is None or expected.version == 0):
         made = connection.change(
             "INSERT INTO luup_sessions (id, title, created, updated, messages, usage, version, next_seq) "
             "VALUES (:id, NULL, :now, :now, 0, :usage, 0, 0) ON CONFLICT (id) DO NOTHING",
             {"id": session, "now": now, "usage": NO_USAGE.model_dump_json()},
         )
         row = _row(connection, session, lock=True)
-        if not made and expected == 0:
+        if not made and expected is not None:
             raise _conflict(session, expected, row)
-    if row is None or (expected is not None and row.version != expected):
+    if row is None or (expected is not None and row.version != expected.version):
         raise _conflict(session, expected, row)
+    if expected is not None and expected.created not in (None, row.created):
+        raise SessionConflictError(
+            f"the session {session!r} was deleted or renamed while a run continued it, and there is another one with "
+            "this id now. Nothing was stored"
+        )
     rows = _new_rows(connection, session, addition, row.next_seq, now)
     connection.insert(
         "INSERT INTO luup_session_messages (session, seq, kind, role, body, text, stored) "
@@ -206,14 +212,15 @@ def append(connection: Connection, session: str, addition: Addition, expected: O
             "now": now,
         },
     )
-    return row.version + 1
+    return Head(row.version + 1, row.created)
 
 
-def _conflict(session: str, expected: Optional[int], row: Optional[_Row]) -> SessionConflictError:
+def _conflict(session: str, expected: Optional[Head], row: Optional[_Row]) -> SessionConflictError:
+    version = None if expected is None else expected.version
     if row is None:
         return SessionConflictError(f"the session {session!r} was deleted while a run continued it")
     return SessionConflictError(
-        f"the session {session!r} has version {row.version}, but this run continued version {expected}: another run "
+        f"the session {session!r} has version {row.version}, but this run continued version {version}: another run "
         "has changed it meanwhile. Nothing was stored; run the message again, it continues the new version"
     )
 

@@ -12,6 +12,7 @@ from luup_agent._sessions.records import (
     NO_USAGE,
     Addition,
     AnyMessage,
+    Head,
     SessionInfo,
     SessionMatch,
     check_count,
@@ -156,7 +157,8 @@ class Sessions:
         addition = Addition(read_messages(messages), NO_USAGE if usage is None else usage)
         if version is not None:
             check_count("version", version)
-        return lambda connection: statements.append(connection, session, addition, version)
+        expected = None if version is None else Head(version)
+        return lambda connection: statements.append(connection, session, addition, expected).version
 
     # -- changes -------------------------------------------------------------------------------------------------------
 

@@ -133,11 +133,11 @@ def test_a_dropped_stream_stores_what_it_did_if_the_history_keeps_it(sessions):
 
 
 def test_a_cancelled_task_stores_what_it_did_if_the_history_keeps_it(sessions):
-    began = asyncio.Event()
+    began = []
 
     async def wait() -> str:
         """Waits."""
-        began.set()
+        began.append(True)
         await asyncio.sleep(60)
         return "late"
 
@@ -146,7 +146,8 @@ def test_a_cancelled_task_stores_what_it_did_if_the_history_keeps_it(sessions):
     async def main():
         session = await sessions.open_async("ada", agent)
         task = asyncio.ensure_future(session.run_async("a"))
-        await began.wait()
+        while not began:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # an Event of Python 3.8 belongs to the loop that made it
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -240,6 +241,23 @@ def test_a_session_that_was_deleted_is_a_conflict(sessions, api):
     sessions.append("ada", [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}])
     with pytest.raises(SessionConflictError, match="was deleted"):
         api.text(session, "a")
+
+
+def test_another_conversation_with_the_same_id_is_a_conflict(sessions, api):
+    def replace(request):
+        sessions.rename("ada", "old")
+        for _ in range(sessions.get("old").version - 1):
+            sessions.append("ada", [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}])
+        return "a"
+
+    sessions.append("ada", [{"role": "user", "content": "b"}, {"role": "assistant", "content": "c"}])
+    session = sessions.open("ada", Agent(FunctionModel(replace)))
+    with pytest.raises(SessionConflictError, match="there is another one with this id now"):
+        api.text(session, "a")
+    assert texts(sessions.messages("ada")) == ["x", "y"]
+    assert texts(sessions.messages("old")) == ["b", "c"]
+    session.refresh()
+    assert texts(session.messages) == ["x", "y"]
 
 
 def test_a_session_answers_one_message_at_a_time(sessions):
