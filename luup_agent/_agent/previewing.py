@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Optional, cast
 from typing_extensions import Unpack
 
 from luup_agent.settings import RunOptions
-from luup_agent.turns import Prompt
 
 if TYPE_CHECKING:
     from luup_agent.agent import Agent
+    from luup_agent.turns import Prompt
 
 
 class Previewing:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, List, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Sequence
 
 from luup_agent._native import NativeAgent
 from luup_agent.errors import LuupError
 from luup_agent.messages import Message, ToolCall, Usage
-from luup_agent.turns import Turn
+
+if TYPE_CHECKING:
+    from luup_agent.turns import Turn
 
 _MARK = "_luup_record"  # the record that an exception of another class got
 

@@ -57,7 +57,6 @@ from luup_agent.messages import (
     read_logprobs,
 )
 from luup_agent.settings import Settings
-from luup_agent.turns import parse_turns
 
 if TYPE_CHECKING:
     from luup_agent._run.async_calls import AsyncCalls
@@ -341,7 +340,7 @@ class Run(Watched):
     def _make_record(self) -> None:
         messages = self._read_messages()
         calls = self.calls.calls(messages)
-        self.record = Record(messages, calls, self._usage, parse_turns(self.read_turns(), calls))
+        self.record = Record(messages, calls, self._usage, self.turns(calls))
 
     def take(self, kind: int) -> int:
         """Take in the event of type `kind` that `native.next` has just returned, and return `kind`."""

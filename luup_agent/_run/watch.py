@@ -15,7 +15,6 @@ from luup_agent._threads import Lock
 from luup_agent.errors import LuupError, RunCancelledError
 from luup_agent.messages import Message, ToolCall
 from luup_agent.tools import AnyTool
-from luup_agent.turns import Turn, parse_turns
 
 if TYPE_CHECKING:
     from luup_agent._completions.exchange import Responder
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from luup_agent._run.task import Task
     from luup_agent._run.tool_source import RunTools
     from luup_agent.agent import Agent
+    from luup_agent.turns import Turn
 
 
 class Facts(NamedTuple):
@@ -117,6 +117,8 @@ class Follower:
                 self._report_turns()
 
     def _report_turns(self) -> None:
+        from luup_agent.turns import parse_turns
+
         with contextlib.suppress(LuupError):  # the run was closed
             for turn in parse_turns(self._read_turns(self._seen)):
                 self._seen += 1

@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Tuple
 
 from luup_agent import _native
 from luup_agent._logging import runs_logger
 from luup_agent._run import watch
-from luup_agent._run.log_watch import LogWatch
 from luup_agent._run.tool_calls import ToolCalls, messages_reader
 from luup_agent._run.tool_source import RunTools
 from luup_agent.errors import ClosedError
-from luup_agent.turns import Prompt
 
 if TYPE_CHECKING:
     from luup_agent._completions.exchange import Exchange, Responder
     from luup_agent._run.task import Task
     from luup_agent._run.watch import Follower
     from luup_agent.agent import Agent
-    from luup_agent.messages import Message
+    from luup_agent.messages import Message, ToolCall
+    from luup_agent.turns import Prompt, Turn
 
 
 class Watched:
@@ -51,6 +50,8 @@ class Watched:
 
     def preview(self) -> Prompt:
         """Return what the model would get first, without starting the run."""
+        from luup_agent.turns import Prompt
+
         request = self._request(self._read_tools()[1])
         text, tokens = self._native_agent.preview(self._task.settings, request)
         return Prompt(text=text if tokens else self._redact(text), tokens=tokens)
@@ -59,6 +60,12 @@ class Watched:
         """Return the requests to a model that have ended, from number `first` on, as JSON without secrets."""
         return self._redact(self.native.log(first))
 
+    def turns(self, calls: Sequence[ToolCall]) -> List[Turn]:
+        """Return the requests to a model that have ended. `calls` are the run's, with their results."""
+        from luup_agent.turns import parse_turns
+
+        return parse_turns(self.read_turns(), calls)
+
     def _redact(self, text: str) -> str:
         return _redacted(self._native_agent.responders, text)
 
@@ -66,6 +73,8 @@ class Watched:
         """Let those who watch runs watch this one. They do not keep it alive: a run that is dropped ends."""
         makers = watch.makers
         if runs_logger.isEnabledFor(logging.DEBUG):
+            from luup_agent._run.log_watch import LogWatch
+
             makers += (LogWatch,)
         if not makers or self._agent is None or self._task.choices:
             return
