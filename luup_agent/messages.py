@@ -425,6 +425,10 @@ class AgentResponse(_Frozen, Generic[T]):
 
         return parse_turns(self._turns, self.tool_calls)
 
+    def __eq__(self, other: object) -> bool:
+        """Compare the fields: a response that was stored and read again equals the first, which has turns."""
+        return self.__dict__ == other.__dict__ if isinstance(other, AgentResponse) else NotImplemented
+
     def __str__(self) -> str:
         """Return the text."""
         return self.text
