@@ -211,6 +211,7 @@ def test_plain_by_option():
         assert "**bold**" in terminal.text()
 
 
+@pytest.mark.slow
 def test_a_long_prefill_shows_its_progress(model_path, tmp_path):
     (tmp_path / "long.txt").write_text("\n".join(f"The mill and the bridge, number {n}." for n in range(500)), "utf-8")
     command = f"cat long.txt | {' '.join(chat(model_path, 'Summarize', '--threads', 1, '--max-tokens', 4))}"
