@@ -207,8 +207,8 @@ class AsyncStream(AsyncIterator[T]):
         """Return the type of the next event; EVENT_NONE after the end, and when a tool has answered."""
         if self._busy:
             raise RuntimeError("the stream is being read by another task")
-        self._check_cut_off()
         if self._state not in ("new", "running"):
+            self._check_cut_off()  # not before: another thread may close it in between
             return _native.EVENT_NONE
         self._busy = True
         self._reader = _current()
@@ -408,6 +408,7 @@ class AsyncTextStream(AsyncStream[str], Coroutine[Any, Any, OutputT]):
                 self._run.check_answered()
                 raise StopAsyncIteration
             if kind == _native.EVENT_NONE and self._state != "running":
+                self._check_cut_off()
                 raise StopAsyncIteration
 
     async def _whole(self) -> OutputT:

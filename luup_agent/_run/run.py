@@ -502,8 +502,10 @@ class Run(Watched):
     def end_stream(self) -> None:
         """Keep what `final_response` needs, after the DONE event and before the run is closed."""
         self.streamed = True
-        if self.calls.turns or self._retried or self._exchange is not None:  # the core has the messages
-            self.response()
+        with contextlib.suppress(RunCancelledError):  # another thread closed it: the reader will hear of that
+            self._turn_log = self.read_turns()
+            if self.calls.turns or self._retried or self._exchange is not None:  # the core has the messages
+                self.response()
 
     def value(self) -> Any:
         """Return the answer, after the DONE event: the typed result, or the text.
@@ -550,7 +552,7 @@ class Run(Watched):
             logprobs=list(self._logprobs),
             confidence={dotted(pointer): value for pointer, value in self.native.confidence().items()},
         )
-        response._turns = self.read_turns()
+        response._turns = self.read_turns() if self._turn_log is None else self._turn_log
         self.final = response
         return response
 

@@ -12,7 +12,7 @@ from luup_agent._logging import runs_logger
 from luup_agent._run import watch
 from luup_agent._run.tool_calls import ToolCalls, messages_reader
 from luup_agent._run.tool_source import RunTools
-from luup_agent.errors import ClosedError
+from luup_agent.errors import ClosedError, RunCancelledError
 
 if TYPE_CHECKING:
     from luup_agent._completions.exchange import Exchange, Responder
@@ -41,6 +41,7 @@ class Watched:
     _exchange: Optional[Exchange]
     _read_tools: Callable[[], RunTools]
     _follower: Optional[Follower] = None  # tells the watches
+    _turn_log: Optional[str] = None  # what read_turns() returned at the end of a stream
 
     def _request(self, definitions: Optional[str]) -> _native.RunRequest:
         task = self._task
@@ -58,7 +59,10 @@ class Watched:
 
     def read_turns(self, first: int = 0) -> str:
         """Return the requests to a model that have ended, from number `first` on, as JSON without secrets."""
-        return self._redact(self.native.log(first))
+        try:
+            return self._redact(self.native.log(first))
+        except ClosedError:
+            raise RunCancelledError("the run was closed") from None
 
     def turns(self, calls: Sequence[ToolCall]) -> List[Turn]:
         """Return the requests to a model that have ended. `calls` are the run's, with their results."""

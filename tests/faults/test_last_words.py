@@ -41,7 +41,9 @@ def test_an_agent_in_cyclic_garbage_can_still_be_saved(child, tiny_path, tmp_pat
     class Saver:
         def __init__(self, agent): self.agent = agent
         def __del__(self): self.agent.save("bot.agent")
-    agent = Agent(model)
+    class Saved(Agent):
+        saver: Saver
+    agent = Saved(model)
     agent.add_message("user", "hello")
     agent.saver = Saver(agent)
     del agent
