@@ -68,7 +68,8 @@ class UsageLimits(_Frozen):
 
     Example:
         >>> limits = UsageLimits(turns_limit=8, total_tokens_limit=20_000, seconds_limit=60)
-        >>> agent.run("Plan my holiday.", usage_limits=limits)
+        >>> agent.generate("Plan a day in Rome.", usage_limits=limits)
+        'Begin at the Colosseum.'
     """
 
     __slots__ = (

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from pydantic import BaseModel
 from support import bert
 
 import luup_agent
 from luup_agent import Agent, Embedder
+from luup_agent.testing import ScriptedModel, tool_call
 
 SERVER = Path(__file__).resolve().parents[1] / "support" / "mcp_server.py"
 
@@ -113,10 +115,57 @@ def test_an_example_with_toolsets_runs(name, model, tmp_path, monkeypatch):
     assert runner.failures == 0, output.getvalue()
 
 
+class Bank:
+    def pay(self, amount, idempotency_key):
+        return f"{amount} euros"
+
+
+def scripted(*replies):
+    return Agent(ScriptedModel(list(replies)))
+
+
+def scripts():
+    """What the examples with prepared answers use, by their names."""
+    team = {
+        "desk": scripted(tool_call("transfer_to_billing")),
+        "billing": scripted("You have called Australia."),
+    }
+    handoffs = {"desk": [luup_agent.Handoff("billing", "For questions about bills.")]}
+    return {
+        "DurableRuns": {"agent": scripted(tool_call("pay", amount=20), "Paid."), "bank": Bank()},
+        "Handoff": {"BaseModel": BaseModel},
+        "LoopGuard": {"model": ScriptedModel([]), "search": delete_account, "press_button": delete_account},
+        "SQLSessions": {},
+        "SQLiteSessions": {"agent": scripted("Hello!")},
+        "Session": {"agent": scripted("Hello Ada!")},
+        "Sessions": {"agent": scripted("Hello Ada!")},
+        "Team": team,
+        "Team.generate": {"team": luup_agent.Team(team, handoffs=handoffs)},
+        "UsageLimits": {"agent": scripted("Begin at the Colosseum.")},
+    }
+
+
+SCRIPTED = tuple(scripts())
+
+
+@pytest.mark.parametrize("name", SCRIPTED)
+def test_an_example_with_prepared_answers_runs(name, tmp_path, monkeypatch):
+    if name == "SQLSessions":
+        pytest.importorskip("sqlalchemy")
+        pytest.importorskip("asyncpg")
+    monkeypatch.chdir(tmp_path)
+    output = io.StringIO()
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    runner.run(example_of(name, {**GIVEN, **scripts()[name]}), out=output.write)
+    assert runner.failures == 0, output.getvalue()
+
+
 ELSEWHERE = (*WITH_VECTORS, *WITH_TOOLSETS)
 
 
-@pytest.mark.parametrize("name", [n for n in DOCUMENTED if not n.startswith(ELSEWHERE) and example_of(n, {})])
+@pytest.mark.parametrize(
+    "name", [n for n in DOCUMENTED if not n.startswith(ELSEWHERE) and n not in SCRIPTED and example_of(n, {})]
+)
 def test_an_example_runs(name, model, model_path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -43,6 +43,7 @@ with Model.from_local(path, threads=1) as model:
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 def test_killed_after_each_record(tmp_path, model_path, model, child):
     expected = Agent(model, "You are a helpful assistant.", temperature=0, max_tokens=128)
 

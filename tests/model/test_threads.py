@@ -33,6 +33,7 @@ def threads_of_runs(path, threads, runs):
 
 
 @several_cores
+@pytest.mark.gate
 def test_a_busy_machine_computes_with_fewer_threads(model_path, busy_machine):
     used, most = threads_of_runs(model_path, threads=0, runs=12)
     assert min(used) < most
@@ -40,6 +41,7 @@ def test_a_busy_machine_computes_with_fewer_threads(model_path, busy_machine):
 
 
 @several_cores
+@pytest.mark.gate
 def test_a_number_of_threads_that_was_asked_for_stays(model_path, busy_machine):
     used, most = threads_of_runs(model_path, threads=2, runs=3)
     assert (set(used), most) == ({2}, 2)
