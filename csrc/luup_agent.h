@@ -711,18 +711,18 @@ typedef struct luup_run_params {
     const char * tools;
     /* "auto", "required", "none" or a tool's name; applies to the first turn. NULL = "auto". If the model of a server
      * does not make a required call, the tool and its arguments are requested as typed outputs (NULL) */
-    const char *         tool_choice;
-    bool                 parallel_calls; /* the model may call several tools in one turn (true) */
-    int32_t              priority; /* -1000 … 1000; higher runs go first if not all fit at once (0) */
-    int32_t              max_turns; /* answers of the model, those with tool calls included; 1 … 1000 (16) */
-    const char *         output_schema; /* JSON Schema that the answer has to match; NULL = free text (NULL) */
-    bool                 review_output; /* wait for luup_run_review_output() before a run with a schema ends (false) */
-    int32_t              output_retries; /* outputs that may be rejected, 0 … 100 (1) */
-    bool                 confidence; /* report the probability of enums and booleans in the DONE event (false) */
+    const char * tool_choice;
+    bool         parallel_calls; /* the model may call several tools in one turn (true) */
+    int32_t      priority; /* -1000 … 1000; higher runs go first if not all fit at once (0) */
+    int32_t      max_turns; /* answers of the model, those with tool calls included; 1 … 1000 (16) */
+    const char * output_schema; /* JSON Schema that the answer has to match; NULL = free text (NULL) */
+    bool         review_output; /* wait for luup_run_review_output() before a run with a schema ends (false) */
+    int32_t      output_retries; /* outputs that may be rejected, 0 … 100 (1) */
+    bool         confidence; /* report the probability of enums and booleans in the DONE event (false) */
     /* Score these answers instead of generating one: the TEXT event has a JSON array with the log-probability of each
      * of them among all of them, given what they begin with (NULL) */
     const char * const * choices;
-    size_t n_choices; /* at most 1,024 */
+    size_t               n_choices; /* at most 1,024 */
     bool keep_on_error; /* the messages of a run that fails or is cancelled enter the history too (false) */
     /* In place of output_schema, one of the next three may say that the answer is a plain text of a certain form. A
      * local model can write nothing else. The answer of a server is checked, and requested again as one that does not

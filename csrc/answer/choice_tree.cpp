@@ -9,8 +9,7 @@
 namespace luup {
 
 ChoiceTree::ChoiceTree(std::vector<std::vector<llama_token>> choices)
-    : choices_(std::move(choices)),
-      scores_(choices_.size(), 0.0) {
+    : choices_(std::move(choices)), scores_(choices_.size(), 0.0) {
     Group all{ std::vector<size_t>(choices_.size()), 0 };
     std::iota(all.members.begin(), all.members.end(), size_t{ 0 });
     open(std::move(all));

@@ -82,8 +82,7 @@ size_t Engine::make_drafts(size_t decoding, size_t prefilling) {
         Drafting & draft = a->draft;
         draft.tokens.clear();
         const Completion & completion = *a->completion;
-        if (prefilling > 0 || !a->decoding() || !completion.sampling.prompt_lookup ||
-            !sequences_->can_shorten()) {
+        if (prefilling > 0 || !a->decoding() || !completion.sampling.prompt_lookup || !sequences_->can_shorten()) {
             continue;
         }
         const size_t free_rows = rows - std::min(rows, decoding + drafted);

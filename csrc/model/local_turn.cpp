@@ -20,9 +20,7 @@ class Scoring : public Completion {
   public:
     // `end`: a token to end with, which is not decoded.
     Scoring(std::shared_ptr<TurnListener> listener, ChoiceTree choices, llama_token end)
-        : listener_(std::move(listener)),
-          choices_(std::move(choices)),
-          end_(end) {
+        : listener_(std::move(listener)), choices_(std::move(choices)), end_(end) {
         if (!choices_.done()) {
             path_ = choices_.path();
         }

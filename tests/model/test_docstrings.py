@@ -125,7 +125,7 @@ def scripted(*replies):
 
 
 def scripts():
-    """What the examples with prepared answers use, by their names."""
+    """Return the objects that the examples with prepared answers use, by the names of the examples."""
     team = {
         "desk": scripted(tool_call("transfer_to_billing")),
         "billing": scripted("You have called Australia."),
