@@ -8,7 +8,8 @@ namespace luup {
 // The locks in the order in which a thread takes them. ggml's own comes before the log's.
 enum class ForkLock { Backends, RpcServers, Log };
 
-// Has fork() wait until no thread holds `mutex`, which lives as long as the process. Call it once for each lock. A
+// Has fork() wait until no thread holds `mutex`, which lives as long as the process. Call it once for each lock, while
+// the library is loaded: a fork that runs meanwhile holds it up, and would find a static variable half made. A
 // thread that holds one must not wait for another thread that forks: not for Python's lock, for example.
 void keep_over_fork(ForkLock which, std::mutex & mutex);
 

@@ -40,6 +40,9 @@ Queue & queue() {
     return *q;
 }
 
+// Made when the library is loaded, see keep_over_fork().
+[[maybe_unused]] const Queue & made_at_load = queue();
+
 std::atomic<int>          min_level{ LUUP_LOG_WARN };
 thread_local LogCapture * capture         = nullptr;
 thread_local bool         errors_expected = false;

@@ -246,6 +246,9 @@ State & state() {
     return *the_one;
 }
 
+// Made when the library is loaded, see keep_over_fork().
+[[maybe_unused]] const State & state_at_load = state();
+
 Backend load_backend(const fs::path & path) {
     LogCapture               log;
     const ggml_backend_reg_t registration = ggml_backend_load(path.string().c_str());

@@ -250,17 +250,24 @@ bool answers(ggml_backend_dev_t device) {
     return total > 0;
 }
 
+std::mutex & connections_mutex() {
+    static std::mutex * the_one = [] {
+        std::mutex * made = new std::mutex();
+        keep_over_fork(ForkLock::RpcServers, *made);
+        return made;
+    }();
+    return *the_one;
+}
+
+// Made when the library is loaded, see keep_over_fork().
+[[maybe_unused]] const std::mutex & mutex_at_load = connections_mutex();
+
 // Returns the connection to a server. All models of the process share it, because the server accepts only one client.
 std::shared_ptr<ggml_backend> connect(const std::string & server, std::vector<ggml_backend_dev_t> & devices) {
     static std::map<std::string, std::weak_ptr<ggml_backend>> connections;
-    static std::mutex &                                       mutex = []() -> std::mutex & {
-        std::mutex * made = new std::mutex();
-        keep_over_fork(ForkLock::RpcServers, *made);
-        return *made;
-    }();
-    const std::lock_guard<std::mutex> lock(mutex);
-    const Address                     address    = parse(server);
-    std::shared_ptr<ggml_backend>     connection = connections[server].lock();
+    const std::lock_guard<std::mutex>                         lock(connections_mutex());
+    const Address                                             address    = parse(server);
+    std::shared_ptr<ggml_backend>                             connection = connections[server].lock();
     if (!connection) {
         Probe probe(server);
         probe.connect(address);

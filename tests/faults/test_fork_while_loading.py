@@ -10,7 +10,7 @@ FORKS = """
 import os, random, signal, sys, threading, time, traceback, warnings
 from luup_agent import Agent, Model
 
-path, count = sys.argv[1], int(sys.argv[2])
+path, count, longest, seed = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of fork() in a process with threads
 ended = threading.Event()
 
@@ -38,9 +38,9 @@ def answer():
 workers = [threading.Thread(target=load_again_and_again) for _ in range(3)]
 for worker in workers:
     worker.start()
-choose = random.Random(3)
+choose = random.Random(seed)
 for number in range(count):
-    time.sleep(choose.uniform(0, 0.1))
+    time.sleep(choose.uniform(0, longest))
     child = os.fork()
     if child == 0:
         answer()
@@ -57,6 +57,13 @@ print("done")
 
 @pytest.mark.slow
 def test_a_process_forks_while_its_threads_load(child, tiny_path):
-    result = child(FORKS, tiny_path, 15)
+    result = child(FORKS, tiny_path, 15, 0.1, 3)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "done\n"
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("seed", range(10))
+def test_a_process_forks_while_its_threads_load_for_the_first_time(child, tiny_path, seed):
+    result = child(FORKS, tiny_path, 2, 0.02, seed)
+    assert result.returncode == 0, result.stderr
