@@ -48,6 +48,7 @@ def test_eight_writers_lose_nothing(tiny_path, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 def test_kills_leave_the_old_file_or_the_new_one(tiny_path, tmp_path):
     path = tmp_path / "todo.json"
     rng = random.Random(7)

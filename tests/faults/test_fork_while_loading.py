@@ -57,7 +57,7 @@ print("done")
 
 @pytest.mark.slow
 def test_a_process_forks_while_its_threads_load(child, tiny_path):
-    result = child(FORKS, tiny_path, 15, 0.1, 3)
+    result = child(FORKS, tiny_path, 6, 0.1, 3)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "done\n"
 

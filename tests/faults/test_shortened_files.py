@@ -71,7 +71,7 @@ def copy(model_path, tmp_path):
 
 
 @pytest.mark.parametrize("variant", ["best", "x64"])
-@pytest.mark.parametrize("size", [0, 4096, 20_000_000])
+@pytest.mark.parametrize("size", [4096, *(pytest.param(size, marks=pytest.mark.gate) for size in (0, 20_000_000))])
 def test_a_run_ends_with_an_error(size, variant, copy, model_path, child, monkeypatch):
     if variant != "best":
         monkeypatch.setenv("LUUP_CPU_VARIANT", variant)
