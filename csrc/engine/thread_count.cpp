@@ -27,8 +27,10 @@ constexpr double granted = 0.97;
 // Another number of threads has to be that much faster, or both would take turns.
 constexpr double faster = 1.05;
 
-// A trial that is clearly slower ends early.
+// A trial that is clearly slower ends early, and one that is much slower earlier.
 constexpr double clearly_slower = 0.8;
+constexpr double much_slower    = 0.5;
+constexpr double short_trial    = 0.03;
 
 // Trials of more threads are at most that far apart when the machine grants all: the others may have gone.
 constexpr double granted_pause = 1.0;
@@ -36,8 +38,9 @@ constexpr double granted_pause = 1.0;
 // The shares of two moments differ by more than this: something has changed, and failed trials count no more.
 constexpr double changed = 0.15;
 
-// After a rest of that many seconds the machine may be another one.
-constexpr double long_rest = 1.0;
+// After a rest of that many seconds the machine may be another one. But a short answer is not worth a trial.
+constexpr double long_rest  = 1.0;
+constexpr double rest_pause = 1.5;
 
 }  // namespace
 
@@ -76,7 +79,9 @@ void ThreadCount::record(double work, double wall, double cpu, double idle) {
         return;
     }
     if (idle > long_rest) {
-        forget_failures();
+        for (Trials * trials : { &more_, &fewer_ }) {
+            *trials = { std::min(trials->pause, rest_pause), std::min(trials->due, clock_ + rest_pause) };
+        }
     }
     clock_ += wall;
     window_.work += work;
@@ -85,7 +90,8 @@ void ThreadCount::record(double work, double wall, double cpu, double idle) {
     window_.decodes++;
     const bool whole = window_.wall >= window_seconds && window_.decodes >= window_decodes;
     if (trying_) {
-        const bool slow  = window_.wall >= window_seconds / 2 && window_.rate() < base_rate_ * clearly_slower;
+        const bool slow  = (window_.wall >= window_seconds / 2 && window_.rate() < base_rate_ * clearly_slower) ||
+                           (window_.wall >= short_trial && window_.rate() < base_rate_ * much_slower);
         const bool twice = whole && window_.wall >= 2 * window_seconds;
         if (slow || twice || (whole && window_.rate() < base_rate_ * faster)) {
             end_trial();

@@ -85,8 +85,25 @@ CASE(a_machine_that_rested_may_be_another_one) {
     decode_for(count, 60, steady({ 58, 21 }, { 0.4, 0.3 }));
     CHECK(count.count() == 1);
     count.record(1, 1 / 135.0, 1 / 135.0, 30);
-    decode_for(count, 0.5, steady({ 135, 210 }, { 1.0, 0.99 }));
+    decode_for(count, 2, steady({ 135, 210 }, { 1.0, 0.99 }));
     CHECK(count.count() == 2);
+}
+
+// Between the short answers of a conversation somebody reads and writes.
+CASE(short_answers_cost_few_trials) {
+    for (const Machine & machine : { steady({ 58, 6 }, { 0.4, 0.2 }), steady({ 190, 30 }, { 1.0, 0.3 }) }) {
+        ThreadCount count(2);
+        decode_for(count, 5, machine);
+        double seconds = 0, decodes = 0;
+        for (int answer = 0; answer < 40; answer++) {
+            for (int token = 0; token < 32; token++, decodes++) {
+                const Decode decode = machine(count.count());
+                count.record(1, decode.wall, decode.wall * decode.share, token == 0 ? 5 : 0);
+                seconds += decode.wall;
+            }
+        }
+        CHECK(decodes / seconds > 0.85 / machine(1).wall);
+    }
 }
 
 // The processor time of 100 ms is used up after a part of them, and all threads stop until the next.
