@@ -9,7 +9,6 @@ import contextlib
 import functools
 import json
 import time
-import warnings
 from collections import deque
 from typing import TYPE_CHECKING, Any, Deque, List, Optional, Type, TypeVar, Union
 
@@ -18,6 +17,7 @@ from pydantic import ValidationError
 from luup_agent import _native
 from luup_agent._completions.exchange import Exchange, exchange_for
 from luup_agent._run.counts import TurnCounts, timings_of
+from luup_agent._run.cut_warning import UNCHOSEN_MAX_TOKENS, warn_of_cut
 from luup_agent._run.following import Following
 from luup_agent._run.metering import Meter, begin_clock, meter_for
 from luup_agent._run.record import Record, no_usage, take_back
@@ -66,20 +66,6 @@ if TYPE_CHECKING:
 
 _TURN_ENDS = (_native.EVENT_TOOL_CALL, _native.EVENT_TOOL_RESULT, _native.EVENT_RETRY)
 Calls = TypeVar("Calls", bound=ToolCalls)
-
-
-_UNCHOSEN = Settings().max_tokens  # that of a caller who has not thought of a limit
-
-
-@functools.lru_cache(maxsize=None)
-def _warn_of_cut() -> None:
-    """Warn, once in a process."""
-    warnings.warn(
-        f"an answer was cut off after max_tokens={_UNCHOSEN}, the default: choose a larger max_tokens, or None "
-        "for no limit; the finish_reason of run() says which answers were cut. This warning is given once.",
-        RuntimeWarning,
-        stacklevel=5,
-    )
 
 
 @functools.lru_cache(maxsize=None)
@@ -516,8 +502,8 @@ class Run(Watched):
         self.check_answered()
         if self._task.output is not None:
             return self._output
-        if self.native.finish_reason() == "length" and self._task.settings.max_tokens == _UNCHOSEN:
-            _warn_of_cut()
+        if self.native.finish_reason() == "length" and self._task.settings.max_tokens == UNCHOSEN_MAX_TOKENS:
+            warn_of_cut()
         return self.text()
 
     def check_answered(self) -> None:
