@@ -197,7 +197,11 @@ class SQLiteFile(Database):
         Raises:
             StorageError: It belongs to another program or a newer version.
         """
-        self._read_version(connection)
+        connection.execute("BEGIN")  # one view: another process may make the tables between two reads
+        try:
+            self._read_version(connection)
+        finally:
+            connection.execute("ROLLBACK")
         connection.execute("PRAGMA journal_mode = WAL")  # readers don't wait for a writer
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")  # one process makes the tables

@@ -1,7 +1,6 @@
 """The file of `SQLiteSessions`: created for its owner, migrated, shared, and refused where it is not one."""
 
 import errno
-import multiprocessing
 import os
 import sqlite3
 import stat
@@ -9,6 +8,7 @@ import sys
 import threading
 
 import pytest
+from support.processes import run_in_processes
 
 from luup_agent import (
     Agent,
@@ -408,9 +408,7 @@ def check_conversation(path, conflicts):
 
 @pytest.mark.slow
 def test_eight_processes_lose_and_interleave_nothing(path):
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(WRITERS) as pool:
-        conflicts = pool.starmap(converse, [(str(path), writer) for writer in range(WRITERS)], chunksize=1)
+    conflicts = run_in_processes(converse, [(str(path), writer) for writer in range(WRITERS)])
     check_conversation(path, conflicts)
 
 
@@ -438,15 +436,12 @@ def test_threads_share_one_object(path):
 
 
 def test_many_open_a_new_file_at_once(path):
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(4) as pool:
-        pool.map(open_and_talk, [(str(path), n) for n in range(12)], chunksize=1)
+    run_in_processes(open_and_talk, [(str(path), n) for n in range(8)])
     with SQLiteSessions(path) as sessions:
-        assert sessions.get("ada").messages == 12
+        assert sessions.get("ada").messages == 8
 
 
-def open_and_talk(arguments):
-    path, number = arguments
+def open_and_talk(path, number):
     with SQLiteSessions(path) as sessions:
         talk(sessions, "ada", str(number))
 

@@ -1,11 +1,11 @@
 """`SQLSessions` on real databases: PostgreSQL with two drivers, SQLite with an asynchronous and a synchronous one."""
 
 import asyncio
-import multiprocessing
 import threading
 
 import pytest
 from support import postgres
+from support.processes import run_in_processes
 
 from luup_agent import (
     Agent,
@@ -243,9 +243,7 @@ def test_many_tasks_lose_and_interleave_nothing(url):
     assert run(url, work) > 0
 
 
-def add_many(arguments):
-    url, writer = arguments
-
+def add_many(url, writer):
     async def work(sessions):
         for turn in range(10):
             await sessions.append_async("log", [{"role": "user", "content": f"{writer} {turn}"}] * 2)
@@ -255,8 +253,7 @@ def add_many(arguments):
 
 @pytest.mark.slow
 def test_processes_that_begin_at_once_share_new_tables(url):
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        pool.map(add_many, [(url, writer) for writer in range(4)], chunksize=1)
+    run_in_processes(add_many, [(url, writer) for writer in range(4)])
 
     async def work(sessions):
         return texts(await sessions.messages_async("log"))
