@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 from typing import Iterator, List
 
-MAX_WHEEL = 15_000_000
+MAX_WHEEL = 12_000_000
 MAX_PLUGIN = 100_000_000  # the default limit of an index
 MAX_SDIST = 8_000_000
 
@@ -30,9 +30,9 @@ PLATFORMS = {
     "Windows x86_64": "win_amd64",
     "Windows ARM64": "win_arm64",
 }
-# The number of CPU variants that ggml has for a platform; see csrc/cmake/CpuVariants.cmake.
+# The number of CPU variants of a platform; see csrc/cmake/CpuVariants.cmake.
 VARIANTS = {
-    r"linux_\S*x86_64|macosx_\d+_\d+_x86_64|win_amd64": 14,
+    r"linux_\S*x86_64|macosx_\d+_\d+_x86_64|win_amd64": 11,
     r"linux_\S*aarch64": 8,
     r"macosx_\d+_\d+_arm64": 3,
     r"win_arm64": 1,

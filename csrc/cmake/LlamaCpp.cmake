@@ -61,8 +61,7 @@ function(luup_add_kernels)
     set_source_files_properties(${kernels} DIRECTORY "${LUUP_LLAMA_DIR}/ggml/src"
       PROPERTIES COMPILE_OPTIONS "-fvisibility=hidden;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>;$<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>")
   endif()
-  set(targets ggml-cpu-haswell ggml-cpu-alderlake ggml-cpu-skylakex ggml-cpu-cannonlake ggml-cpu-cascadelake ggml-cpu-icelake ggml-cpu-cooperlake
-    ggml-cpu-zen4 ggml-cpu-sapphirerapids)
+  set(targets ggml-cpu-haswell ggml-cpu-alderlake ggml-cpu-skylakex ggml-cpu-cascadelake ggml-cpu-zen4 ggml-cpu-sapphirerapids)
   if(NOT GGML_CPU_ALL_VARIANTS AND GGML_AVX2 AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
     list(APPEND targets ggml-cpu)
   endif()

@@ -113,8 +113,7 @@ std::string registers_missing(const std::string & variant) {
 #if defined(__x86_64__) && defined(__GNUC__)
     const std::set<std::string> plain  = { "x64", "sse42" };
     const std::set<std::string> avx    = { "sandybridge", "ivybridge", "piledriver", "haswell", "alderlake" };
-    const std::set<std::string> avx512 = { "skylakex",   "cannonlake", "cascadelake",   "icelake",
-                                           "cooperlake", "zen4",       "sapphirerapids" };
+    const std::set<std::string> avx512 = { "skylakex", "cascadelake", "zen4", "sapphirerapids" };
     const uint64_t              needed = avx512.count(variant) ? 0xE6 : avx.count(variant) ? 0x06 : 0;
     if (needed == 0 || plain.count(variant)) {
         return "";

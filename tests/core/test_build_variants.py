@@ -94,6 +94,16 @@ def test_a_variant_that_only_one_of_the_lists_has_stops_the_build(cmake):
     assert "CpuVariants.cmake lists the CPU variant zen4, which ggml does not have" in said
 
 
+@pytest.mark.parametrize("built", ["", "x64 zen4"])
+def test_variants_with_the_code_of_another_are_left_out(cmake, built):
+    for variant, wanted in [("icelake", "OFF"), ("cannonlake", "OFF"), ("zen4", "ON")]:
+        code, said = cmake(
+            f"set(LUUP_CPU_VARIANT_NAMES {built})\nluup_wants_cpu_variant(wanted {variant})\n"
+            'message(STATUS "${wanted}")\n'
+        )
+        assert (code, said) == (0, f"-- {wanted}")
+
+
 def test_modules_of_an_earlier_build_are_removed(cmake, tmp_path):
     names = ["libggml-cpu-x64.so", "libggml-cpu-zen4.so", "libggml-cpu-haswell.so", "libggml-rpc.so", "libluup-ggml.so"]
     for name in names:

@@ -5,7 +5,7 @@ import os
 import pytest
 from support import cases
 
-VARIANTS = ["haswell", "alderlake", "skylakex", "cannonlake", "cascadelake", "icelake", "cooperlake", "zen4"]
+VARIANTS = ["haswell", "alderlake", "skylakex", "cascadelake", "zen4"]
 
 
 @pytest.fixture(scope="session")
