@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, AsyncIterable, Iterable, Optional, TypeVa
 
 from typing_extensions import Unpack
 
-from luup_agent.outputs import OutputType
+from luup_agent.outputs import Output
 from luup_agent.settings import RunOptions
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
     from luup_agent._bulk.async_map import AsyncMapStream
     from luup_agent._bulk.plan import OnItemError
     from luup_agent._bulk.progress import ProgressFunction
@@ -48,7 +50,22 @@ class MapsItems:
         prompt: Optional[str] = None,
         *,
         system_prompt: Optional[str] = None,
-        output_type: OutputType[T],
+        output_type: TypeForm[T],
+        concurrency: Optional[int] = None,
+        on_error: OnItemError = "return",
+        in_order: bool = True,
+        progress: Report = False,
+        path: Path = None,
+        **options: Unpack[RunOptions],
+    ) -> MapStream[T]: ...
+    @overload
+    def map(
+        self,
+        items: Iterable[Any],
+        prompt: Optional[str] = None,
+        *,
+        system_prompt: Optional[str] = None,
+        output_type: Output[T],
         concurrency: Optional[int] = None,
         on_error: OnItemError = "return",
         in_order: bool = True,
@@ -147,7 +164,22 @@ class MapsItems:
         prompt: Optional[str] = None,
         *,
         system_prompt: Optional[str] = None,
-        output_type: OutputType[T],
+        output_type: TypeForm[T],
+        concurrency: Optional[int] = None,
+        on_error: OnItemError = "return",
+        in_order: bool = True,
+        progress: Report = False,
+        path: Path = None,
+        **options: Unpack[RunOptions],
+    ) -> AsyncMapStream[T]: ...
+    @overload
+    def map_async(
+        self,
+        items: AnyItems,
+        prompt: Optional[str] = None,
+        *,
+        system_prompt: Optional[str] = None,
+        output_type: Output[T],
         concurrency: Optional[int] = None,
         on_error: OnItemError = "return",
         in_order: bool = True,

@@ -40,12 +40,14 @@ from luup_agent.errors import UnsupportedError
 from luup_agent.limits import LoopGuard, UsageLimits, check_limits
 from luup_agent.messages import ContextUsage, Message, ToolCall
 from luup_agent.model import Model
-from luup_agent.outputs import OutputT, OutputType
+from luup_agent.outputs import Output, OutputT
 from luup_agent.settings import LOOP_GUARD, Adapter, AgentOptions, KeepHistory, LogitBias, Reasoning, Settings
 from luup_agent.tools import AnyTool, OnError, Tool, ToolLike, as_tool
 from luup_agent.toolsets import Toolset, ToolsetLike
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
     from luup_agent.settings import Approve, HistoryProcessor, OnEvent, SystemPrompt
 
 P = ParamSpec("P")
@@ -101,7 +103,16 @@ class Agent(
         model: Model,
         system_prompt: Optional[SystemPrompt] = None,
         *,
-        output_type: OutputType[OutputT],
+        output_type: TypeForm[OutputT],
+        **options: Unpack[AgentOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        model: Model,
+        system_prompt: Optional[SystemPrompt] = None,
+        *,
+        output_type: Output[OutputT],
         **options: Unpack[AgentOptions],
     ) -> None: ...
     @overload

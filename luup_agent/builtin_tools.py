@@ -10,9 +10,10 @@ import os
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Type, TypeVar, Union
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from luup_agent import _native
+from luup_agent._data import Data
 from luup_agent.errors import InvalidParamError, StorageError, ToolNotFoundError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _INT64_MAX = 2**63 - 1
 
 
-class _Entry(BaseModel):
+class _Entry(Data):
     model_config = ConfigDict(frozen=True, defer_build=True)
 
 

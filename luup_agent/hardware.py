@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import List
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 from typing_extensions import Literal
 
 from luup_agent import _native
+from luup_agent._data import Data
 
 
-class DeviceInfo(BaseModel):
+class DeviceInfo(Data):
     """A device that a model can run on.
 
     Attributes:
@@ -32,7 +33,7 @@ class DeviceInfo(BaseModel):
     memory_total: int
 
 
-class CpuVariant(BaseModel):
+class CpuVariant(Data):
     """The build of the CPU code that was chosen for this machine.
 
     Attributes:
@@ -48,7 +49,7 @@ class CpuVariant(BaseModel):
     reason: str
 
 
-class BackendInfo(BaseModel):
+class BackendInfo(Data):
     """A library with the code for one kind of device, loaded or refused.
 
     Attributes:

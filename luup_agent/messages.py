@@ -7,10 +7,11 @@ import math
 from collections import abc
 from typing import TYPE_CHECKING, Any, Dict, Generic, Iterator, List, Mapping, Optional, Tuple, Union
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_core import from_json
 from typing_extensions import Literal, TypeVar
 
+from luup_agent._data import Data
 from luup_agent._json import write_json
 from luup_agent._shown import Short, cell
 from luup_agent.errors import InvalidParamError
@@ -24,7 +25,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
-class _Frozen(BaseModel):
+class _Frozen(Data):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # defer_build makes the import faster
 
     def __repr_name__(self) -> str:

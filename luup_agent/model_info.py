@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from typing import Optional
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
+
+from luup_agent._data import Data
 
 __all__ = ["MemoryEstimate", "ModelInfo", "ModelStats"]
 
 
-class MemoryEstimate(BaseModel):
+class MemoryEstimate(Data):
     """An estimate of the memory that a model takes, in bytes.
 
     Attributes:
@@ -56,7 +58,7 @@ class MemoryEstimate(BaseModel):
         return self.memory_host <= self.host_available and self.memory_devices <= self.devices_free
 
 
-class ModelInfo(BaseModel):
+class ModelInfo(Data):
     """The description of a loaded model, and where it runs.
 
     Attributes:
@@ -122,7 +124,7 @@ class ModelInfo(BaseModel):
     rope_original_context: int
 
 
-class ModelStats(BaseModel):
+class ModelStats(Data):
     """A snapshot of a model's decoding thread. Counters start when the model is loaded.
 
     Attributes:

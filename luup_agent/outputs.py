@@ -7,7 +7,7 @@ is checked, and requested again if it is wrong, as often as `retries` says.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar, Dict, Generic, Iterable, Mapping, Tuple, Type, Union
+from typing import Any, ClassVar, Dict, Generic, Iterable, Mapping, Tuple, Type
 
 from typing_extensions import TypeVar
 
@@ -185,13 +185,6 @@ class JSONSchema(Output[Any]):
         """Return, for example, ``JSONSchema({"type": "object"})``."""
         return f"JSONSchema({self.text})"
 
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeForm
-
-    OutputType = Union[TypeForm[T], Output[T]]
-else:
-    OutputType = Union[Type[T], Output[T]]
 
 _BY_KIND: Dict[str, Type[Output[Any]]] = {each.kind: each for each in (Choice, Regex, Grammar, JSONSchema)}
 

@@ -15,11 +15,13 @@ from luup_agent._run.task import Task
 from luup_agent._run.typed_output import output_spec
 from luup_agent._tools.context import RunContext
 from luup_agent.messages import AgentResponse, Event, Message
-from luup_agent.outputs import OutputT, OutputType
+from luup_agent.outputs import Output, OutputT
 from luup_agent.settings import RunOptions
 from luup_agent.toolsets import read_tools, read_toolsets
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
     from luup_agent._agent.parts import Parts
     from luup_agent._run.async_run import AsyncEventStream, AsyncTextStream
     from luup_agent._run.sync_run import Stream
@@ -68,7 +70,9 @@ class Answering(Generic[OutputT]):
         self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
     ) -> OutputT: ...
     @overload
-    def generate(self, message: Optional[str], *, output_type: OutputType[T], **options: Unpack[RunOptions]) -> T: ...
+    def generate(self, message: Optional[str], *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> T: ...
+    @overload
+    def generate(self, message: Optional[str], *, output_type: Output[T], **options: Unpack[RunOptions]) -> T: ...
     @overload
     def generate(self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]) -> Any: ...
     def generate(self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]) -> Any:
@@ -145,7 +149,11 @@ class Answering(Generic[OutputT]):
     ) -> AsyncTextStream[OutputT]: ...
     @overload
     def generate_async(
-        self, message: Optional[str], *, output_type: OutputType[T], **options: Unpack[RunOptions]
+        self, message: Optional[str], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> AsyncTextStream[T]: ...
+    @overload
+    def generate_async(
+        self, message: Optional[str], *, output_type: Output[T], **options: Unpack[RunOptions]
     ) -> AsyncTextStream[T]: ...
     @overload
     def generate_async(
@@ -187,7 +195,11 @@ class Answering(Generic[OutputT]):
     ) -> AgentResponse[OutputT]: ...
     @overload
     def run(
-        self, message: Optional[str], *, output_type: OutputType[T], **options: Unpack[RunOptions]
+        self, message: Optional[str], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> AgentResponse[T]: ...
+    @overload
+    def run(
+        self, message: Optional[str], *, output_type: Output[T], **options: Unpack[RunOptions]
     ) -> AgentResponse[T]: ...
     @overload
     def run(self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]) -> AgentResponse[Any]: ...
@@ -219,7 +231,11 @@ class Answering(Generic[OutputT]):
     ) -> AgentResponse[OutputT]: ...
     @overload
     async def run_async(
-        self, message: Optional[str], *, output_type: OutputType[T], **options: Unpack[RunOptions]
+        self, message: Optional[str], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> AgentResponse[T]: ...
+    @overload
+    async def run_async(
+        self, message: Optional[str], *, output_type: Output[T], **options: Unpack[RunOptions]
     ) -> AgentResponse[T]: ...
     @overload
     async def run_async(
@@ -256,7 +272,11 @@ class Answering(Generic[OutputT]):
     ) -> Stream[Event[OutputT]]: ...
     @overload
     def stream_events(
-        self, message: Optional[str], *, output_type: OutputType[T], **options: Unpack[RunOptions]
+        self, message: Optional[str], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> Stream[Event[T]]: ...
+    @overload
+    def stream_events(
+        self, message: Optional[str], *, output_type: Output[T], **options: Unpack[RunOptions]
     ) -> Stream[Event[T]]: ...
     @overload
     def stream_events(
@@ -300,7 +320,11 @@ class Answering(Generic[OutputT]):
     ) -> AsyncEventStream[OutputT]: ...
     @overload
     def stream_events_async(
-        self, message: Optional[str], *, output_type: OutputType[T], **options: Unpack[RunOptions]
+        self, message: Optional[str], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> AsyncEventStream[T]: ...
+    @overload
+    def stream_events_async(
+        self, message: Optional[str], *, output_type: Output[T], **options: Unpack[RunOptions]
     ) -> AsyncEventStream[T]: ...
     @overload
     def stream_events_async(
@@ -341,7 +365,11 @@ class Answering(Generic[OutputT]):
     ) -> AgentResponse[OutputT]: ...
     @overload
     def resume(
-        self, approvals: Mapping[str, Decision], *, output_type: OutputType[T], **options: Unpack[RunOptions]
+        self, approvals: Mapping[str, Decision], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> AgentResponse[T]: ...
+    @overload
+    def resume(
+        self, approvals: Mapping[str, Decision], *, output_type: Output[T], **options: Unpack[RunOptions]
     ) -> AgentResponse[T]: ...
     @overload
     def resume(
@@ -382,7 +410,11 @@ class Answering(Generic[OutputT]):
     ) -> AgentResponse[OutputT]: ...
     @overload
     async def resume_async(
-        self, approvals: Mapping[str, Decision], *, output_type: OutputType[T], **options: Unpack[RunOptions]
+        self, approvals: Mapping[str, Decision], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> AgentResponse[T]: ...
+    @overload
+    async def resume_async(
+        self, approvals: Mapping[str, Decision], *, output_type: Output[T], **options: Unpack[RunOptions]
     ) -> AgentResponse[T]: ...
     @overload
     async def resume_async(

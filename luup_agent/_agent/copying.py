@@ -12,12 +12,14 @@ from luup_agent._agent import saving
 from luup_agent._agent.parts import Parts, check_model
 from luup_agent._run.typed_output import check_for_model, output_spec
 from luup_agent.model import Model
-from luup_agent.outputs import OutputType
+from luup_agent.outputs import Output
 from luup_agent.settings import RunOptions
 from luup_agent.tools import ToolLike
 from luup_agent.toolsets import ToolsetLike, read_tools, read_toolsets
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
     from luup_agent.agent import Agent
 
 T = TypeVar("T")
@@ -153,7 +155,17 @@ class Copying:
         path: Union[str, os.PathLike[str]],
         model: Model,
         *,
-        output_type: OutputType[T],
+        output_type: TypeForm[T],
+        **options: Unpack[RunOptions],
+    ) -> Agent[T]: ...
+    @overload
+    @classmethod
+    def load(
+        cls,
+        path: Union[str, os.PathLike[str]],
+        model: Model,
+        *,
+        output_type: Output[T],
         **options: Unpack[RunOptions],
     ) -> Agent[T]: ...
     @overload

@@ -24,10 +24,12 @@ from typing_extensions import Unpack
 
 from luup_agent._agent.classify import QUESTION, read_labels
 from luup_agent._run.typed_output import check_for_model, output_spec
-from luup_agent.outputs import OutputT, OutputType
+from luup_agent.outputs import Output, OutputT
 from luup_agent.settings import RunOptions
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
     from luup_agent._agent.classify import Classification
     from luup_agent._agent.parts import Parts
     from luup_agent._bulk.async_map import AsyncMapStream
@@ -68,7 +70,21 @@ class InBulk(Generic[OutputT]):
         items: Iterable[Any],
         prompt: Optional[str] = None,
         *,
-        output_type: OutputType[T],
+        output_type: TypeForm[T],
+        concurrency: Optional[int] = None,
+        on_error: OnItemError = "return",
+        in_order: bool = True,
+        progress: Report = False,
+        path: Path = None,
+        **options: Unpack[RunOptions],
+    ) -> MapStream[T]: ...
+    @overload
+    def map(
+        self,
+        items: Iterable[Any],
+        prompt: Optional[str] = None,
+        *,
+        output_type: Output[T],
         concurrency: Optional[int] = None,
         on_error: OnItemError = "return",
         in_order: bool = True,
@@ -165,7 +181,21 @@ class InBulk(Generic[OutputT]):
         items: AnyItems,
         prompt: Optional[str] = None,
         *,
-        output_type: OutputType[T],
+        output_type: TypeForm[T],
+        concurrency: Optional[int] = None,
+        on_error: OnItemError = "return",
+        in_order: bool = True,
+        progress: Report = False,
+        path: Path = None,
+        **options: Unpack[RunOptions],
+    ) -> AsyncMapStream[T]: ...
+    @overload
+    def map_async(
+        self,
+        items: AnyItems,
+        prompt: Optional[str] = None,
+        *,
+        output_type: Output[T],
         concurrency: Optional[int] = None,
         on_error: OnItemError = "return",
         in_order: bool = True,

@@ -35,7 +35,7 @@ class _Repeats:
         return cell
 
 
-class Watch:
+class RepeatCounter:
     """Counts the calls of one run.
 
     Attributes:

@@ -240,8 +240,8 @@ class Run(Watched):
             self._begun = True
             return calls
         except BaseException as error:
-            if self._follower is not None:
-                self._follower.end(error)
+            if self._watches is not None:
+                self._watches.end(error)
             self.close()
             raise
 
@@ -291,8 +291,8 @@ class Run(Watched):
                     take_back(self._native_agent, len(self.record.messages))
         if error is not None and self.record is not None:
             self.record.attach_to(error)
-        if self._follower is not None:
-            self._follower.end(error or RunCancelledError("the run was closed"))
+        if self._watches is not None:
+            self._watches.end(error or RunCancelledError("the run was closed"))
 
     def keep_record(self) -> None:
         """Cancel the run and keep what it did, before it is closed; from any thread."""
@@ -330,8 +330,8 @@ class Run(Watched):
 
     def take(self, kind: int) -> int:
         """Take in the event of type `kind` that `native.next` has just returned, and return `kind`."""
-        if self._follower is not None:
-            self._follower.take(kind)
+        if self._watches is not None:
+            self._watches.take(kind)
         if self.meter is not None:
             self._measure(kind, self.meter)
         if kind == _native.EVENT_TEXT:
@@ -383,8 +383,8 @@ class Run(Watched):
                 if self.meter is not None and self.meter.cut and self.native.finish_reason() == "length":
                     self.take_last(kind)
                     self.meter.check_cut()
-            if self._follower is not None:
-                self._follower.end(None)
+            if self._watches is not None:
+                self._watches.end(None)
         if kind != _native.EVENT_NONE and self._collects_events:
             self._report(kind)
         return kind
@@ -574,8 +574,8 @@ class Run(Watched):
     def close(self) -> None:
         """Cancel the run if it goes on, and release its memory."""
         self.drop_request()
-        if self._follower is not None:
-            self._follower.end(RunCancelledError("the run was closed"))
+        if self._watches is not None:
+            self._watches.end(RunCancelledError("the run was closed"))
         self.native.close()
         self.following.close()
 

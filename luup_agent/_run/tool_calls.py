@@ -11,7 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from luup_agent import _native
-from luup_agent._run.loop_guard import Watch
+from luup_agent._run.loop_guard import RepeatCounter
 from luup_agent._run.perform import Job, Outcome, text_of
 from luup_agent._tools.context import RunContext
 from luup_agent._tools.results import clean
@@ -23,7 +23,7 @@ from luup_agent.tools import AnyTool
 if TYPE_CHECKING:
     from luup_agent._run.counts import TurnCounts
     from luup_agent._run.metering import Meter
-    from luup_agent._run.watch import Follower
+    from luup_agent._run.watch import Watches
     from luup_agent.agent import Agent
 
 Decision = Union[bool, str, ToolResult]
@@ -66,7 +66,7 @@ class ToolCalls:
             the model's answers; 0 has the calls of the history that a run goes on with.
         pending: The ids of the calls of the last turn that wait for an approval.
         usages: The tokens of other runs, which tools have made; any thread may append.
-        follower: Follows the run; None if nobody watches.
+        watches: Watch the run; None if there are none.
         meter: Counts what the run uses; None without limits.
         counts: The turns of the run.
         run_id: The id of a durable run; None for other runs.
@@ -98,7 +98,7 @@ class ToolCalls:
         self.turns: Dict[int, Dict[str, ToolCall]] = {}
         self.pending: List[str] = []
         self.usages: List[Usage] = []
-        self.follower: Optional[Follower] = None
+        self.watches: Optional[Watches] = None
         self.run_id: Optional[str] = None
         self.ending: List[str] = []
         self._native = native
@@ -113,7 +113,7 @@ class ToolCalls:
         self._open: Dict[str, Job] = {}  # begun, not answered
         self._attempts: Dict[str, int] = {}  # by tool: in how many turns the model has called it in vain
         self._counted: Dict[str, int] = {}  # by tool: the last of these turns
-        self._watch = None if settings.loop_guard is None else Watch(settings.loop_guard)
+        self._repeats = None if settings.loop_guard is None else RepeatCounter(settings.loop_guard)
 
     def work(self, timeout_ms: int = 0) -> None:
         """Begin the calls that have come and take in results, waiting for at most about `timeout_ms`.
@@ -168,8 +168,8 @@ class ToolCalls:
             UsageLimitError: There were too many calls.
         """
         problem: Optional[LuupError] = None
-        if self._watch is not None:
-            problem = self._watch.error(call, self._watch.count(call, content, False, turn))
+        if self._repeats is not None:
+            problem = self._repeats.error(call, self._repeats.count(call, content, False, turn))
         if problem is None and self.meter is not None:
             problem = self.meter.tally.begin_calls(1)
         if problem is not None:
@@ -181,8 +181,8 @@ class ToolCalls:
         call, content = ToolCall.from_json(call_id, name, arguments), self._native.text()
         self._keep_call(call)
         self._keep_result(call, content, is_error)
-        if self.follower is not None:
-            self.follower.answered(call, content, is_error)
+        if self.watches is not None:
+            self.watches.answered(call, content, is_error)
         return call, content, refused
 
     def take_last(self, kind: int) -> None:
@@ -264,7 +264,7 @@ class ToolCalls:
             self._settings.deps, self._agent, call.name, call.id, attempts, self._read_messages, self.usages.append
         )
         context.run_id = self.run_id
-        watch = None if self.follower is None else self.follower.call(call, tool)
+        watch = None if self.watches is None else self.watches.call(call, tool)
         tally = None if self.meter is None else self.meter.tally
         return Job(call, tool, context, deadline_of(tool), watch, tally)
 
@@ -314,11 +314,11 @@ class ToolCalls:
             UsageLimitError: There must be no other turn.
         """
         problem: Optional[LuupError] = None
-        if self._watch is not None:
-            count = self._watch.count(call, outcome.content, outcome.is_error, self.counts.answers)
-            if count >= self._watch.least:
-                problem = self._watch.error(call, count)
-                outcome = outcome._replace(content=outcome.content + self._watch.hint(count))
+        if self._repeats is not None:
+            count = self._repeats.count(call, outcome.content, outcome.is_error, self.counts.answers)
+            if count >= self._repeats.least:
+                problem = self._repeats.error(call, count)
+                outcome = outcome._replace(content=outcome.content + self._repeats.hint(count))
         self._submit(call, outcome)
         last = not (self._open or self._coming or self.pending)
         if problem is None and last and self.meter is not None:

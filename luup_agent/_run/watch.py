@@ -87,11 +87,11 @@ Maker = Callable[[Facts], Optional[Watch]]
 makers: Tuple[Maker, ...] = ()
 
 
-class Follower:
-    """Reports to the watches of a run. An error of a watch is logged, and the run goes on."""
+class Watches:
+    """The watches of a run. An error of a watch is logged, and the run goes on."""
 
     def __init__(self, watches: List[Watch], read_turns: Callable[[int], str]) -> None:
-        """Follow a run.
+        """Watch a run.
 
         Args:
             watches: At least one.
@@ -187,8 +187,8 @@ def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
         return None
 
 
-def follow(makers: Tuple[Maker, ...], facts: Facts, read_turns: Callable[[int], str]) -> Optional[Follower]:
-    """Return a follower of a run that is about to begin, with the watches of `makers`; None if nobody watches."""
+def begin(makers: Tuple[Maker, ...], facts: Facts, read_turns: Callable[[int], str]) -> Optional[Watches]:
+    """Return the watches that `makers` make for a run that is about to begin; None if there are none."""
     watches = [_guarded(make, facts) for make in makers]
     found = [watch for watch in watches if watch is not None]
-    return Follower(found, read_turns) if found else None
+    return Watches(found, read_turns) if found else None

@@ -17,7 +17,7 @@ from luup_agent.errors import ClosedError, RunCancelledError
 if TYPE_CHECKING:
     from luup_agent._completions.exchange import Exchange, Responder
     from luup_agent._run.task import Task
-    from luup_agent._run.watch import Follower
+    from luup_agent._run.watch import Watches
     from luup_agent.agent import Agent
     from luup_agent.messages import Message, ToolCall
     from luup_agent.turns import Prompt, Turn
@@ -40,7 +40,7 @@ class Watched:
     _agent: Optional[Agent[Any]]
     _exchange: Optional[Exchange]
     _read_tools: Callable[[], RunTools]
-    _follower: Optional[Follower] = None  # tells the watches
+    _watches: Optional[Watches] = None
     _turn_log: Optional[str] = None  # what read_turns() returned at the end of a stream
 
     def _request(self, definitions: Optional[str]) -> _native.RunRequest:
@@ -84,20 +84,20 @@ class Watched:
             return
         prompt = self._agent._parts.system_prompt if self.system_prompt is None else self.system_prompt
         facts = watch.Facts(self._agent, self._task, tools, messages_reader(self.native), prompt)
-        follower = watch.follow(makers, facts, _turns_reader(self.native, self._native_agent.responders))
-        if follower is not None:
-            self._follower = self.calls.follower = follower
-            if follower.wants_prompts:
+        watches = watch.begin(makers, facts, _turns_reader(self.native, self._native_agent.responders))
+        if watches is not None:
+            self._watches = self.calls.watches = watches
+            if watches.wants_prompts:
                 settings = self._task.settings._replace(record_prompts=True)
                 self._task = self._task._replace(settings=settings)
 
     def _begin_request(self) -> None:
         assert self._exchange is not None
-        if self._follower is None:
+        if self._watches is None:
             self._exchange.begin()
             return
         index = self.native.model_index()
-        with self._follower.requesting(self._native_agent.responders[index], index):
+        with self._watches.requesting(self._native_agent.responders[index], index):
             self._exchange.begin()
 
 

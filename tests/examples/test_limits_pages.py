@@ -28,7 +28,7 @@ def test_all_blocks_are_found():
 
 
 def test_the_sentence_for_the_model_is_the_one_of_the_page():
-    from luup_agent._run.loop_guard import Watch
+    from luup_agent._run.loop_guard import RepeatCounter
     from luup_agent.limits import LoopGuard
 
-    assert Watch(LoopGuard()).hint(3).strip() in " ".join(PAGE.replace("\n> ", " ").split())
+    assert RepeatCounter(LoopGuard()).hint(3).strip() in " ".join(PAGE.replace("\n> ", " ").split())

@@ -18,6 +18,7 @@ ORDER = [
         "luup_agent._luup_cffi",
         "luup_agent._logging",
         "luup_agent._json",
+        "luup_agent._data",
         "luup_agent._shown",
         "luup_agent._installed",
         "luup_agent._files",
