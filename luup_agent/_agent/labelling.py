@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Type, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, TypeVar, cast, overload
 
 from typing_extensions import Unpack
 
@@ -13,6 +13,8 @@ from luup_agent.messages import Message
 from luup_agent.settings import RunOptions, Settings
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
     from luup_agent._agent.classify import Classification
     from luup_agent._agent.parts import Parts
     from luup_agent.agent import Agent
@@ -29,7 +31,7 @@ class Labelling:
     def classify(
         self,
         text: str,
-        labels: Type[L],
+        labels: TypeForm[L],
         *,
         instructions: Optional[str] = None,
         calibrate: bool = True,
@@ -96,7 +98,7 @@ class Labelling:
     async def classify_async(
         self,
         text: str,
-        labels: Type[L],
+        labels: TypeForm[L],
         *,
         instructions: Optional[str] = None,
         calibrate: bool = True,

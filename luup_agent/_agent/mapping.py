@@ -13,7 +13,6 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
-    Type,
     TypeVar,
     Union,
     cast,
@@ -285,7 +284,7 @@ class InBulk(Generic[OutputT]):
     def classify_many(
         self,
         texts: Iterable[str],
-        labels: Type[L],
+        labels: TypeForm[L],
         *,
         instructions: Optional[str] = None,
         calibrate: bool = True,

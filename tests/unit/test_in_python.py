@@ -235,3 +235,21 @@ def test_an_answer_that_the_default_limit_cut_warns_once(child):
 
 if sys.version_info < (3, 9):
     del test_ipython_completes_the_options
+
+
+def test_help_is_about_the_package_and_not_about_pydantic():
+    text = pydoc.plaintext.document(luup_agent)
+    assert "model_dump" not in text
+    assert len(text) < 650_000
+    for each in (luup_agent.Message, luup_agent.AgentResponse, luup_agent.ModelInfo):
+        own = pydoc.plaintext.document(each)
+        assert "__pydantic" not in own
+        assert len(own) < 12_000
+    assert "to_dict" in dir(luup_agent.Message)
+    assert {"model_dump", "content", "to_dict"} <= set(dir(luup_agent.Message(role="user", content="Hi")))
+
+
+def test_json_and_schemas_of_data_are_those_of_pydantic():
+    message = luup_agent.Message(role="user", content="Hi")
+    assert luup_agent.Message.model_validate_json(message.model_dump_json()) == message
+    assert luup_agent.ToolResult.model_json_schema()["required"] == ["content"]
