@@ -106,6 +106,7 @@ def test_a_conversation_and_its_fork_keep_their_tokens_in_the_context(model):
     assert other.usage.cached_tokens == 0  # what another adapter computed is of no use
 
 
+@pytest.mark.gate
 @pytest.mark.slow
 def test_a_prefix_on_the_disk_serves_its_adapter_only(files, tiny_path, tmp_path):
     system = "You are a patient and very careful assistant who answers in full sentences. " * 12

@@ -48,6 +48,7 @@ def load(head_path):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.gate
 def test_each_type_takes_the_bits_of_its_blocks(head_path):
     sizes = {}
     for types in [*BITS, *PAIRS]:
@@ -99,6 +100,7 @@ GATE_TYPES = [
 ]
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("types", [("q8_0", "q8_0"), *GATE_TYPES], ids="-".join)
 def test_the_answers_are_llama_cpps_with_the_same_types(model, model_path, tool, types):
     steps = reference_steps(tool("luup-reference"), model_path, model, QUESTIONS, *types)
@@ -135,6 +137,7 @@ def check_decoding(head_path, kinds):
         assert response.usage.completion_tokens == 4, types
 
 
+@pytest.mark.gate
 def test_every_type_decodes(head_path):
     check_decoding(head_path, [*BITS, *PAIRS])
 
@@ -194,6 +197,7 @@ def test_forks_share_the_cache(load):
     assert all(answer.usage.cached_tokens >= used - 16 for answer in answers)
 
 
+@pytest.mark.gate
 def test_prefixes_on_the_disk_are_those_of_the_type(load, tmp_path):
     folder = tmp_path / "prefixes"
     kinds = ["f16", "q8_0", ("q8_0", "f16"), ("f16", "q8_0")]

@@ -50,6 +50,7 @@ def test_equal_beginnings_are_prefilled_once(model_path):
         assert Agent(fresh, LONG_PROMPT, max_tokens=1).run("Is 97 prime?").usage.cached_tokens >= shared
 
 
+@pytest.mark.gate
 @pytest.mark.slow
 def test_more_agents_than_the_context_holds(small, solo):
     """Sequences are evicted and computed again, without a change of the text."""

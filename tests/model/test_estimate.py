@@ -40,6 +40,7 @@ def test_nothing_is_allocated_for_it(model_path):
     assert large.fits in (False, None)
 
 
+@pytest.mark.gate
 def test_it_is_quick_and_leaves_no_memory_behind(model_path, child):
     result = child(
         """

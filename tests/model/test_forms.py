@@ -115,6 +115,7 @@ def test_any_texts_can_be_chosen_from(model, texts):
     assert agent.generate("Choose one.", output_type=Choice(texts)) in texts
 
 
+@pytest.mark.gate
 @pytest.mark.slow
 @settings(max_examples=12)
 @given(st.from_regex(r"\A[a-c]{1,3}(\[x-z\]|\(p\|qr\)|\\d|é)[*+?]?[0-9]{0,2}\Z").filter(lambda text: "**" not in text))

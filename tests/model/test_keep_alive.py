@@ -150,6 +150,7 @@ def test_zero_means_right_after_the_last_run(load):
     until(lambda: not model.loaded)
 
 
+@pytest.mark.gate
 @pytest.mark.slow
 def test_everything_that_needs_the_weights_loads_them(load, tmp_path):
     model = load()

@@ -24,6 +24,7 @@ def resident():
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
+@pytest.mark.gate
 def test_500_streams_left_half_way_leave_nothing(model, idle):
     agent = Agent(model, max_tokens=100)
 
@@ -63,6 +64,7 @@ def test_agents_come_and_go(model, idle):
     assert stats.context_used <= model.get_info().context_size
 
 
+@pytest.mark.gate
 def test_models_come_and_go(model_path):
     def load():
         model = Model.from_local(model_path, context_size=512, threads=1)

@@ -69,6 +69,7 @@ def minilm_path(wheel):
     return bert.minilm_path(gguf, numpy)
 
 
+@pytest.mark.gate
 @pytest.mark.slow
 def test_the_vectors_of_200_sentences_are_those_of_the_reference(minilm, minilm_path):
     reference = bert.Reference(numpy, minilm)

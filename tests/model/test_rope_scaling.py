@@ -42,6 +42,7 @@ def test_the_model_tells_it(short_path, scaling, told, context_size):
 OTHERS = [pytest.param(each, marks=pytest.mark.gate) for each in (RopeScaling("yarn", 1.5), RopeScaling("linear", 2.0))]
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("scaling", [RopeScaling("yarn", 4.0), *OTHERS])
 def test_the_answers_are_llama_cpps(model, model_path, tool, scaling):
     program, questions = tool("luup-reference"), QUESTIONS[-10:]
@@ -67,6 +68,7 @@ def test_a_prompt_beyond_the_trained_context(short_path, tool, kind):
         assert again.usage.cached_tokens > 2 * TRAINED
 
 
+@pytest.mark.gate
 def test_prefixes_on_the_disk_are_those_of_the_scaling(short_path, tmp_path):
     kinds = [
         None,

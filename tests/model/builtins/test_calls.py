@@ -156,6 +156,7 @@ def test_a_long_list_is_cut_for_the_model_and_says_so(assistant):
     assert len(assistant.notes.list()) == 40
 
 
+@pytest.mark.gate
 def test_many_agents_write_one_list(tiny_model, tmp_path):
     agents = [Agent(tiny_model, temperature=1, max_tokens=256, seed=n) for n in range(8)]
     for agent in agents:

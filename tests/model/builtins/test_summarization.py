@@ -336,6 +336,7 @@ def test_ten_thousand_turns_never_overflow(small):
     assert converse(small, 10_000, 6) >= 200
 
 
+@pytest.mark.gate
 @pytest.mark.slow
 def test_many_conversations_at_once_never_overflow(small):
     from concurrent.futures import ThreadPoolExecutor

@@ -231,6 +231,7 @@ def test_a_server_that_refuses_typed_results_is_played_so(api, serve, tmp_path):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.gate
 @pytest.mark.slow
 @pytest.mark.processes
 def test_the_fixture_keeps_cassettes_beside_the_test(child, tmp_path):
