@@ -28,6 +28,7 @@ ORDER = [
         "luup_agent.limits",
         "luup_agent.settings",
     ),
+    ("luup_agent._picture_files", "luup_agent._fetching", "luup_agent.media"),
     (
         "luup_agent.messages",
         "luup_agent.turns",
@@ -75,6 +76,7 @@ WITHOUT_CYCLES = (
     "base",
     "schema",
     "tokens",
+    "media",
     "grammar",
     "chat",
     "device",
