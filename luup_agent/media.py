@@ -247,6 +247,18 @@ def text_of(parts: Sequence[Any]) -> str:
     return "".join(part for part in parts if isinstance(part, str))
 
 
+def text_of_content(content: Any) -> str:
+    """Return the text of a content in the form of OpenAI's chat API: a text, a list of parts, or None."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, abc.Mapping))
+    return str(content or "")
+
+
+def written(message: str) -> Union[str, List[Dict[str, Any]]]:
+    """Return a message as JSON values: its text, or its parts if it has pictures or sounds."""
+    return write_parts(message.parts) if isinstance(message, MessageText) else message
+
+
 def files_of(message: str) -> List[Tuple[int, Union[Image, Audio]]]:
     """Return the pictures and sounds of a message, each with its place in the UTF-8 bytes of the text."""
     files: List[Tuple[int, Union[Image, Audio]]] = []
@@ -373,4 +385,3 @@ def _convert(name: str, data: bytes) -> Optional[bytes]:
     except Exception as error:  # Pillow raises anything for a broken file
         raise InvalidParamError(f"{name} is a broken webp file: {error}") from None
     return written.getvalue()
-

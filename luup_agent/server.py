@@ -87,7 +87,9 @@ def create_app(
     from luup_agent._server.app import Server
     from luup_agent._server.config import read_config, read_models
 
-    config = read_config(api_key, allow_origins, allow_hosts, max_tokens, max_runs, max_body, body_timeout, allow_image_urls)
+    config = read_config(
+        api_key, allow_origins, allow_hosts, max_tokens, max_runs, max_body, body_timeout, allow_image_urls
+    )
     return Server(read_models(models), config, page).app()
 
 

@@ -45,15 +45,15 @@ class Answering(Generic[OutputT]):
         decisions: Optional[Mapping[str, Decision]] = None,
     ) -> Run:
         parts = self._parts
-        message = read_content("message", message)
+        text: Optional[str] = read_content("message", message)
         settings = parts.settings.override(caller, options)
         extra, toolsets = read_tools(settings.tools), read_toolsets(settings.toolsets)
         output = parts.output if output_type is None else output_spec(output_type)
-        task = Task(message, settings, output, decisions or {}, summarize=parts.builtins.summarize)
+        task = Task(text, settings, output, decisions or {}, summarize=parts.builtins.summarize)
         agent = cast("Agent[Any]", self)
 
         def asked() -> List[Message]:
-            return [] if message is None else [Message(role="user", content=message)]
+            return [] if text is None else [Message(role="user", content=text)]
 
         context: RunContext[Any] = RunContext(settings.deps, agent, "", "", 0, asked)
         needed = () if decisions is None else {call.name for call in parts.history.pending()}
@@ -70,7 +70,9 @@ class Answering(Generic[OutputT]):
         self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions]
     ) -> OutputT: ...
     @overload
-    def generate(self, message: Optional[Content], *, output_type: OutputType[T], **options: Unpack[RunOptions]) -> T: ...
+    def generate(
+        self, message: Optional[Content], *, output_type: OutputType[T], **options: Unpack[RunOptions]
+    ) -> T: ...
     @overload
     def generate(self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]) -> Any: ...
     def generate(self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]) -> Any:
@@ -192,7 +194,9 @@ class Answering(Generic[OutputT]):
         self, message: Optional[Content], *, output_type: OutputType[T], **options: Unpack[RunOptions]
     ) -> AgentResponse[T]: ...
     @overload
-    def run(self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]) -> AgentResponse[Any]: ...
+    def run(
+        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]
+    ) -> AgentResponse[Any]: ...
     def run(
         self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]
     ) -> AgentResponse[Any]:

@@ -42,7 +42,9 @@ def _check_model(message: Message, served: Served, place: str) -> None:
             continue
         can, what = (info.sees, "pictures") if isinstance(part, Image) else (info.hears, "sounds")
         if not can:
-            problem = f"{place} has {what}, which {served.name!r} can't read: it was loaded without a projector (mmproj)"
+            problem = (
+                f"{place} has {what}, which {served.name!r} can't read: it was loaded without a projector (mmproj)"
+            )
             raise RequestError(400, problem, "unsupported_content", place)
 
 

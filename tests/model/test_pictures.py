@@ -93,7 +93,7 @@ def reference(tool, model, mmproj, question, files, tokens=16, **options):
         command += [name, value]
     for flag, file in files:
         command += [flag, str(file)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
+    done = subprocess.run(command, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.decode().strip("\n")
 
@@ -102,7 +102,9 @@ def reference(tool, model, mmproj, question, files, tokens=16, **options):
 
 
 def test_an_answer_equals_that_of_llama_cpp(tool, seeing, model_path, projector, cat):
-    with Model.from_local(model_path, mmproj=projector, threads=1, chat_template=seeing.get_info().chat_template) as own:
+    with Model.from_local(
+        model_path, mmproj=projector, threads=1, chat_template=seeing.get_info().chat_template
+    ) as own:
         answer = greedy(own).generate([Image(cat), QUESTION])
     assert answer.strip() == reference(tool, model_path, projector, QUESTION, [("--image", cat)]).strip()
 
@@ -142,7 +144,9 @@ def test_sync_async_and_streams_agree(seeing, cat):
     message = [QUESTION, Image(cat), "Answer in one sentence."]
 
     async def asynchronous():
-        return await greedy(seeing).generate_async(message), [piece async for piece in greedy(seeing).generate_async(message)]
+        return await greedy(seeing).generate_async(message), [
+            piece async for piece in greedy(seeing).generate_async(message)
+        ]
 
     answer = greedy(seeing).generate(message)
     whole, pieces = asyncio.run(asynchronous())
@@ -254,9 +258,9 @@ def test_positions_in_planes_survive_turns_forks_and_files(small, tmp_path):
     fresh = greedy(model)
     fresh.set_history(agent.get_history())
     agent.save(tmp_path / "agent.luup")
-    with Model.from_local(model.get_info().path, mmproj=None, threads=1, context_size=2048) as blind:
-        with pytest.raises(UnsupportedError, match="mmproj"):
-            Agent.load(tmp_path / "agent.luup", blind).generate("Three")
+    blind = Model.from_local(model.get_info().path, threads=1, context_size=2048)
+    with blind, pytest.raises(UnsupportedError, match="mmproj"):
+        Agent.load(tmp_path / "agent.luup", blind).generate("Three")
     expected = agent.fork().generate("Three")
     assert Agent.load(tmp_path / "agent.luup", model).generate("Three") == expected
     assert fresh.generate("Three") == expected
@@ -301,10 +305,7 @@ def _webp_as_it_is():
 @pytest.mark.parametrize("kinds", [("llama", "mlp"), ("qwen2vl", "qwen2vl_merger"), ("gemma3", "gemma3")])
 def test_odd_sizes(size, kinds, small):
     model = small(*kinds)
-    try:
-        assert greedy(model).run([Image(pictures.png(*size)), "What?"]).usage.prompt_tokens > 4
-    except InvalidParamError as error:
-        assert "picture" in str(error)
+    assert greedy(model).run([Image(pictures.png(*size)), "What?"]).usage.prompt_tokens > 4
     assert greedy(model).generate("Hello")
 
 
@@ -371,7 +372,11 @@ def test_files_that_are_no_projectors(model_path, folder, tmp_path):
         Model.from_local(model_path, mmproj=text)
     unsupported = tmp_path / "hunyuan.gguf"
     projectors.write(
-        gguf, numpy, unsupported, WIDTH, change=lambda writer: writer.add_string("clip.vision.projector_type", "hunyuanvl")
+        gguf,
+        numpy,
+        unsupported,
+        WIDTH,
+        change=lambda writer: writer.add_string("clip.vision.projector_type", "hunyuanvl"),
     )
     with pytest.raises(ModelLoadError, match="hunyuanvl"):
         Model.from_local(model_path, mmproj=unsupported)

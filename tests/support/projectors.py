@@ -3,7 +3,7 @@
 EMBD, HEADS, FEED, LAYERS = 32, 2, 64, 3  # of the encoders
 PATCH, SIDE = 14, 56  # pixels
 MELS = 80
-STACK = 8  # vectors of sound that "ultravox" puts together
+STACK = 4  # vectors of sound that "ultravox" puts together
 
 IMAGE_TOKENS = {"mlp": (SIDE // PATCH) ** 2, "gemma3": 16}
 

@@ -79,7 +79,8 @@ def write(
 ):
     """Write a model of random weights with the tokenizer of the file `source` and the control tokens `names` besides.
 
-    Its kind: "llama" has one layer, "qwen2vl" positions in planes, "gemma3" sliding windows, "mamba" one state for all that it read.
+    Its kind: "llama" has one layer, "qwen2vl" positions in planes, "gemma3" sliding windows, "mamba" one state for all
+    that it read.
 
     A "llama" has `heads` heads, which share its width. `pre` names another pre-tokenizer than the source's. With
     `per_file`, so many tensors are in each file of a split model, whose names have the numbers of the parts.
