@@ -310,6 +310,11 @@ typedef struct luup_model_params {
     /* Milliseconds after which a model that nobody uses frees its weights and its context, 0 = right after the last
      * run. What needs them loads them again: see luup_model_unload(). -1 = never (-1) */
     int64_t keep_alive_ms;
+
+    /* A projector: the GGUF file of the model's encoder of pictures or sound, often named "mmproj-…". It is tried in a
+     * child process first. One that is damaged, or does not belong to the model, is LUUP_ERROR_MODEL_LOAD_FAILED. NULL =
+     * the model reads text alone (NULL) */
+    const char * mmproj;
 } luup_model_params;
 
 /* Fills `params` with the defaults. NULL is ignored. */
@@ -346,6 +351,8 @@ typedef struct luup_model_info {
     const char * rope_scaling; /* how positions are scaled: "none", "linear", "yarn" or "longrope" */
     float        rope_factor; /* 1 = not scaled */
     int32_t      rope_original_context; /* tokens */
+    bool         sees; /* it reads pictures */
+    bool         hears; /* it reads sounds */
 } luup_model_info;
 
 /* A snapshot of what the decoding thread does and has done. Counters start when the model is loaded, and go on when it
@@ -372,6 +379,7 @@ typedef struct luup_model_stats {
     uint64_t ram_used; /* bytes of these */
     uint64_t preemptions; /* runs put back into the queue to make room, and computed again later */
     int32_t  threads; /* that the last batch was computed with: fewer than the model's on a busy machine */
+    uint64_t media_encoded; /* pictures and sounds that were encoded, or parts of them if they were cut */
 } luup_model_stats;
 
 /* Loads a GGUF file. `params` may be NULL for the defaults. Blocks; mostly disk time. LUUP_ERROR_MODEL_NOT_FOUND,
@@ -600,6 +608,45 @@ LUUP_API int luup_agent_load(luup_model * model, const char * path, const luup_s
 /* Destroys the handle. The agent's runs go on until they end or are destroyed. */
 LUUP_API void luup_agent_destroy(luup_agent * agent);
 
+typedef enum luup_media_type {
+    LUUP_MEDIA_IMAGE = 0, /* PNG, JPEG or WebP; a local model reads PNG and JPEG */
+    LUUP_MEDIA_AUDIO = 1 /* WAV, MP3 or FLAC */
+} luup_media_type;
+
+/* A picture or sound of a message: a whole file in memory, at most 64 MiB, or for remote models the address of a
+ * picture. For example, a question about two pictures:
+ *
+ *     luup_media pictures[] = { { LUUP_MEDIA_IMAGE, cat, cat_size, NULL, 0 }, { LUUP_MEDIA_IMAGE, dog, dog_size, NULL, 0 } };
+ *     luup_run_params params;
+ *     luup_run_default_params(&params);
+ *     params.media   = pictures;
+ *     params.n_media = 2;
+ *     char * answer  = NULL;
+ *     luup_agent_generate(agent, "Which of them sleeps?", &params, &answer);
+ *
+ * The bytes are copied. The same picture in several messages or agents is encoded once, and its part of the KV cache is
+ * shared like that of text. */
+typedef struct luup_media {
+    luup_media_type type;
+    const void *    data; /* the file; NULL if `url` is given */
+    size_t          data_size; /* bytes */
+    const char *    url; /* "https://…" of a picture, which the server of a remote model fetches; NULL = none */
+    size_t          offset; /* the place in the message's text, in bytes, between two characters */
+} luup_media;
+
+/* What a file of a picture or sound is. */
+typedef struct luup_media_info {
+    size_t       size;
+    const char * format; /* "png", "jpeg", "webp", "wav", "mp3" or "flac"; static memory */
+    int32_t      width; /* of a picture, in pixels */
+    int32_t      height;
+} luup_media_info;
+
+/* Reads the header of a picture or sound; decodes nothing. `info` may be NULL, else its `size` field must be set.
+ * LUUP_ERROR_INVALID_PARAM: it is broken, of another format, an animation, or larger than 64 megapixels or 64 MiB. Any
+ * thread may call it. */
+LUUP_API int luup_media_check(const luup_media * media, luup_media_info * info);
+
 /* Appends a message to the history. `role`: "user" or "assistant". LUUP_ERROR_BUSY while a run is active. */
 LUUP_API int luup_agent_add_message(luup_agent * agent, const char * role, const char * content);
 
@@ -693,7 +740,7 @@ LUUP_API int luup_agent_set_system_prompt(luup_agent * agent, const char * syste
 LUUP_API int luup_agent_get_context(const luup_agent * agent, luup_context_usage * usage);
 
 /* Writes the tokens of a run's prompt: system prompt, history, `message` and the start of the answer, as the template
- * lays them out. `message` NULL: the history alone. Buffers as in luup_model_tokenize(). */
+ * lays them out. Negative numbers stand for pictures and sounds. `message` NULL: the history alone. Buffers as in luup_model_tokenize(). */
 LUUP_API int luup_agent_get_prompt(const luup_agent * agent, const char * message, int32_t * tokens, size_t capacity,
                                    size_t * n_tokens);
 
@@ -748,6 +795,11 @@ typedef struct luup_run_params {
      * alone. The stored history stays, and gets the messages of the run as usual; a summary that this run makes is lost
      * with it. NULL = the history (NULL) */
     const char * history;
+    /* Pictures and sounds of the message, by `offset`; the message may then be "". A local model needs a projector
+     * (luup_model_params.mmproj), else LUUP_ERROR_UNSUPPORTED. In histories they are content parts of OpenAI's chat
+     * API: image_url, with a data URL, and input_audio (NULL) */
+    const luup_media * media;
+    size_t             n_media; /* at most 256 */
 } luup_run_params;
 
 /* Fills `params` with the defaults. NULL is ignored. */

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from luup_agent.hardware import BackendInfo, CpuVariant, DeviceInfo, backends, cpu_variant, devices, llama_version
     from luup_agent.limits import LoopGuard, UsageLimits
     from luup_agent.mcp import MCP
+    from luup_agent.media import Audio, Image
     from luup_agent.messages import (
         AgentResponse,
         ContextUsage,
@@ -124,6 +125,7 @@ __all__ = [
     "AsyncEventStream",
     "AsyncMapStream",
     "AsyncTextStream",
+    "Audio",
     "BackendInfo",
     "BackendInitError",
     "BusyError",
@@ -147,6 +149,7 @@ __all__ = [
     "HTTPError",
     "HandedOver",
     "Handoff",
+    "Image",
     "InferenceError",
     "InternalError",
     "InvalidOutputError",
@@ -250,6 +253,7 @@ _LATER: Dict[str, Tuple[str, ...]] = {
     "hardware": ("BackendInfo", "CpuVariant", "DeviceInfo", "backends", "cpu_variant", "devices", "llama_version"),
     "limits": ("LoopGuard", "UsageLimits"),
     "mcp": ("MCP",),
+    "media": ("Audio", "Image"),
     "messages": (
         "AgentResponse",
         "ContextUsage",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Type, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
-from typing_extensions import Unpack
+from typing_extensions import Literal, Unpack
 
 from luup_agent import _logging, _native
 from luup_agent._hub.names import is_model_name, looks_like_repository, prefix_of
@@ -55,6 +55,7 @@ class Loading:
         cache_type: CacheTypes = "f16",
         rope_scaling: Optional[RopeScaling] = None,
         adapters: Optional[Mapping[str, Union[str, os.PathLike[str]]]] = None,
+        mmproj: Union[str, os.PathLike[str], Literal[False], None] = None,
         chat_template: Optional[str] = None,
         on_progress: Optional[Callable[[float], object]] = None,
         verbose: bool = False,
@@ -102,6 +103,10 @@ class Loading:
                 the model's file says.
             adapters: LoRA adapters for `Agent(adapter=…)`: GGUF files by names of your choice. They stay in memory with
                 the model.
+            mmproj: The projector of a model that sees or hears, for `Image` and `Audio` in messages: a GGUF file, often
+                named "mmproj-…". It is tried in a child process first, which encodes a small picture and takes about
+                as long as loading it. None for a model that reads text alone; but a model of a hub ("hf:owner/repo")
+                brings the projector of its repository along, unless this is False.
             chat_template: A Jinja template to use instead of the model's own.
             on_progress: Called with 0.0 to 1.0 while the model loads. An exception that it raises stops the load and is
                 raised from this function.
@@ -138,7 +143,7 @@ class Loading:
             cache_type,
             rope_scaling,
         )
-        path = _named_file(path, layout)
+        path, mmproj = _named_files(path, layout, mmproj)
         model = cls.__new__(cls)
         try:
             model._native_model = _native.NativeModel(
@@ -153,6 +158,7 @@ class Loading:
                 use_mlock=use_mlock,
                 keep_alive=keep_alive,
                 adapters=adapters,
+                mmproj=mmproj or None,
                 chat_template=chat_template,
                 on_progress=on_progress,
             )
@@ -209,15 +215,19 @@ class Loading:
         from luup_agent import hub
 
         chosen: Mapping[str, Any] = {k: v for k, v in options.items() if k in _native.Layout._fields}
-        path = hub.download(
+        wanted = options.get("mmproj")
+        path, projector = hub._download(
             repository,
             quantization,
-            file=file,
-            revision=revision,
-            token=token,
-            on_progress=on_download,
-            layout=hub.DEFAULT_LAYOUT._replace(**chosen),
+            file,
+            revision,
+            token,
+            on_download,
+            hub.DEFAULT_LAYOUT._replace(**chosen),
+            wanted is None,
         )
+        if projector is not None:
+            options["mmproj"] = projector
         return cls.from_local(path, **options)
 
     @classmethod
@@ -380,6 +390,15 @@ def _named_file(path: Union[str, os.PathLike[str]], layout: _native.Layout) -> U
     from luup_agent import hub
 
     return hub.find(str(path), layout=layout)
+
+
+def _named_files(path: Any, layout: _native.Layout, mmproj: Any) -> Tuple[Any, Any]:
+    """Return the path of a model, and that of its projector; a repository on a hub brings one along."""
+    if mmproj is None and is_model_name(path) and prefix_of(str(path)) == "hf":
+        from luup_agent import hub
+
+        return hub.download_with_projector(str(path), layout=layout)
+    return _named_file(path, layout), mmproj
 
 
 def _with_hint(error: ModelNotFoundError, path: object) -> ModelNotFoundError:

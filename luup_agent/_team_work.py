@@ -16,6 +16,7 @@ from luup_agent.agent import Agent
 from luup_agent.errors import MaxTurnsError, RunCancelledError
 from luup_agent.handoffs import HandedOver, Handoff
 from luup_agent.limits import check_limits
+from luup_agent.media import Content
 from luup_agent.messages import AgentResponse, DoneEvent, Message, ToolCall, ToolResult, ToolResultEvent, Usage
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Work:
     def __init__(
         self,
         team: Team,
-        message: Optional[str],
+        message: Optional[Content],
         options: Mapping[str, Any],
         approvals: Optional[Mapping[str, Decision]] = None,
     ) -> None:

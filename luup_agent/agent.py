@@ -38,6 +38,7 @@ from luup_agent._tools.results import MAX_RESULT_CHARS
 from luup_agent.builtin_tools import BuiltinTools
 from luup_agent.errors import UnsupportedError
 from luup_agent.limits import LoopGuard, UsageLimits, check_limits
+from luup_agent.media import Content, MessageText, read_content
 from luup_agent.messages import ContextUsage, Message, ToolCall
 from luup_agent.model import Model
 from luup_agent.outputs import Output, OutputT
@@ -269,12 +270,12 @@ class Agent(
 
     # -- conversation --------------------------------------------------------------------------------------------------
 
-    def add_message(self, role: str, content: str) -> None:
+    def add_message(self, role: str, content: Content) -> None:
         """Append a message to the history.
 
         Args:
             role: "user" or "assistant".
-            content: The text.
+            content: The text, or for "user" a list of texts, `Image` and `Audio`.
 
         Raises:
             InvalidParamError: The role is another one, or the text is empty or not a str.
@@ -284,7 +285,11 @@ class Agent(
             >>> agent.add_message("user", "My name is Ada.")
             >>> agent.add_message("assistant", "Nice to meet you, Ada.")
         """
-        self._parts.handle.native.add_message(role, content)
+        text = read_content("content", content)
+        if isinstance(text, MessageText):
+            self._parts.history.append(role, text)
+        else:
+            self._parts.handle.native.add_message(role, text)
 
     def clear_history(self) -> None:
         """Empty the history; the system prompt stays.

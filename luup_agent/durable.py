@@ -26,6 +26,7 @@ from luup_agent._run import sync_run
 from luup_agent._run.typed_output import output_spec
 from luup_agent.agent import Agent
 from luup_agent.errors import InvalidOutputError, InvalidParamError, MaxTurnsError, StorageError
+from luup_agent.media import Content, read_content, written
 from luup_agent.messages import AgentResponse, ToolResult
 from luup_agent.settings import RunOptions
 
@@ -84,7 +85,7 @@ class DurableRuns:
         self,
         id: str,  # noqa: A002  # its name everywhere
         agent: Agent[Any],
-        message: Optional[str] = None,
+        message: Optional[Content] = None,
         *,
         approvals: Optional[Mapping[str, Decision]] = None,
         repeat_calls: bool = True,
@@ -127,7 +128,7 @@ class DurableRuns:
         self,
         id: str,  # noqa: A002
         agent: Agent[Any],
-        message: Optional[str] = None,
+        message: Optional[Content] = None,
         *,
         approvals: Optional[Mapping[str, Decision]] = None,
         repeat_calls: bool = True,
@@ -186,7 +187,7 @@ class DurableRuns:
             )
         return os.path.join(self._folder, run_id + _SUFFIX)
 
-    def _open(self, run_id: str, message: Optional[str]) -> Journal:
+    def _open(self, run_id: str, message: Optional[Content]) -> Journal:
         path = self._path(run_id)
         if message is None and not os.path.lexists(path):
             raise InvalidParamError(f"there is no run {run_id!r} to go on with: give its message to begin it")
@@ -208,7 +209,7 @@ def _prepare(
     run_id: str,
     caller: str,
     agent: Agent[Any],
-    message: Optional[str],
+    message: Optional[Content],
     approvals: Optional[Mapping[str, Decision]],
     repeat_calls: bool,
     output_type: Any,
@@ -218,18 +219,19 @@ def _prepare(
         raise InvalidParamError(f"agent must be a luup_agent.Agent, not {type(agent).__name__}")
     if not agent.enable_history:
         raise InvalidParamError("agent has enable_history=False: a durable run needs an agent that remembers")
+    text: Optional[str] = read_content("message", message)
     copy: Agent[Any] = agent.fork()
     settings = agent._parts.settings.override(caller, options)
     if not journal.records:
-        if message is None:
+        if text is None:
             raise InvalidParamError(f"there is no run {run_id!r} to go on with: give its message to begin it")
-        if not encode_text("message", message):
+        if not encode_text("message", text) and written(text) == "":
             raise InvalidParamError("message must not be empty")
-        run = copy._new_run(caller, message, options, output_type)
-        journal.write("begin", version=VERSION, message=message, history=copy._parts.handle.native.get_history())
+        run = copy._new_run(caller, text, options, output_type)
+        journal.write("begin", version=VERSION, message=written(text), history=copy._parts.handle.native.get_history())
         return _Step(_recorded(run, journal, run_id))
     progress = read_progress(journal)
-    if message is not None and message != progress.message:
+    if text is not None and written(text) != written(progress.message):
         raise InvalidParamError(f"the run {run_id!r} began with another message: give it another id, or no message")
     if progress.end is not None:
         return _Step(None, _ended(run_id, agent, progress, output_type))

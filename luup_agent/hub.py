@@ -22,7 +22,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from luup_agent import _native, catalog
 from luup_agent._files import shorten_path
@@ -44,6 +44,7 @@ __all__ = [
     "Skipped",
     "contents",
     "download",
+    "download_with_projector",
     "find",
     "local_models",
     "remove",
@@ -146,6 +147,46 @@ def download(
         >>> download("owner/repo", "Q4_K_M")  # doctest: +SKIP
         PosixPath('/home/me/.cache/huggingface/hub/models--owner--repo/snapshots/1f3c…/model-Q4_K_M.gguf')
     """
+    return _download(repository, quantization, file, revision, token, on_progress, layout, False)[0]
+
+
+def download_with_projector(
+    repository: str,
+    quantization: Optional[str] = None,
+    *,
+    file: Optional[str] = None,
+    revision: Optional[str] = None,
+    token: Optional[str] = None,
+    on_progress: Optional[OnProgress] = None,
+    layout: Optional[_native.Layout] = None,
+) -> Tuple[Path, Optional[Path]]:
+    """Do the same as `download`, and download the projector of the repository (``mmproj``) if it has one.
+
+    Of several projectors F16 is taken, else BF16, F32 or Q8_0, in this order.
+
+    Returns:
+        The path of the model's file, and of the projector; None if there is none.
+
+    Raises:
+        LuupError: As `download`.
+
+    Example:
+        >>> path, projector = download_with_projector("owner/repo", "Q4_K_M")  # doctest: +SKIP
+        >>> model = Model.from_local(path, mmproj=projector)  # doctest: +SKIP
+    """
+    return _download(repository, quantization, file, revision, token, on_progress, layout, True)
+
+
+def _download(
+    repository: str,
+    quantization: Optional[str],
+    file: Optional[str],
+    revision: Optional[str],
+    token: Optional[str],
+    on_progress: Optional[OnProgress],
+    layout: Optional[_native.Layout],
+    with_projector: bool,
+) -> Tuple[Path, Optional[Path]]:
     wanted = obtain.check(repository, quantization, file)
     if revision is not None and (not isinstance(revision, str) or not revision or "\0" in revision):
         raise InvalidParamError(f"revision must be a branch, a tag or a commit, got {revision!r}")
@@ -157,9 +198,13 @@ def download(
     try:
         listed = client.list_files(wanted.repository, revision)
     except Unreachable as error:
-        return Path(obtain.from_cache(client, wanted, revision, error))
-    model = obtain.select(client, listed, wanted, layout or DEFAULT_LAYOUT)
-    return Path(obtain.fetch_all(client, listed, model, revision, on_progress))
+        path = obtain.from_cache(client, wanted, revision, error)
+        projector = obtain.cached_projector(path) if with_projector else None
+    else:
+        model = obtain.select(client, listed, wanted, layout or DEFAULT_LAYOUT)
+        path = obtain.fetch_all(client, listed, model, revision, on_progress)
+        projector = obtain.fetch_projector(client, listed, revision, on_progress) if with_projector else None
+    return Path(path), None if projector is None else Path(projector)
 
 
 def _client(token: Optional[str]) -> Client:

@@ -7,7 +7,7 @@ import math
 from collections import abc
 from typing import TYPE_CHECKING, Any, Dict, Generic, Iterator, List, Mapping, Optional, Tuple, Union
 
-from pydantic import ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import from_json
 from typing_extensions import Literal, TypeVar
 
@@ -15,6 +15,7 @@ from luup_agent._data import Data
 from luup_agent._json import write_json
 from luup_agent._shown import Short, cell
 from luup_agent.errors import InvalidParamError
+from luup_agent.media import Audio, Image, read_content, read_parts, text_of, write_parts
 
 if TYPE_CHECKING:
     from luup_agent.turns import Turn
@@ -129,13 +130,14 @@ class Message(_Frozen):
 
     Attributes:
         role: "system", "user", "assistant" or "tool".
-        content: The text.
+        content: The text; of a message with pictures or sounds its texts, joined.
         reasoning: The model's reasoning before the answer; None if there is none.
         tool_calls: The tool calls of an assistant message.
         tool_call_id: The id of the call that a tool message answers; None for other roles.
         name: The tool's name in a tool message; None if unknown, and for other roles.
         extra: Fields of an assistant message that only its server knows, such as ``reasoning_details``; they go back
             to it.
+        parts: Of a user's message with pictures or sounds: these and the texts between them, in order; else ().
 
     Example:
         >>> Message(role="user", content="Hi").to_dict()
@@ -149,10 +151,26 @@ class Message(_Frozen):
     tool_call_id: Optional[str] = None
     name: Optional[str] = None
     extra: Dict[str, Any] = Field(default_factory=dict)
+    parts: Tuple[Union[str, Image, Audio], ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_parts(cls, values: Any) -> Any:
+        """Take a content in parts, and make the text of parts."""
+        if not isinstance(values, dict):
+            return values
+        content = read_content("content", values.get("content"))
+        parts = getattr(content, "parts", ()) or tuple(values.get("parts") or ())
+        if not any(isinstance(part, (Image, Audio, dict)) for part in parts):
+            return {**values, "content": content} if content is not values.get("content") else values
+        if values.get("role") != "user":
+            raise ValueError("only messages of the user may have pictures or sounds")
+        return {**values, "content": text_of(parts), "parts": parts}
 
     def to_dict(self) -> Dict[str, Any]:
         """Return the message in the format of OpenAI's chat API, with the reasoning as ``reasoning_content``."""
-        values: Dict[str, Any] = {**self.extra, "role": self.role, "content": self.content}
+        content = write_parts(self.parts) if self.parts else self.content
+        values: Dict[str, Any] = {**self.extra, "role": self.role, "content": content}
         if self.reasoning is not None:
             values["reasoning_content"] = self.reasoning
         if self.tool_calls:
@@ -167,7 +185,8 @@ class Message(_Frozen):
     def from_dict(cls, name: str, values: Mapping[str, Any]) -> Message:
         """Convert an OpenAI chat message; error messages call it `name`.
 
-        None and empty lists count as missing, because OpenAI's client writes them. Text parts are joined, a refusal is
+        None and empty lists count as missing, because OpenAI's client writes them. Text parts are joined, those with
+        pictures (``image_url``) and sounds (``input_audio``) become `parts`, a refusal is
         appended to the text, and the role "developer" becomes "system". Unknown keys of an assistant message become
         `extra`.
 
@@ -176,7 +195,7 @@ class Message(_Frozen):
         """
         known = {key: value for key, value in values.items() if value is not None and value != []}
         if isinstance(known.get("content"), list):
-            known["content"] = _join_parts(f"{name}.content", known["content"])
+            known["content"] = read_content(f"{name}.content", read_parts(f"{name}.content", known["content"]))
         if known.get("role") == "developer":
             known["role"] = "system"
         if isinstance(known.get("refusal"), str) and isinstance(known.get("content", ""), str):
@@ -201,14 +220,6 @@ class Message(_Frozen):
 
 
 _UNKEPT = ("audio", "function_call")  # fields of a message that have a meaning here, but no place
-
-
-def _join_parts(name: str, parts: List[Any]) -> str:
-    """Return the text of a content in parts; error messages call it `name`."""
-    for part in parts:
-        if not isinstance(part, abc.Mapping) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-            raise InvalidParamError(f"{name} must be a text or a list of text parts; other parts are not supported")
-    return "".join(part["text"] for part in parts)
 
 
 def _read_calls(name: str, calls: Any) -> List[ToolCall]:

@@ -90,6 +90,8 @@ class ModelInfo(Data):
         rope_scaling: How rotary positions are scaled: "none", "linear", "yarn" or "longrope".
         rope_factor: The factor of that scaling; 1 for none.
         rope_original_context: The size of the context before it, in tokens.
+        sees: Whether it reads pictures: it has a projector for them.
+        hears: Whether it reads sounds.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -122,6 +124,8 @@ class ModelInfo(Data):
     rope_scaling: str
     rope_factor: float
     rope_original_context: int
+    sees: bool = False
+    hears: bool = False
 
 
 class ModelStats(Data):
@@ -148,6 +152,7 @@ class ModelStats(Data):
         ram_used: Size of these in bytes.
         preemptions: Runs put back into the queue to make room, and computed again later.
         threads: Threads that computed the last step; fewer than `ModelInfo.threads` while the machine is busy.
+        media_encoded: Pictures and sounds that were encoded, or parts of them if they were cut.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -172,6 +177,7 @@ class ModelStats(Data):
     ram_used: int
     preemptions: int
     threads: int
+    media_encoded: int = 0
 
 
 def short_description(info: ModelInfo) -> str:

@@ -36,6 +36,7 @@ class ServerOptions(TypedDict, total=False):
     max_body: int
     body_timeout: float
     page: bool
+    allow_image_urls: bool
 
 
 def create_app(
@@ -49,6 +50,7 @@ def create_app(
     max_body: int = 8 * 1024 * 1024,
     body_timeout: float = 30.0,
     page: bool = True,
+    allow_image_urls: bool = False,
 ) -> Any:
     """Return a Starlette application with OpenAI's API and the chat page.
 
@@ -68,6 +70,9 @@ def create_app(
         max_body: The most bytes of a request's body.
         body_timeout: Seconds that a request's body may take to arrive.
         page: Whether to serve the chat page at ``/``.
+        allow_image_urls: Whether a request may name a picture by its address, which this server then fetches, from
+            public networks only. Otherwise pictures have to be data URLs, so that nobody can make this server connect
+            to others.
 
     Returns:
         The application, for uvicorn or another ASGI server on asyncio. It closes no models.
@@ -82,7 +87,9 @@ def create_app(
     from luup_agent._server.app import Server
     from luup_agent._server.config import read_config, read_models
 
-    config = read_config(api_key, allow_origins, allow_hosts, max_tokens, max_runs, max_body, body_timeout)
+    config = read_config(
+        api_key, allow_origins, allow_hosts, max_tokens, max_runs, max_body, body_timeout, allow_image_urls
+    )
     return Server(read_models(models), config, page).app()
 
 

@@ -15,6 +15,7 @@ from luup_agent._team_work import TeamResponse, Work, answer, answer_async, with
 from luup_agent.agent import Agent
 from luup_agent.errors import BusyError, InvalidParamError
 from luup_agent.handoffs import Handoff
+from luup_agent.media import Content
 from luup_agent.messages import DoneEvent, Event, Message, ToolCall
 from luup_agent.settings import RunOptions
 
@@ -117,7 +118,7 @@ class Team:
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
-    def generate(self, message: str, **options: Unpack[RunOptions]) -> Any:
+    def generate(self, message: Content, **options: Unpack[RunOptions]) -> Any:
         """Answer a message and return the answer; see `run`.
 
         Example:
@@ -126,11 +127,11 @@ class Team:
         """
         return self.run(message, **options).output
 
-    async def generate_async(self, message: str, **options: Unpack[RunOptions]) -> Any:
+    async def generate_async(self, message: Content, **options: Unpack[RunOptions]) -> Any:
         """Do the same as `generate`, under asyncio."""
         return (await self.run_async(message, **options)).output
 
-    def run(self, message: str, **options: Unpack[RunOptions]) -> TeamResponse:
+    def run(self, message: Content, **options: Unpack[RunOptions]) -> TeamResponse:
         """Answer a message.
 
         Args:
@@ -145,7 +146,7 @@ class Team:
         with self._alone():
             return answer(Work(self, message, options))
 
-    async def run_async(self, message: str, **options: Unpack[RunOptions]) -> TeamResponse:
+    async def run_async(self, message: Content, **options: Unpack[RunOptions]) -> TeamResponse:
         """Do the same as `run`, under asyncio."""
         with self._alone():
             return await answer_async(Work(self, message, options))
@@ -162,7 +163,7 @@ class Team:
             check_approvals(approvals, self.pending)
             return await answer_async(Work(self, None, options, approvals))
 
-    def stream_events(self, message: str, **options: Unpack[RunOptions]) -> Generator[Event[Any], None, None]:
+    def stream_events(self, message: Content, **options: Unpack[RunOptions]) -> Generator[Event[Any], None, None]:
         """Answer a message and yield an event for everything that happens, see `Agent.stream_events`.
 
         The run begins with the first event; closing the iterator ends it. The last event is the `DoneEvent` of the
@@ -187,7 +188,7 @@ class Team:
             yield work.last()
 
     async def stream_events_async(
-        self, message: str, **options: Unpack[RunOptions]
+        self, message: Content, **options: Unpack[RunOptions]
     ) -> AsyncGenerator[Event[Any], None]:
         """Do the same as `stream_events`, under asyncio."""
         with self._alone():
@@ -211,14 +212,14 @@ class Team:
             work.finish()
             yield work.last()
 
-    def generate_stream(self, message: str, **options: Unpack[RunOptions]) -> Generator[str, None, None]:
+    def generate_stream(self, message: Content, **options: Unpack[RunOptions]) -> Generator[str, None, None]:
         """Answer a message and yield the texts of the agents piece by piece."""
         with contextlib.closing(self.stream_events(message, **options)) as events:
             for event in events:
                 if event.type == "text":
                     yield event.text
 
-    async def generate_stream_async(self, message: str, **options: Unpack[RunOptions]) -> AsyncGenerator[str, None]:
+    async def generate_stream_async(self, message: Content, **options: Unpack[RunOptions]) -> AsyncGenerator[str, None]:
         """Do the same as `generate_stream`, under asyncio."""
         events = self.stream_events_async(message, **options)
         try:

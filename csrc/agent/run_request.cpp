@@ -20,7 +20,7 @@ void RunRequest::check() const {
         fail(LUUP_ERROR_INVALID_PARAM, "timeout_ms must be at least 0, or -1 for none, not %lld",
              static_cast<long long>(timeout_ms));
     }
-    if (message && message->content.empty()) {
+    if (message && message->content.empty() && message->attachments.empty()) {
         fail(LUUP_ERROR_INVALID_PARAM, "message is empty");
     }
     check_range("priority", priority, -1000, 1000);

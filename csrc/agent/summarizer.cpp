@@ -24,6 +24,9 @@ constexpr size_t template_room = 64;  // tokens of the instructions and the temp
 std::string line_of(const Message & m) {
     std::string text = m.role == "tool" ? "tool " + m.tool_name : m.role;
     text += ": " + m.content;
+    for (const Attachment & each : m.attachments) {
+        text += each.file->kind == MediaKind::Image ? " [a picture]" : " [a sound]";
+    }
     for (const ToolCall & call : m.tool_calls) {
         text += " [calls " + call.name + " with " + call.arguments + "]";
     }

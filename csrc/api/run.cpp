@@ -1,6 +1,8 @@
 // The C API: runs, and the functions that run one to its end.
 #include "api/api.h"
 
+#include "base/text.h"
+
 #include <nlohmann/json.hpp>
 
 using namespace luup;
@@ -46,10 +48,58 @@ std::optional<OutputSource> read_output(const luup_run_params & p) {
     return found;
 }
 
+// Reads a picture or sound; messages call it `name`.
+Media read_file(const luup_media & media, const std::string & name) {
+    if (media.type != LUUP_MEDIA_IMAGE && media.type != LUUP_MEDIA_AUDIO) {
+        fail(LUUP_ERROR_INVALID_PARAM, "%s.type must be a luup_media_type, not %d", name.c_str(),
+             static_cast<int>(media.type));
+    }
+    const auto kind = media.type == LUUP_MEDIA_IMAGE ? MediaKind::Image : MediaKind::Audio;
+    if (media.url) {
+        const std::string url = checked_text((name + ".url").c_str(), media.url);
+        if (media.data || kind == MediaKind::Audio) {
+            fail(LUUP_ERROR_INVALID_PARAM, "%s has an address: it must be a picture without data", name.c_str());
+        }
+        return read_media_url(kind, url, name + ".url");
+    }
+    if (media.data_size > 0) {
+        check_pointer((name + ".data").c_str(), media.data);
+    }
+    if (media.data_size > media_limits::bytes) {
+        fail(LUUP_ERROR_INVALID_PARAM, "%s has %zu bytes; at most %zu are allowed", name.c_str(), media.data_size,
+             media_limits::bytes);
+    }
+    return read_media(kind, std::string(static_cast<const char *>(media.data), media.data_size), name);
+}
+
+void read_attachments(const luup_run_params & p, Message & message) {
+    if (p.n_media > 256) {
+        fail(LUUP_ERROR_INVALID_PARAM, "media has %zu entries; at most 256 are allowed", p.n_media);
+    }
+    if (p.n_media > 0) {
+        check_pointer("media", p.media);
+    }
+    size_t least = 0;
+    for (size_t i = 0; i < p.n_media; i++) {
+        const std::string name   = "media[" + std::to_string(i) + "]";
+        const size_t      offset = p.media[i].offset;
+        if (offset < least || offset > message.content.size() || utf8_prefix(message.content, offset) != offset) {
+            fail(LUUP_ERROR_INVALID_PARAM,
+                 "%s.offset is %zu: it must be from %zu to the %zu bytes of the message, between two characters",
+                 name.c_str(), offset, least, message.content.size());
+        }
+        message.attachments.push_back({ offset, read_file(p.media[i], name) });
+        least = offset;
+    }
+}
+
 RunRequest read_request(Agent & agent, const std::optional<std::string> & message, const luup_run_params & p) {
     RunRequest request;
     if (message) {
         request.message = Message::user(*message);
+        read_attachments(p, *request.message);
+    } else if (p.n_media > 0) {
+        fail(LUUP_ERROR_INVALID_PARAM, "media is given without a message: pass \"\" for a message without text");
     }
     request.sampling       = p.sampling ? read_sampling(p.sampling) : agent.sampling();
     request.timeout_ms     = p.timeout_ms;
@@ -81,6 +131,23 @@ RunRequest read_request(Agent & agent, const std::optional<std::string> & messag
 }
 
 }  // namespace
+
+int luup_media_check(const luup_media * media, luup_media_info * info) {
+    return guard([&] {
+        check_pointer("media", media);
+        const Media     file   = read_file(*media, media->type == LUUP_MEDIA_AUDIO ? "the sound" : "the picture");
+        luup_media_info result = {};
+        result.format          = "";
+        for (const char * format : { "png", "jpeg", "webp", "wav", "mp3", "flac" }) {
+            result.format = file->format == format ? format : result.format;
+        }
+        result.width  = static_cast<int32_t>(file->width);
+        result.height = static_cast<int32_t>(file->height);
+        if (info) {
+            write_result("info", info, result);
+        }
+    });
+}
 
 void luup_run_default_params(luup_run_params * params) {
     if (params) {

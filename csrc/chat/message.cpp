@@ -76,6 +76,49 @@ void add_fields(json & j, const std::string & extra) {
     }
 }
 
+// Reads the picture or sound of a part of a content.
+Media parse_media(const json & part, const std::string & where) {
+    const std::string type  = text_field(part, "type", where);
+    const bool        image = type == "image_url";
+    const char *      key   = image ? "image_url" : "input_audio";
+    if ((!image && type != "input_audio") || !part.contains(key)) {
+        fail(LUUP_ERROR_INVALID_PARAM,
+             "%s must be a text (\"text\"), a picture (\"image_url\") or a sound (\"input_audio\"), not \"%.40s\"",
+             where.c_str(), type.c_str());
+    }
+    const json &      value = part[key];
+    const std::string place = where + "." + key;
+    if (image && value.is_string()) {
+        return read_media_url(MediaKind::Image, value.get<std::string>(), place);
+    }
+    if (!value.is_object()) {
+        fail(LUUP_ERROR_INVALID_PARAM, "%s must be an object", place.c_str());
+    }
+    if (image) {
+        return read_media_url(MediaKind::Image, text_field(value, "url", place), place + ".url");
+    }
+    return read_media(MediaKind::Audio, decode_base64(text_field(value, "data", place), place + ".data"),
+                      place + ".data");
+}
+
+// Reads a content that is a list of parts.
+void parse_parts(const json & parts, Message & message, const std::string & where) {
+    for (size_t i = 0; i < parts.size(); i++) {
+        const std::string place = where + "[" + std::to_string(i) + "]";
+        if (!parts[i].is_object()) {
+            fail(LUUP_ERROR_INVALID_PARAM, "%s must be an object", place.c_str());
+        }
+        if (text_field(parts[i], "type", place) == "text") {
+            message.content += text_field(parts[i], "text", place);
+        } else {
+            message.attachments.push_back({ message.content.size(), parse_media(parts[i], place) });
+        }
+    }
+    if (!message.attachments.empty() && message.role != "user") {
+        fail(LUUP_ERROR_INVALID_PARAM, "%s has a picture or sound: only messages of the user may", where.c_str());
+    }
+}
+
 ToolCall parse_call(const json & j, const std::string & where) {
     if (!j.is_object() || !j.contains("function") || !j["function"].is_object()) {
         fail(LUUP_ERROR_INVALID_PARAM, "%s must be an object with a \"function\" object", where.c_str());
@@ -101,7 +144,11 @@ Message parse_message(const json & j, const std::string & where) {
     }
     Message m;
     m.role           = text_field(j, "role", where);
-    m.content        = text_field(j, "content", where);
+    if (j.contains("content") && j["content"].is_array()) {
+        parse_parts(j["content"], m, where + ".content");
+    } else {
+        m.content = text_field(j, "content", where);
+    }
     m.reasoning      = text_field(j, "reasoning_content", where);
     const bool calls = j.contains("tool_calls") && !j["tool_calls"].is_null();
     if (m.role == "tool") {
@@ -151,6 +198,27 @@ void check_results(std::vector<Message> & messages) {
     }
 }
 
+// Returns the texts and files of a message in their order.
+json content_parts(const Message & message) {
+    json       parts = json::array();
+    size_t     at    = 0;
+    const auto text  = [&](size_t end) {
+        if (end > at) {
+            json part;
+            part["type"] = "text";
+            part["text"] = message.content.substr(at, end - at);
+            parts.push_back(std::move(part));
+            at = end;
+        }
+    };
+    for (const Attachment & each : message.attachments) {
+        text(each.offset);
+        parts.push_back(to_json(*each.file));
+    }
+    text(message.content.size());
+    return parts;
+}
+
 }  // namespace
 
 Message Message::system(std::string text) {
@@ -191,10 +259,27 @@ void check_role(const std::string & role) {
     }
 }
 
+json to_json(const MediaFile & file) {
+    json part;
+    if (file.kind == MediaKind::Image) {
+        const bool address       = !file.url.empty();
+        part["type"]             = "image_url";
+        part["image_url"]["url"] = address ? file.url : "data:" + file.mime_type() + ";base64," + encode_base64(file.bytes);
+    } else {
+        part["type"]                  = "input_audio";
+        part["input_audio"]["data"]   = encode_base64(file.bytes);
+        part["input_audio"]["format"] = file.format;
+    }
+    return part;
+}
+
 json to_json(const Message & message) {
     json j;  // filled one by one, since an initializer list copies its values
     j["role"]    = message.role;
     j["content"] = message.content;
+    if (!message.attachments.empty()) {
+        j["content"] = content_parts(message);
+    }
     if (!message.reasoning.empty()) {
         j["reasoning_content"] = message.reasoning;
     }

@@ -1,6 +1,8 @@
 // One message of a conversation, and its form in OpenAI's chat API.
 #pragma once
 
+#include "media/file.h"
+
 #include <nlohmann/json_fwd.hpp>
 
 #include <string>
@@ -15,6 +17,12 @@ struct ToolCall {
     std::string extra = {};  // as Message::extra, of the call; its "function" has those of the function
 };
 
+// A picture or sound of a message, and where in its text it is.
+struct Attachment {
+    size_t offset = 0;  // bytes of `content` before it
+    Media  file;
+};
+
 struct Message {
     std::string           role;  // "system", "user", "assistant" or "tool"
     std::string           content;
@@ -23,6 +31,7 @@ struct Message {
     std::string           tool_call_id;  // tool only: the id of the call that this message answers
     std::string           tool_name;     // tool only
     std::string extra;  // assistant only: JSON text of an object with fields that only its server knows; or ""
+    std::vector<Attachment> attachments = {};  // user only; by offset
 
     static Message system(std::string text);
     static Message user(std::string text);
@@ -33,6 +42,9 @@ struct Message {
 // Return OpenAI's form of messages, to which the fields of `extra` are added.
 nlohmann::ordered_json to_json(const Message & message);
 nlohmann::ordered_json to_json(const std::vector<Message> & messages);
+
+// Return a part of a message's content in OpenAI's form, and read one. Throw Error(LUUP_ERROR_INVALID_PARAM).
+nlohmann::ordered_json to_json(const MediaFile & file);
 
 // Parse a history. Every result must belong to a call before it, and only the last calls may have none. Throws
 // Error(LUUP_ERROR_JSON_PARSE_FAILED) or (LUUP_ERROR_INVALID_PARAM) that names the first wrong part.

@@ -1,6 +1,7 @@
 // A rendered prompt, and what is known of the answer that follows it.
 #pragma once
 
+#include "media/chunk.h"
 #include "tokens/tokenizer.h"
 
 #include "llama.h"
@@ -33,6 +34,7 @@ struct AnswerOpening {
 
 struct Prompt {
     std::vector<llama_token> tokens;
+    std::vector<MediaSpan>   media;      // the pictures and sounds among `tokens`, in order
     std::vector<std::string> stops;      // texts at which this template's answers end
     std::vector<llama_token> preserved;  // control tokens whose names the parser needs to see
     Thinking                 thinking;

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "chat/conversion.h"
+#include "chat/media_markers.h"
 #include "chat/native_format.h"
 #include "chat/prompt_program.h"
 #include "chat/template_probe.h"
@@ -11,6 +12,8 @@
 #include "chat/thinking_switch.h"
 #include "chat/tool_format.h"
 #include "chat/tools.h"
+
+#include "media/encoder.h"
 
 #include "common/chat.h"
 
@@ -175,8 +178,30 @@ void ChatTemplate::add_arguments(common_chat_templates_inputs & inputs, const Re
     apply(inputs, switch_->arguments(reasoning, renders));
 }
 
-Prompt ChatTemplate::render(const std::vector<Message> & messages, const ToolSet * tools, bool open_answer,
+// Tokenizes a rendered prompt, in which pictures and sounds have markers.
+void ChatTemplate::tokenize(const std::string & text, const std::string & seal, TokenizedText * known,
+                            const MediaMarkers & markers, Prompt & prompt) const {
+    const auto parts = markers.split(text);
+    prompt.tokens    = tokenizer_->tokenize(parts.front().text, seal, known);
+    for (size_t i = 0; i + 1 < parts.size(); i++) {
+        const Media & file = parts[i].file;
+        for (const MediaPiece & piece : *encoder_->layout(file)) {
+            if (piece.is_chunk) {
+                prompt.media.push_back({ prompt.tokens.size(), piece.chunk, file, nullptr });
+            }
+            prompt.tokens.insert(prompt.tokens.end(), piece.tokens.begin(), piece.tokens.end());
+        }
+        if (!parts[i + 1].text.empty()) {
+            const auto more = tokenizer_->tokenize_more(parts[i + 1].text, seal);
+            prompt.tokens.insert(prompt.tokens.end(), more.begin(), more.end());
+        }
+    }
+}
+
+Prompt ChatTemplate::render(const std::vector<Message> & given, const ToolSet * tools, bool open_answer,
                             TokenizedText * known, const Reasoning & reasoning) const {
+    const MediaMarkers           markers(given, encoder_);
+    const std::vector<Message> & messages = markers.messages();
     static const ToolSet none({});
     const bool           native = tools ? takes(*tools) : traits_->native_tools;
     std::vector<Message> list   = !native                  ? tools_as_text(messages, tools ? *tools : none)
@@ -243,7 +268,7 @@ Prompt ChatTemplate::render(const std::vector<Message> & messages, const ToolSet
     if (ends_with(params.prompt, prompt.opening.text.text)) {  // without thoughts the prompt has it already
         prompt.opening.text = {};
     }
-    prompt.tokens = tokenizer_->tokenize(params.prompt, seal, known);
+    tokenize(params.prompt, seal, known, markers, prompt);
     prompt.stops  = params.additional_stops;
     if ((params.supports_thinking || !traits_->opening_text.empty()) && !params.parser.empty()) {
         auto parser = std::make_shared<common_chat_parser_params>(params);

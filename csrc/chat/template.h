@@ -20,6 +20,8 @@ struct common_chat_templates_inputs;
 
 namespace luup {
 
+class MediaEncoder;
+class MediaMarkers;
 class PromptProgram;
 class ThinkingSwitch;
 class ToolSet;
@@ -35,13 +37,17 @@ class ChatTemplate {
     ChatTemplate(const llama_model * model, const std::string & source);
     ~ChatTemplate();
 
-    // Return the prompt of `messages` with `tools` (may be null); `open_answer` adds the beginning of an answer. Only
+    // Prompts may have the pictures and sounds that `encoder` reads; it has to live as long as this. Not while another
+    // thread uses this.
+    void use_encoder(MediaEncoder * encoder) { encoder_ = encoder; }
+
+    // Return the prompt of `given` with `tools` (may be null); `open_answer` adds the beginning of an answer. Only
     // the template's own text becomes control tokens; all text of messages and tools, their names and ids too, stays
     // text. `known` (may be null) is
     // the previous prompt and is set to this one: their common beginning is not tokenized again. `reasoning` says how
     // much the model thinks, and has arguments for the template. Throws Error(LUUP_ERROR_CHAT_TEMPLATE) if the template
     // refuses the messages or exceeds its limits, and the Error of this thread's interruption.
-    Prompt render(const std::vector<Message> & messages, const ToolSet * tools, bool open_answer,
+    Prompt render(const std::vector<Message> & given, const ToolSet * tools, bool open_answer,
                   TokenizedText * known = nullptr, const Reasoning & reasoning = {}) const;
 
     // Return how this template's models write calls of `tools`. Compiled once for all tool sets with the same
@@ -71,6 +77,8 @@ class ChatTemplate {
     const MessageOrders & orders() const;
     void                  add_arguments(common_chat_templates_inputs & inputs, const Reasoning & reasoning) const;
     bool                  try_tools(const ToolSet & tools) const;
+    void                  tokenize(const std::string & text, const std::string & seal, TokenizedText * known,
+                                   const MediaMarkers & markers, Prompt & prompt) const;
     std::shared_ptr<const ToolFormat> compile_tool_format(const ToolSet & tools, bool parallel) const;
 
     const llama_vocab *                    vocab_;
@@ -80,6 +88,7 @@ class ChatTemplate {
     std::unique_ptr<const TemplateTraits>  traits_;
     std::unique_ptr<const ThinkingSwitch>  switch_;
     std::string                            source_;
+    MediaEncoder *                         encoder_ = nullptr;  // null: the model reads text alone
     mutable std::once_flag                 orders_found_;
     mutable MessageOrders                  orders_;
 

@@ -21,6 +21,11 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
   endforeach()
 endif()
 
+# The program that answers questions about pictures, for comparisons.
+add_executable(llama-mtmd-cli EXCLUDE_FROM_ALL "${LUUP_LLAMA_DIR}/tools/mtmd/mtmd-cli.cpp")
+target_link_libraries(llama-mtmd-cli PRIVATE llama-common mtmd Threads::Threads)
+target_compile_features(llama-mtmd-cli PRIVATE cxx_std_17)
+
 set(LUUP_TESTS "${CMAKE_CURRENT_SOURCE_DIR}/../tests/core")
 add_executable(luup-reference "${LUUP_TESTS}/programs/reference.cpp")
 target_link_libraries(luup-reference PRIVATE llama ggml)
@@ -41,7 +46,7 @@ foreach(program luup-core-cases luup-template-cases luup-grammar-bench)
   target_include_directories(${program} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}" "${LUUP_TESTS}")
   target_include_directories(${program} SYSTEM PRIVATE
     "${LUUP_LLAMA_DIR}" "${LUUP_LLAMA_DIR}/src" "${LUUP_LLAMA_DIR}/ggml/src")
-  target_link_libraries(${program} PRIVATE llama llama-common ggml Threads::Threads ${CMAKE_DL_LIBS})
+  target_link_libraries(${program} PRIVATE luup-mtmd llama llama-common ggml vendor::hash Threads::Threads ${CMAKE_DL_LIBS})
 endforeach()
 
 # Tests of our kernels, which are in the module that the program gets as its argument.
@@ -69,7 +74,7 @@ if(LUUP_HAS_GLIBC AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
   set(LUUP_INJECTED luup-injected)
 endif()
 
-set(LUUP_PROGRAMS llama-bench llama-completion llama-server ggml-rpc-server luup-reference luup-core-cases luup-template-cases
+set(LUUP_PROGRAMS llama-bench llama-completion llama-mtmd-cli llama-server ggml-rpc-server luup-reference luup-core-cases luup-template-cases
   luup-kernel-cases luup-grammar-bench ${LUUP_STORM} ${LUUP_INJECTED})
 
 # Built in the folder of the libraries that they load.

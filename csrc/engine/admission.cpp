@@ -1,6 +1,7 @@
 // The engine's queue: which completions get a sequence, and which one loses it for room.
 #include "engine/engine.h"
 #include "engine/token_prefix.h"
+#include "tokens/media_token.h"
 
 #include <algorithm>
 
@@ -52,7 +53,9 @@ bool Engine::admit_one(Waiting & waiting) {
         fresh->completion = waiting.completion;
         fresh->tokens     = completion.prompt;
         for (llama_token token : completion.prompt) {
-            fresh->sampler.accept(token);
+            if (!is_media(token)) {
+                fresh->sampler.accept(token);
+            }
         }
     }
     std::unique_ptr<Active> & active = waiting.resumed ? waiting.resumed : fresh;

@@ -21,10 +21,10 @@ class Batch {
     }
 
     // Adds a token. `output`: the decode has to give its row of logits. Returns its index.
-    int32_t add(llama_token token, size_t position, llama_seq_id sequence, bool output) {
+    int32_t add(llama_token token, llama_pos position, llama_seq_id sequence, bool output) {
         const int32_t at     = batch_.n_tokens++;
         batch_.token[at]     = token;
-        batch_.pos[at]       = static_cast<llama_pos>(position);
+        batch_.pos[at]       = position;
         batch_.n_seq_id[at]  = 1;
         batch_.seq_id[at][0] = sequence;
         batch_.logits[at]    = output;

@@ -1,5 +1,6 @@
 // Fills the batch of one decode: prompts, next tokens and drafts.
 #include "engine/engine.h"
+#include "tokens/media_token.h"
 
 #include <algorithm>
 
@@ -41,7 +42,8 @@ void Engine::fill_batch() {
     }
     for (bool prefill : { false, true }) {
         for (Active * a : group_) {
-            if (a->decoding() != prefill && batch_->size() < budget) {
+            const bool at_media = is_media(a->tokens[a->sequence->tokens.size()]);  // step_media() has it
+            if (a->decoding() != prefill && batch_->size() < budget && !at_media) {
                 add_to_batch(*a, std::min(static_cast<int32_t>(a->pending()), budget - batch_->size()));
             }
         }
@@ -87,6 +89,7 @@ size_t Engine::make_drafts(size_t decoding, size_t prefilling) {
         }
         const size_t free_rows = rows - std::min(rows, decoding + drafted);
         draft.lookup.draft(a->tokens, std::min(max_draft_tokens(*a), free_rows), draft.tokens);
+        draft.tokens.erase(std::find_if(draft.tokens.begin(), draft.tokens.end(), is_media), draft.tokens.end());
         draft.tokens.resize(draft.record.worth(draft.tokens.size(), decoding - 1 + drafted, times_));
         drafted += draft.tokens.size();
     }
@@ -109,12 +112,13 @@ void Engine::add_to_batch(Active & active, int32_t n) {
     if (active.keep > begin) {  // keep_prefix() copies the state between two decodes
         n = std::min(n, static_cast<int32_t>(active.keep - begin));
     }
-    for (size_t at = begin; at < begin + static_cast<size_t>(n); at++) {
+    llama_pos position = sequences_->position(active.tokens, begin);
+    for (size_t at = begin; at < begin + static_cast<size_t>(n) && !is_media(active.tokens[at]); at++) {
         const bool    last  = at + 1 == active.tokens.size();
-        const int32_t row   = batch_->add(active.tokens[at], at, active.sequence->id, last);
+        const int32_t row   = batch_->add(active.tokens[at], position++, active.sequence->id, last);
         active.batch.output = last ? row : -1;
+        active.batch.tokens++;
     }
-    active.batch.tokens = n;
     if (active.batch.output >= 0) {
         add_draft(active);
     }
@@ -123,8 +127,9 @@ void Engine::add_to_batch(Active & active, int32_t n) {
 
 // Adds the guessed tokens. Each has a row of logits, too: what the model would have chosen after it.
 void Engine::add_draft(const Active & active) {
-    for (size_t i = 0; i < active.draft.tokens.size(); i++) {
-        batch_->add(active.draft.tokens[i], active.tokens.size() + i, active.sequence->id, true);
+    llama_pos position = sequences_->position(active.tokens, active.tokens.size());
+    for (const llama_token token : active.draft.tokens) {
+        batch_->add(token, position++, active.sequence->id, true);
     }
     totals_.tokens_drafted += active.draft.tokens.size();
 }

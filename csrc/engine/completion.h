@@ -5,6 +5,7 @@
 #include "engine/sampler.h"
 #include "engine/stored_sequence.h"
 #include "engine/token_probabilities.h"
+#include "media/chunk.h"
 
 #include "llama.h"
 
@@ -67,7 +68,8 @@ class Completion {
     // Called exactly once, as the last method. `failure.code` is LUUP_SUCCESS, or says why the completion ended early.
     virtual void on_end(luup_finish_reason reason, const Failure & failure, const Metrics & metrics) = 0;
 
-    std::vector<llama_token> prompt;          // never empty
+    std::vector<llama_token> prompt;          // never empty, and ends with a token of text
+    std::vector<MediaSpan>   media;           // the pictures and sounds of the prompt, by `begin`
     size_t                   prefix         = 0;  // first tokens of the prompt that other prompts share; 0 = keep none
     int32_t                  thought_tokens = 0;  // of the answer: max_tokens does not count them; set by choose()
     Sampling                 sampling;

@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 
 #include "base/error.h"
+#include "media/encoder.h"
 
 #include <algorithm>
 #include <future>
@@ -40,6 +41,7 @@ Engine::Engine(llama_model * model, const EngineParams & params)
     : vocab_(llama_model_get_vocab(model)),
       servers_(params.servers),
       files_(params.files),
+      encoder_(params.encoder),
       adapters_(params.adapters ? params.adapters : std::make_shared<Adapters>(std::vector<Adapter>())),
       context_(std::make_unique<Context>(
           model,
@@ -77,6 +79,7 @@ void Engine::close() {
 void Engine::release_context() {
     sequences_.reset();
     prefixes_.reset();
+    media_batch_.reset();
     batch_.reset();
     context_.reset();
 }
@@ -114,6 +117,10 @@ std::optional<StoredSequence> Engine::snapshot(const SequenceKey & key, const st
 
 bool Engine::adopt(StoredSequence sequence) {
     return ask_thread([&] { return sequences_->adopt(std::move(sequence)); });
+}
+
+size_t Engine::cached_tokens(const SequenceKey & key, const std::vector<llama_token> & tokens) {
+    return ask_thread([&] { return sequences_->cached_tokens(key, tokens); });
 }
 
 void Engine::warmup() {
@@ -310,6 +317,7 @@ void Engine::publish_stats() {
     totals_.restored         = sequences_->restored();
     totals_.sequences_in_ram = static_cast<int32_t>(sequences_->store().count());
     totals_.ram_used         = sequences_->store().bytes();
+    totals_.media_encoded    = encoder_ ? encoder_->encoded() : 0;
     inbox_.publish(totals_);
 }
 

@@ -10,6 +10,7 @@
 #include "engine/context.h"
 #include "engine/drafts.h"
 #include "engine/inbox.h"
+#include "engine/media_batch.h"
 #include "engine/prefix_cache.h"
 #include "engine/sequence_pool.h"
 #include "engine/stored_sequence.h"
@@ -25,6 +26,8 @@
 
 namespace luup {
 
+class MediaEncoder;
+
 struct EngineParams {
     llama_context_params         context;
     int32_t                      threads       = 1;
@@ -36,6 +39,7 @@ struct EngineParams {
     RpcServers *                 servers = nullptr;  // those that hold parts of the model; must outlive the engine
     const MappedFiles *          files   = nullptr;  // those that the model is mapped from; must outlive the engine
     std::shared_ptr<Adapters>    adapters;           // null: none
+    MediaEncoder *               encoder = nullptr;  // of pictures and sound; must outlive the engine; null: none
 };
 
 // All public methods may be called from any thread but the engine's own.
@@ -64,6 +68,10 @@ class Engine {
     // Keeps such a copy for the owner's next turn. False if there is no room for it. Blocks likewise. Throws
     // Error(LUUP_ERROR_CLOSED).
     bool adopt(StoredSequence sequence);
+
+    // Returns how many of `tokens` the context has, for a completion with this key. Blocks likewise. Throws
+    // Error(LUUP_ERROR_CLOSED).
+    size_t cached_tokens(const SequenceKey & key, const std::vector<llama_token> & tokens);
 
     // Decodes one token. Blocks likewise. Throws Error.
     void warmup();
@@ -124,8 +132,15 @@ class Engine {
     void   add_to_batch(Active & active, int32_t n);
     void   add_draft(const Active & active);
 
+    // Decoding of pictures and sounds (media_step.cpp).
+    void        step_media();
+    MediaSpan & span_of(Active & active);
+    int32_t     vectors_of_step(const Active & active, const MediaSpan & span, int32_t first) const;
+    int         decode_media(Active & active, const MediaSpan & span, int32_t first, int32_t n);
+
     // Decoding of a batch (step.cpp).
     void step();
+    void step_tokens();
     int  decode();
     void roll_back_batch();
     void fail_batch(int rc);
@@ -139,6 +154,7 @@ class Engine {
     const llama_vocab * vocab_;
     RpcServers *        servers_;
     const MappedFiles * files_;
+    MediaEncoder *      encoder_;
 
     const std::shared_ptr<Adapters> adapters_;  // never null
 
@@ -148,6 +164,7 @@ class Engine {
     // Of the engine's thread alone, as soon as it runs.
     std::unique_ptr<Context>             context_;
     std::unique_ptr<Batch>               batch_;
+    std::unique_ptr<MediaBatch>          media_batch_;  // null until it is needed
     std::unique_ptr<SequencePool>        sequences_;
     std::shared_ptr<PrefixCache>         prefixes_;
     std::vector<std::unique_ptr<Active>> active_;  // by priority, then by age: the first is the last to be preempted

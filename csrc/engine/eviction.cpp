@@ -52,7 +52,8 @@ void SequencePool::restore(Sequence & sequence, const std::vector<llama_token> &
     if (!stored) {
         return;
     }
-    const size_t     length = std::min(common_prefix(stored->tokens, tokens), tokens.size() - 1);
+    const size_t common = std::min(common_prefix(stored->tokens, tokens), tokens.size() - 1);
+    const size_t length = whole_chunks(tokens, common);
     const Sequence * sharer = nullptr;  // holds the tokens that were not stored
     for (const Sequence & s : sequences_) {
         const bool alike = s.key.adapters == sequence.key.adapters;
@@ -125,7 +126,7 @@ bool SequencePool::copy_to_ram(Sequence & sequence) {
     }
     StoredSequence stored = { sequence.key, sequence.tokens, from, {} };
     if (from > 0) {
-        llama_memory_seq_rm(memory_, sequence.id, 0, static_cast<llama_pos>(from));
+        llama_memory_seq_rm(memory_, sequence.id, 0, position(sequence.tokens, from));
     }
     const size_t size = llama_state_seq_get_size(context_, sequence.id);
     if (!store_.takes(size)) {
@@ -144,9 +145,8 @@ bool SequencePool::copy_to_ram(Sequence & sequence) {
 size_t SequencePool::shared(const Sequence & sequence) const {
     const uint32_t holders = sequence.cells.empty() ? 1 : cells_.holders(sequence.cells.front());
     const auto     fewer   = [&](uint32_t cell) { return cells_.holders(cell) < holders; };
-    return holders < 2 ? 0
-                       : static_cast<size_t>(std::find_if(sequence.cells.begin(), sequence.cells.end(), fewer) -
-                                             sequence.cells.begin());
+    const auto     end     = std::find_if(sequence.cells.begin(), sequence.cells.end(), fewer);
+    return holders < 2 ? 0 : whole_chunks(sequence.tokens, static_cast<size_t>(end - sequence.cells.begin()));
 }
 
 std::optional<StoredSequence> SequencePool::snapshot(const SequenceKey & key, const std::vector<llama_token> & tokens) {

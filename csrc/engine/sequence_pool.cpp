@@ -28,6 +28,8 @@ SequencePool::SequencePool(llama_context * context, int32_t n_sequences, uint64_
       store_(whole_states_ ? ram : 0) {
     const llama_model * model = llama_get_model(context);
     partial_                  = !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model);
+    const llama_rope_type rope = llama_model_rope_type(model);
+    planes_ = rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE;
     for (int32_t i = 0; i < n_sequences; i++) {
         sequences_[i].id = i;
     }
@@ -39,7 +41,8 @@ size_t SequencePool::reusable(const Sequence & sequence, const SequenceKey & key
     if (sequence.key.adapters != key.adapters) {
         return 0;
     }
-    const size_t length    = std::min(common_prefix(sequence.tokens, tokens), tokens.size() - 1);
+    const size_t common    = std::min(common_prefix(sequence.tokens, tokens), tokens.size() - 1);
+    const size_t length    = whole_chunks(tokens, common);
     const bool   continued = key.owner != 0 && sequence.key.owner == key.owner && 2 * length >= sequence.tokens.size();
     const bool   possible  = partial_ || length == sequence.tokens.size();
     const size_t least     = sequence.active ? worth_sharing_active : worth_sharing_parked;
@@ -131,7 +134,9 @@ void SequencePool::append(Sequence & sequence, const llama_token * first, size_t
 }
 
 void SequencePool::rollback(Sequence & sequence) {
-    if (!llama_memory_seq_rm(memory_, sequence.id, static_cast<llama_pos>(sequence.tokens.size()), -1)) {
+    const size_t length = whole_chunks(sequence.tokens, sequence.tokens.size());
+    drop_cells(sequence, length);
+    if (!llama_memory_seq_rm(memory_, sequence.id, position(sequence.tokens, length), -1)) {
         truncate(sequence, 0);
     }
 }
@@ -140,7 +145,8 @@ void SequencePool::rollback(Sequence & sequence) {
 // it has `length` tokens now.
 bool SequencePool::truncate(Sequence & sequence, size_t length) {
     if (length < sequence.tokens.size()) {
-        if (length == 0 || !llama_memory_seq_rm(memory_, sequence.id, static_cast<llama_pos>(length), -1)) {
+        length = whole_chunks(sequence.tokens, length);
+        if (length == 0 || !llama_memory_seq_rm(memory_, sequence.id, position(sequence.tokens, length), -1)) {
             llama_memory_seq_rm(memory_, sequence.id, -1, -1);
             length = 0;
         }
@@ -150,7 +156,7 @@ bool SequencePool::truncate(Sequence & sequence, size_t length) {
 }
 
 void SequencePool::copy(const Sequence & from, Sequence & to, size_t length) {
-    llama_memory_seq_cp(memory_, from.id, to.id, partial_ ? 0 : -1, partial_ ? static_cast<llama_pos>(length) : -1);
+    llama_memory_seq_cp(memory_, from.id, to.id, partial_ ? 0 : -1, partial_ ? position(from.tokens, length) : -1);
     to.key.adapters = from.key.adapters;
     to.tokens.assign(from.tokens.begin(), from.tokens.begin() + length);
     to.cells.assign(from.cells.begin(), from.cells.begin() + length);
@@ -168,6 +174,7 @@ void SequencePool::drop_cells(Sequence & sequence, size_t length) {
 }
 
 void SequencePool::park(Sequence & sequence) {
+    truncate(sequence, whole_chunks(sequence.tokens, sequence.tokens.size()));
     sequence.active = false;
     sequence.used   = ++clock_;
 }

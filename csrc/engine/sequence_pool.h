@@ -4,6 +4,7 @@
 #include "engine/cell_table.h"
 #include "engine/sequence_store.h"
 #include "engine/stored_sequence.h"
+#include "tokens/media_token.h"
 
 #include "llama.h"
 
@@ -41,6 +42,11 @@ class SequencePool {
 
     // Records that `n` tokens from `first` on were decoded into `sequence`.
     void append(Sequence & sequence, const llama_token * first, size_t n);
+
+    // Returns the position of the token behind the first `length` ones.
+    llama_pos position(const std::vector<llama_token> & tokens, size_t length) const {
+        return planes_ ? position_behind(tokens, length) : static_cast<llama_pos>(length);
+    }
 
     // Whether shorten() can cut anywhere. Recurrent models keep one state for everything that they read.
     bool can_shorten() const { return partial_; }
@@ -113,6 +119,7 @@ class SequencePool {
     llama_memory_t        memory_;
     bool                  partial_;       // false for recurrent models: a state can be extended, but not cut
     bool                  whole_states_;  // false with a sliding window
+    bool                  planes_;        // M-RoPE: a picture has fewer positions than tokens
     size_t                n_cells_;
     uint64_t              clock_ = 0;
     std::vector<Sequence> sequences_;

@@ -30,9 +30,14 @@ constexpr int no_memory = -2;
 
 void Engine::step() {
     fill_batch();
-    if (in_batch_.empty()) {
-        return;
+    if (!in_batch_.empty()) {
+        step_tokens();
     }
+    step_media();
+}
+
+// Decodes the batch of tokens.
+void Engine::step_tokens() {
     const int rc = decode();
     log_expect_errors(false);
     totals_.batches++;

@@ -19,8 +19,23 @@ LoadedModel::LoadedModel(const std::string & path, const luup_model_params & par
     chat_ = std::make_unique<ChatTemplate>(model_.get(), params.chat_template ? params.chat_template : "");
     describe_model(model_.get(), path, params.gpu_layers, description_);
     adapters_ = std::make_shared<Adapters>(load_adapters(model_.get(), params));
+    load_encoder(params);
     make_engine(path, params);
     context_key_ += " " + text_key(chat_->source());
+}
+
+void LoadedModel::load_encoder(const luup_model_params & params) {
+    if (!params.mmproj) {
+        return;
+    }
+    check_file(params.mmproj);
+    MediaEncoderParams p;
+    p.threads = context_params(model_.get(), params).n_threads_batch;
+    p.batch   = params.batch_size;
+    p.use_gpu = description_.numbers.gpu_layers > 0;
+    try_projector(params.mmproj, model_.get(), p);
+    encoder_ = std::make_unique<MediaEncoder>(params.mmproj, model_.get(), p);
+    chat_->use_encoder(encoder_.get());
 }
 
 void LoadedModel::make_engine(const std::string & path, const luup_model_params & params) {
@@ -34,6 +49,7 @@ void LoadedModel::make_engine(const std::string & path, const luup_model_params 
     p.servers       = servers_.get();
     p.files         = files_.get();
     p.adapters      = adapters_;
+    p.encoder       = encoder_.get();
     check_context_memory(model_.get(), p.context);
     const RopeScaling scaling = luup::rope_scaling(params);
     cache_types_              = luup::cache_types(params);
@@ -46,6 +62,9 @@ void LoadedModel::make_engine(const std::string & path, const luup_model_params 
     }
     if (scaling.is_given()) {
         context_key_ += " " + rope_scaling_.key();
+    }
+    if (params.mmproj) {
+        context_key_ += " " + file_key(params.mmproj);
     }
     if (params.prefix_cache) {
         p.prefixes = std::make_shared<PrefixCache>(params.prefix_cache, context_key_);

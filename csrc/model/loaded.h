@@ -4,6 +4,7 @@
 #include "chat/template.h"
 #include "device/placement.h"
 #include "engine/engine.h"
+#include "media/encoder.h"
 #include "model/cache_type.h"
 #include "model/model.h"
 #include "model/rope_scaling.h"
@@ -28,6 +29,9 @@ class LoadedModel {
     const llama_model *  weights() const { return model_.get(); }
     Engine &             engine() const { return *engine_; }
 
+    // Null if the model reads text alone.
+    MediaEncoder * encoder() const { return encoder_.get(); }
+
     // Made at the first call.
     std::shared_ptr<const Vocabulary> vocabulary() const;
 
@@ -48,6 +52,7 @@ class LoadedModel {
     int32_t threads_batch() const { return threads_batch_; }
 
   private:
+    void load_encoder(const luup_model_params & params);
     void make_engine(const std::string & path, const luup_model_params & params);
 
     // Freed from the last to the first: the engine uses the model, and the model the servers and files.
@@ -55,6 +60,7 @@ class LoadedModel {
     std::unique_ptr<MappedFiles>              files_;
     llama_model_ptr                           model_;
     const llama_vocab *                       vocab_ = nullptr;
+    std::unique_ptr<MediaEncoder>             encoder_;
     std::unique_ptr<ChatTemplate>             chat_;
     mutable std::once_flag                    vocabulary_made_;
     mutable std::shared_ptr<const Vocabulary> vocabulary_;

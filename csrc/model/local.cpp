@@ -39,6 +39,8 @@ void LocalModel::describe(const LoadedModel & loaded, const luup_model_params & 
 
     const MemoryUse   memory = loaded.engine().memory();
     luup_model_info & n      = info_.numbers;
+    info_.sees               = loaded.encoder() && loaded.encoder()->sees();
+    info_.hears              = loaded.encoder() && loaded.encoder()->hears();
     n.memory_weights         = memory.weights + loaded.engine().adapters().bytes();
     n.memory_context         = memory.context;
     n.memory_compute         = memory.compute;
@@ -138,7 +140,7 @@ void LocalModel::check(Sampling sampling) const {
 std::shared_ptr<ModelTurn> LocalModel::prepare(TurnRequest request) {
     const LoadedModel * loaded = &weights();
     return std::make_shared<LocalTurn>(LocalParts{ loaded->chat(), loaded->engine(), loaded->vocab(), compiled_,
-                                                   [loaded] { return loaded->vocabulary(); } },
+                                                   [loaded] { return loaded->vocabulary(); }, loaded->encoder() },
                                        std::move(request));
 }
 

@@ -2,7 +2,10 @@
 
 #include "answer/choice_tree.h"
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "engine/token_prefix.h"
+#include "media/encoder.h"
+#include "tokens/media_token.h"
 
 #include <algorithm>
 #include <utility>
@@ -128,6 +131,10 @@ void LocalTurn::make_answer(std::shared_ptr<TurnListener> listener) {
     if (prompt_.tokens.empty()) {
         fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template made an empty prompt of the messages");
     }
+    if (is_media(prompt_.tokens.back())) {
+        fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template made a prompt that ends with a picture or sound, without text");
+    }
+    std::vector<MediaSpan> media = std::move(prompt_.media);
     resolve_logit_bias(request_.sampling.logit_bias, model_.vocab,
                        [&](std::string_view text) { return model_.vocabulary()->find(text); });
     adapters_ = model_.engine.adapters().find(request_.sampling.adapters);
@@ -140,8 +147,28 @@ void LocalTurn::make_answer(std::shared_ptr<TurnListener> listener) {
     } else {
         score_choices(listener);
     }
+    add_media(std::move(media));
     if (request_.shared_prefix && model_.engine.keeps_prefixes()) {
         completions_.front()->prefix = common_prefix(request_.shared_prefix(model_.chat), completions_.front()->prompt);
+    }
+}
+
+// Gives the completions their pictures and sounds. Those that the context has already need not be encoded.
+void LocalTurn::add_media(std::vector<MediaSpan> media) {
+    size_t     cached  = 0;
+    bool       asked   = false;
+    const auto stopped = [] { return interruption() != nullptr; };
+    for (MediaSpan & span : media) {
+        if (!asked && !model_.encoder->has_vectors(span.file, span.chunk.index)) {
+            cached = model_.engine.cached_tokens({ request_.owner, adapters_ }, completions_.front()->prompt);
+            asked  = true;
+        }
+        if (span.end() > cached) {
+            span.vectors = model_.encoder->vectors(span.file, span.chunk.index, stopped);
+        }
+    }
+    for (const auto & completion : completions_) {
+        completion->media = media;
     }
 }
 

@@ -21,6 +21,7 @@ struct LocalParts {
     const llama_vocab *                                vocab;
     Compiled &                                         compiled;
     std::function<std::shared_ptr<const Vocabulary>()> vocabulary;
+    MediaEncoder *                                     encoder = nullptr;  // null: the model reads text alone
 };
 
 class LocalTurn : public ModelTurn {
@@ -40,6 +41,7 @@ class LocalTurn : public ModelTurn {
     AnswerPlan make_plan();
     int32_t    thinking_budget(size_t end) const;
     void       score_choices(const std::shared_ptr<TurnListener> & listener);
+    void       add_media(std::vector<MediaSpan> media);
 
     const LocalParts                         model_;
     TurnRequest                              request_;

@@ -28,6 +28,7 @@ using Hold = std::shared_ptr<const void>;
 struct ModelInfo {
     std::string     path, description, architecture, file_type, backend, device, cpu_variant, chat_template;
     std::string     cache_type_k, cache_type_v, rope_scaling;
+    bool            sees = false, hears = false;
     luup_model_info numbers = {};  // only the fields that are not texts
 
     // All fields but `size`. The texts belong to this object.

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "tokens/media_token.h"
 
 #include <algorithm>
 #include <cctype>
@@ -227,7 +228,7 @@ std::vector<llama_token> PromptTokenizer::tokenize(const std::string & prompt, c
         if (known) {
             *known = {};
         }
-        return tokenize_sealed(prompt, seal);
+        return tokenize_sealed(prompt, seal, true);
     }
     const Border begin  = known ? common_part(*known, prompt) : Border{ 0, 0 };
     auto         tokens = tokenize_parts(std::string_view(prompt).substr(begin.bytes), begin.bytes == 0);
@@ -239,6 +240,10 @@ std::vector<llama_token> PromptTokenizer::tokenize(const std::string & prompt, c
         *known = { prompt, tokens };
     }
     return tokens;
+}
+
+std::vector<llama_token> PromptTokenizer::tokenize_more(const std::string & part, const std::string & seal) const {
+    return seal.empty() ? tokenize_parts(part, false) : tokenize_sealed(part, seal, false);
 }
 
 PromptTokenizer::Borders::const_iterator PromptTokenizer::border_at(std::string_view text, size_t i) const {
@@ -325,9 +330,10 @@ PromptTokenizer::Border PromptTokenizer::common_part(const TokenizedText & known
     return last;
 }
 
-std::vector<llama_token> PromptTokenizer::tokenize_sealed(const std::string & prompt, const std::string & seal) const {
+std::vector<llama_token> PromptTokenizer::tokenize_sealed(const std::string & prompt, const std::string & seal,
+                                                          bool begins) const {
     std::vector<llama_token> tokens;
-    if (llama_vocab_get_add_bos(vocab_)) {
+    if (begins && llama_vocab_get_add_bos(vocab_)) {
         tokens.push_back(llama_vocab_bos(vocab_));
     }
     // Splits at the markers by the rules of llama_tokenize(), so that the seals can be removed from the texts between.
@@ -402,7 +408,11 @@ std::vector<std::string> PromptTokenizer::break_seals(const std::string & text, 
 std::string text_of_tokens(const llama_vocab * vocab, const std::vector<llama_token> & tokens) {
     std::string bytes;
     for (llama_token token : tokens) {
-        bytes += token_bytes(vocab, token, true);
+        if (!is_media(token)) {
+            bytes += token_bytes(vocab, token, true);
+        } else if (media_token::is_last(token)) {
+            bytes += "<__media__>";
+        }
     }
     return utf8_sanitize(bytes);
 }

@@ -51,6 +51,9 @@ class PromptTokenizer {
     std::vector<llama_token> tokenize(const std::string & prompt, const std::string & seal,
                                       TokenizedText * known) const;
 
+    // Returns the tokens of a part of such a prompt, which follows something that is not text.
+    std::vector<llama_token> tokenize_more(const std::string & part, const std::string & seal) const;
+
   private:
     struct Marker {
         std::string text;
@@ -68,7 +71,7 @@ class PromptTokenizer {
     bool                     splits_marker(std::string_view text, size_t at) const;
     static std::string       unused_seal(const std::vector<std::string_view> & texts);
     std::vector<std::string> break_seals(const std::string & text, const std::string & seal) const;
-    std::vector<llama_token> tokenize_sealed(const std::string & prompt, const std::string & seal) const;
+    std::vector<llama_token> tokenize_sealed(const std::string & prompt, const std::string & seal, bool begins) const;
     Border                   common_part(const TokenizedText & known, const std::string & prompt) const;
     std::vector<llama_token> tokenize_parts(std::string_view text, bool begins) const;
     std::vector<llama_token> tokens_of_part(std::string_view text) const;
@@ -96,7 +99,8 @@ std::vector<llama_token> tokenize_text(const llama_vocab * vocab, std::string_vi
 // Returns the bytes of a token; those of control tokens only if `special`.
 std::string token_bytes(const llama_vocab * vocab, llama_token token, bool special);
 
-// Returns the text of tokens, with control tokens by their names and U+FFFD for bytes that are not UTF-8.
+// Returns the text of tokens, with control tokens by their names, U+FFFD for bytes that are not UTF-8, and
+// "<__media__>" for the tokens of a picture or sound.
 std::string text_of_tokens(const llama_vocab * vocab, const std::vector<llama_token> & tokens);
 
 }  // namespace luup

@@ -14,6 +14,7 @@ from luup_agent._run.run import Run
 from luup_agent._run.task import Task
 from luup_agent._run.typed_output import output_spec
 from luup_agent._tools.context import RunContext
+from luup_agent.media import Content, read_content
 from luup_agent.messages import AgentResponse, Event, Message
 from luup_agent.outputs import Output, OutputT
 from luup_agent.settings import RunOptions
@@ -40,20 +41,21 @@ class Answering(Generic[OutputT]):
     def _new_run(
         self,
         caller: str,
-        message: Optional[str],
+        message: Optional[Content],
         options: Mapping[str, Any],
         output_type: Any = None,
         decisions: Optional[Mapping[str, Decision]] = None,
     ) -> Run:
         parts = self._parts
+        text: Optional[str] = read_content("message", message)
         settings = parts.settings.override(caller, options)
         extra, toolsets = read_tools(settings.tools), read_toolsets(settings.toolsets)
         output = parts.output if output_type is None else output_spec(output_type)
-        task = Task(message, settings, output, decisions or {}, summarize=parts.builtins.summarize)
+        task = Task(text, settings, output, decisions or {}, summarize=parts.builtins.summarize)
         agent = cast("Agent[Any]", self)
 
         def asked() -> List[Message]:
-            return [] if message is None else [Message(role="user", content=message)]
+            return [] if text is None else [Message(role="user", content=text)]
 
         context: RunContext[Any] = RunContext(settings.deps, agent, "", "", 0, asked)
         needed = () if decisions is None else {call.name for call in parts.history.pending()}
@@ -67,20 +69,20 @@ class Answering(Generic[OutputT]):
 
     @overload
     def generate(
-        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions]
     ) -> OutputT: ...
     @overload
-    def generate(self, message: Optional[str], *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> T: ...
+    def generate(self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> T: ...
     @overload
-    def generate(self, message: Optional[str], *, output_type: Output[T], **options: Unpack[RunOptions]) -> T: ...
+    def generate(self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions]) -> T: ...
     @overload
-    def generate(self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]) -> Any: ...
-    def generate(self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]) -> Any:
+    def generate(self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]) -> Any: ...
+    def generate(self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]) -> Any:
         """Answer a message and return the answer.
 
         Args:
-            message: The user's message. None answers the history as it is, which must end with a user's message or with
-                the results of tools.
+            message: The user's message: a text, or a list of texts, `Image` and `Audio`. None answers the history as it
+                is, which must end with a user's message or with the results of tools.
             output_type: The type of the answer, or its form, such as a `Choice`; see `Agent`. None for the agent's own,
                 str for text.
             **options: Settings for this call, see `RunOptions`.
@@ -91,7 +93,7 @@ class Answering(Generic[OutputT]):
         Raises:
             LuupError: All errors below are. That of a run which has begun reports what the run did:
                 `LuupError.messages`, `LuupError.tool_calls`, `LuupError.usage`.
-            InvalidParamError: The message is empty, or an option is wrong.
+            InvalidParamError: The message is empty, a picture or sound of it is broken, or an option is wrong.
             InvalidSchemaError: `output_type` has no JSON schema, or one that can't be enforced.
             InvalidOutputError: The answer was cut off by `max_tokens`, or is still wrong after all `retries`.
             ContextFullError: The conversation with this message does not fit into the context.
@@ -116,7 +118,7 @@ class Answering(Generic[OutputT]):
         return sync_run.value(self._new_run("generate", message, options, output_type))
 
     def generate_stream(
-        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]
     ) -> Stream[str]:
         """Answer a message and yield the answer piece by piece.
 
@@ -145,22 +147,22 @@ class Answering(Generic[OutputT]):
 
     @overload
     def generate_async(
-        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions]
     ) -> AsyncTextStream[OutputT]: ...
     @overload
     def generate_async(
-        self, message: Optional[str], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
     ) -> AsyncTextStream[T]: ...
     @overload
     def generate_async(
-        self, message: Optional[str], *, output_type: Output[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions]
     ) -> AsyncTextStream[T]: ...
     @overload
     def generate_async(
-        self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]
     ) -> AsyncTextStream[Any]: ...
     def generate_async(
-        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]
     ) -> AsyncTextStream[Any]:
         """Answer a message under asyncio.
 
@@ -191,20 +193,22 @@ class Answering(Generic[OutputT]):
 
     @overload
     def run(
-        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions]
     ) -> AgentResponse[OutputT]: ...
     @overload
     def run(
-        self, message: Optional[str], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
     ) -> AgentResponse[T]: ...
     @overload
     def run(
-        self, message: Optional[str], *, output_type: Output[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions]
     ) -> AgentResponse[T]: ...
     @overload
-    def run(self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]) -> AgentResponse[Any]: ...
     def run(
-        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]
+    ) -> AgentResponse[Any]: ...
+    def run(
+        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]
     ) -> AgentResponse[Any]:
         """Answer a message and return the answer with its messages, tool calls, token counts and timings.
 
@@ -227,22 +231,22 @@ class Answering(Generic[OutputT]):
 
     @overload
     async def run_async(
-        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions]
     ) -> AgentResponse[OutputT]: ...
     @overload
     async def run_async(
-        self, message: Optional[str], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
     ) -> AgentResponse[T]: ...
     @overload
     async def run_async(
-        self, message: Optional[str], *, output_type: Output[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions]
     ) -> AgentResponse[T]: ...
     @overload
     async def run_async(
-        self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]
     ) -> AgentResponse[Any]: ...
     async def run_async(
-        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]
     ) -> AgentResponse[Any]:
         """Do the same as `run`, under asyncio.
 
@@ -268,22 +272,22 @@ class Answering(Generic[OutputT]):
 
     @overload
     def stream_events(
-        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions]
     ) -> Stream[Event[OutputT]]: ...
     @overload
     def stream_events(
-        self, message: Optional[str], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
     ) -> Stream[Event[T]]: ...
     @overload
     def stream_events(
-        self, message: Optional[str], *, output_type: Output[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions]
     ) -> Stream[Event[T]]: ...
     @overload
     def stream_events(
-        self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]
     ) -> Stream[Event[Any]]: ...
     def stream_events(
-        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]
     ) -> Stream[Event[Any]]:
         """Answer a message and yield an event for everything that happens.
 
@@ -316,22 +320,22 @@ class Answering(Generic[OutputT]):
 
     @overload
     def stream_events_async(
-        self, message: Optional[str], *, output_type: None = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions]
     ) -> AsyncEventStream[OutputT]: ...
     @overload
     def stream_events_async(
-        self, message: Optional[str], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
     ) -> AsyncEventStream[T]: ...
     @overload
     def stream_events_async(
-        self, message: Optional[str], *, output_type: Output[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions]
     ) -> AsyncEventStream[T]: ...
     @overload
     def stream_events_async(
-        self, message: Optional[str], *, output_type: Any, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]
     ) -> AsyncEventStream[Any]: ...
     def stream_events_async(
-        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]
     ) -> AsyncEventStream[Any]:
         """Do the same as `stream_events`, under asyncio.
 

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
 from luup_agent import _native
 from luup_agent._agent.handle import Handle
 from luup_agent.errors import InvalidParamError
+from luup_agent.media import MessageText
 from luup_agent.messages import Message, ToolCall
 
 
@@ -50,6 +51,17 @@ class History:
             _check_texts(name, values)
             history.append(values)
         self._handle.native.set_history(history)
+
+    def append(self, role: str, content: MessageText) -> None:
+        """Append a message with pictures or sounds.
+
+        Raises:
+            InvalidParamError: The role is not "user".
+        """
+        if role != "user":
+            raise InvalidParamError(f"role must be 'user' for a message with pictures or sounds, not {role!r}")
+        native = self._handle.native
+        native.set_history([*native.get_history(), Message(role="user", content=content).to_dict()])
 
     def messages(self) -> List[Message]:
         """Return the conversation as `Message` objects, the system prompt first if there is one."""

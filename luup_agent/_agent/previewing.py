@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Optional, cast
 
 from typing_extensions import Unpack
 
+from luup_agent.media import Content
 from luup_agent.settings import RunOptions
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class Previewing:
     """The method of `Agent` that shows a prompt, apart from the rest for its length."""
 
-    def prompt(self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]) -> Prompt:
+    def prompt(self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]) -> Prompt:
         """Return the exact prompt that the model would get first if `run` had these arguments.
 
         Made in the same way as a run's: system prompt, tools, history, message, what the chat template adds, and the

@@ -47,6 +47,21 @@ _OVERFLOW = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+# Words of servers whose model reads no pictures or no sound.
+_MEDIA = re.compile(
+    "|".join(
+        (
+            r"(image|audio|vision|multi-?modal|picture)\w*\b.{0,60}\b(not|n't|cannot|unsupported|without|missing|no)\b",
+            r"\b(not|n't|cannot|unsupported|without|missing|no|invalid)\b.{0,60}"
+            r"\b(image|audio|vision|multi-?modal|picture|mmproj)",
+            r"unknown variant `?(image_url|input_audio)",
+            r"content.{0,20} (must|should) be a string",
+            r"only (supports? )?text",
+        )
+    ),
+    re.IGNORECASE | re.DOTALL,
+)
+
 # The status that the name of an error stands for, by a part of the name.
 _STATUSES = (
     ("insufficient_quota", 429),
@@ -98,6 +113,11 @@ class Refusal(NamedTuple):
     def overflows(self) -> bool:
         """Whether the prompt does not fit into the context."""
         return bool(_OVERFLOW.search(self.kind) or _OVERFLOW.search(self.message))
+
+    @property
+    def is_about_media(self) -> bool:
+        """Whether the model reads no pictures or no sound; meant for the answer to a request that has some."""
+        return bool(_MEDIA.search(self.message))
 
     def may_pass(self, status: Optional[int]) -> bool:
         """Return whether another attempt may succeed; `status` is that of the response, or of the error."""

@@ -15,7 +15,7 @@ from luup_agent._completions.exchange import Sink
 from luup_agent._completions.refusals import Refusal, read_error, read_refusal
 from luup_agent._completions.sse import AnswerReader, Body
 from luup_agent._json import read_json
-from luup_agent.errors import ContextFullError, HTTPError, LuupError, RunTimeoutError
+from luup_agent.errors import ContextFullError, HTTPError, LuupError, RunTimeoutError, UnsupportedError
 
 if TYPE_CHECKING:
     from luup_agent._completions.http import HTTPResponder
@@ -83,6 +83,7 @@ class Request:
         self._method = method
         self._url = owner.base_url + path
         self._body = None if body is None else body.encode("utf-8")
+        self._has_media = body is not None and ('"image_url"' in body or '"input_audio"' in body)
         self._sink = sink
         self._attempts = 0
         self._moves = 0
@@ -312,6 +313,8 @@ class Request:
         message = self._owner.redact(" ".join(refusal.message.split()))[:_SHOWN]
         if refusal.overflows:
             return Failed(ContextFullError(f"the server reports: {message}"))
+        if self._has_media and refusal.is_about_media and status not in (401, 403, 404, 429):
+            return Failed(UnsupportedError(f"the server refuses the pictures or sounds of the conversation: {message}"))
         pause = read_retry_after(self._headers.get("retry-after"))
         milliseconds = read_retry_after(self._headers.get("retry-after-ms"))
         if milliseconds is not None:

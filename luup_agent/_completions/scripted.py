@@ -13,6 +13,7 @@ from luup_agent._completions.local import chunk
 from luup_agent._completions.prepared import input_json
 from luup_agent._json import write_json
 from luup_agent.errors import InvalidParamError
+from luup_agent.media import text_of_content
 from luup_agent.messages import Message
 
 
@@ -155,7 +156,7 @@ def chunks_of(reply: Reply, request: Request) -> Iterator[str]:
         yield chunk({"tool_calls": [_fragment(index, call) for index, call in enumerate(reply.tool_calls)]})
     prompt, answer = reply.prompt_tokens, reply.completion_tokens
     if prompt is None:
-        prompt = sum(len((message.get("content") or "").split()) for message in request.body["messages"])
+        prompt = sum(len(text_of_content(message.get("content")).split()) for message in request.body["messages"])
     if answer is None:
         answer = len(f"{reply.reasoning} {reply.text}".split()) + len(reply.tool_calls)
     reason = reply.finish_reason or ("tool_calls" if reply.tool_calls else "stop")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional
 from luup_agent._durable.journal import Journal
 from luup_agent._run.following import Follower
 from luup_agent.errors import InvalidParamError
+from luup_agent.media import read_content, read_parts
 from luup_agent.messages import AgentResponse, Event, Message, ToolCall, ToolResult, Usage
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def read_progress(journal: Journal) -> Progress:
 
 def _read(records: List[Dict[str, Any]]) -> Progress:
     begin = records[0]
-    message: str = begin["message"]
+    given = begin["message"]
+    message: str = read_content("message", read_parts("message", given)) if isinstance(given, list) else given
     turns: List[Message] = []
     results: Dict[str, ToolResult] = {}
     usage: Optional[Usage] = None

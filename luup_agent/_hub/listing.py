@@ -7,7 +7,7 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from luup_agent.errors import InvalidParamError, ModelNotFoundError
 
-__all__ = ["HubFile", "HubModelFiles", "choose", "group", "projectors"]
+__all__ = ["HubFile", "HubModelFiles", "best_projector", "choose", "group", "projectors"]
 
 _SPLIT = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)
 # The quantization at the end of a file's name, with the prefix "UD" of Unsloth's dynamic ones.
@@ -79,6 +79,17 @@ def quantization_of(name: str) -> str:
 def projectors(files: Iterable[HubFile]) -> List[HubFile]:
     """Return the projectors of pictures and sound, which are not models themselves."""
     return [each for each in files if _is_gguf(each) and _PROJECTOR.search(each.name)]
+
+
+def best_projector(files: Iterable[HubFile]) -> Optional[HubFile]:
+    """Return the projector to take of several: F16, else the least precise one above it, else the most precise one."""
+    order = ("F16", "FP16", "BF16", "F32", "FP32", "Q8_0")
+
+    def rank(file: HubFile) -> Tuple[int, str]:
+        kind = quantization_of(file.name)
+        return (order.index(kind) if kind in order else len(order), file.name)
+
+    return min(projectors(files), key=rank, default=None)
 
 
 def _is_gguf(file: HubFile) -> bool:

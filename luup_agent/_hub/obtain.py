@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, List, Optional
 from luup_agent import _native
 from luup_agent._files import shorten_path
 from luup_agent._hub import found
-from luup_agent._hub.listing import HubFile, HubModelFiles, choose
+from luup_agent._hub.listing import HubFile, HubModelFiles, best_projector, choose
 from luup_agent._hub.names import HubName, check_repository, parse_hub_name, prefix_of
 from luup_agent._logging import logger as package_logger
 from luup_agent.errors import InvalidParamError, LuupError, ModelNotFoundError
@@ -17,7 +17,7 @@ from luup_agent.model_info import MemoryEstimate
 if TYPE_CHECKING:
     from luup_agent._hub.client import Client, Repository
 
-__all__ = ["check", "estimate", "fetch_all", "from_cache", "select"]
+__all__ = ["cached_projector", "check", "estimate", "fetch_all", "fetch_projector", "from_cache", "select"]
 
 logger = package_logger.getChild("hub")
 
@@ -98,6 +98,27 @@ def fetch_all(
         done += file.size or 0
     transfer.remember(client, listed, revision or "main")
     return paths[0]
+
+
+def fetch_projector(
+    client: Client, listed: Repository, revision: Optional[str], on_progress: Optional[OnProgress]
+) -> Optional[str]:
+    """Download the projector of a repository; return its path, None if it has none."""
+    file = best_projector(listed.files)
+    if file is None:
+        return None
+    logger.info("hf:%s: %s is the projector", listed.name, file.name)
+    return fetch_all(client, listed, HubModelFiles(file.name, "", (file,)), revision, on_progress)
+
+
+def cached_projector(path: str) -> Optional[str]:
+    """Return the path of the projector beside a model of the cache; None if there is none."""
+    folder = os.path.dirname(path)
+    try:
+        file = best_projector(HubFile(name) for name in os.listdir(folder))
+    except OSError:
+        return None
+    return None if file is None else os.path.join(folder, file.name)
 
 
 def _cached_file(client: Client, listed: Repository, file: HubFile) -> Optional[str]:

@@ -48,6 +48,7 @@ def default_model_params() -> Dict[str, Any]:
         "user_data",
         "chat_template",
         "prefix_cache",
+        "mmproj",
         "devices",
         "n_devices",
         "tensor_split",
@@ -257,6 +258,7 @@ class NativeModel:
         use_mmap: bool,
         use_mlock: bool,
         adapters: Optional[Mapping[str, Union[str, os.PathLike[str]]]],
+        mmproj: Union[str, os.PathLike[str], None] = None,
         keep_alive: Optional[float],
         chat_template: Optional[str],
         on_progress: Optional[Callable[[float], object]],
@@ -269,6 +271,7 @@ class NativeModel:
         folder = (
             ffi.NULL if prefix_cache is None else ffi.new("char[]", encode_absolute_path("prefix_cache", prefix_cache))
         )
+        projector = ffi.NULL if mmproj is None else ffi.new("char[]", encode_path("mmproj", mmproj))
         load = Load(on_progress)
         user_data = ffi.new_handle(load)
         struct = _layout_params(layout)
@@ -282,6 +285,7 @@ class NativeModel:
         params.use_mlock = encode_bool("use_mlock", use_mlock)
         params.keep_alive_ms = encode_timeout(keep_alive, "keep_alive")
         params.prefix_cache = folder
+        params.mmproj = projector
         params.adapters, params.n_adapters, kept = _encode_adapters(adapters)
         params.chat_template = template
         params.progress = lib.luup_py_load_progress

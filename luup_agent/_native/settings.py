@@ -17,6 +17,7 @@ from luup_agent._native.values import (
     encode_timeout,
 )
 from luup_agent.errors import InvalidParamError
+from luup_agent.media import Image, files_of
 from luup_agent.settings import Native, Settings, native_settings
 
 _LEVELS = ("low", "medium", "high")  # of `reasoning`
@@ -254,6 +255,25 @@ def encode_settings(settings: Settings, base: Encoded = DEFAULTS) -> Encoded:
     return Encoded(settings, sampling, run, tuple(keep))
 
 
+def _write_media(params: Any, message: str) -> Any:
+    """Write the pictures and sounds of a message; return the C objects that the structure points to."""
+    files = files_of(message)
+    if not files:
+        return None
+    array, kept = ffi.new("luup_media[]", len(files)), []
+    for entry, (offset, part) in zip(array, files):
+        entry.type = lib.LUUP_MEDIA_IMAGE if isinstance(part, Image) else lib.LUUP_MEDIA_AUDIO
+        entry.offset = offset
+        if isinstance(part, Image) and part.url:
+            kept.append(ffi.new("char[]", encode_text("the URL of a picture", part.url)))
+            entry.url = kept[-1]
+        else:
+            kept.append(ffi.from_buffer(part.data))
+            entry.data, entry.data_size = kept[-1], len(part.data)
+    params.media, params.n_media = array, len(files)
+    return array, kept
+
+
 def run_params(settings: Settings, agent: Optional[Encoded], request: RunRequest) -> Struct:
     """Return the ``luup_run_params`` of a run.
 
@@ -274,6 +294,8 @@ def run_params(settings: Settings, agent: Optional[Encoded], request: RunRequest
         keep.append(ffi.new("char[]", encode_text(name, value)))
         return keep[-1]
 
+    if request.message is not None:
+        keep.append(_write_media(params, request.message))
     if request.tools is not None:
         params.tools = text("tools", request.tools)
     if request.output is not None:

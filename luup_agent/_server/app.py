@@ -14,6 +14,7 @@ from luup_agent._server.failures import RequestError, busy, failure_of, json_res
 from luup_agent._server.fields import Fields
 from luup_agent._server.guard import Guard
 from luup_agent._server.metrics import CONTENT_TYPE, Counts, write_metrics
+from luup_agent._server.pictures import read_pictures
 from luup_agent._server.responses_reply import ResponsesReply
 from luup_agent._server.responses_request import to_chat
 from luup_agent._server.start import Answer
@@ -76,6 +77,7 @@ class Server:
         fields = await read_fields(request, self._config)
         task = read_chat(fields, self._config.max_tokens)
         served = self._find(task.model, ("model", "agent"))
+        task = await read_pictures(task, served, self._config)
 
         def reply(answers: List[Answer]) -> ChatReply:
             return ChatReply(served.name, answers, served.kind == "agent", task.include_usage)
@@ -86,6 +88,7 @@ class Server:
         fields = await read_fields(request, self._config)
         task = read_chat(Fields(to_chat(fields)), self._config.max_tokens)
         served = self._find(task.model, ("model", "agent"))
+        task = await read_pictures(task, served, self._config)
 
         def reply(answers: List[Answer]) -> ResponsesReply:
             return ResponsesReply(served.name, answers[0], fields.values)

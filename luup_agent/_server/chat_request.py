@@ -195,9 +195,12 @@ def _read_messages(fields: Fields) -> List[Message]:
 def _check_parts(name: str, parts: List[Any]) -> None:
     for index, part in enumerate(parts):
         kind = part.get("type") if isinstance(part, dict) else None
-        if isinstance(kind, str) and kind != "text":
+        if isinstance(kind, str) and kind not in ("text", "image_url", "input_audio"):
             place = f"{name}.content[{index}]"
-            problem = f"{place} is of type {kind[:50]!r}, but this server takes text only"
+            problem = (
+                f"{place} is of type {kind[:50]!r}, but this server takes text, pictures (image_url) and sounds "
+                "(input_audio) only"
+            )
             raise RequestError(400, problem, "unsupported_content", place)
 
 

@@ -71,6 +71,11 @@ def add_parser(commands: Any, other_names: str, known: str) -> argparse.Argument
         default=[],
         help="name of this server beside localhost and its addresses; repeatable",
     )
+    parser.add_argument(
+        "--allow-image-urls",
+        action="store_true",
+        help="fetch pictures of public networks that requests name by their address",
+    )
     parser.add_argument("--max-tokens", metavar="N", type=int, help="length limit of an answer (default: the context)")
     parser.add_argument(
         "--max-runs", metavar="N", type=int, default=1024, help="answers at a time (default: %(default)s)"
@@ -127,6 +132,7 @@ def run(arguments: argparse.Namespace, options: Sequence[str], load: Callable[[s
             api_key=keys or None,
             allow_origins=arguments.allow_origin,
             allow_hosts=arguments.allow_host,
+            allow_image_urls=arguments.allow_image_urls,
             max_tokens=arguments.max_tokens,
             max_runs=arguments.max_runs,
             page=not arguments.no_page,

@@ -29,6 +29,7 @@ class Config(NamedTuple):
     max_runs: int
     max_body: int
     body_timeout: float
+    image_urls: bool = False
 
     def __repr__(self) -> str:
         """Return a text without the keys."""
@@ -106,6 +107,7 @@ def read_config(
     max_runs: int,
     max_body: int,
     body_timeout: float,
+    image_urls: bool = False,
 ) -> Config:
     """Check the settings of a server.
 
@@ -130,9 +132,10 @@ def read_config(
                 f'allow_origins must have origins such as "https://example.org", or "*", got {origin!r}'
             )
     hosts = tuple(host.lower() for host in _texts("allow_hosts", allow_hosts))
-    return Config(
-        tuple(key.encode() for key in keys), origins, hosts, max_tokens, max_runs, max_body, float(body_timeout)
-    )
+    if not isinstance(image_urls, bool):
+        raise InvalidParamError(f"allow_image_urls must be True or False, got {image_urls!r}")
+    encoded = tuple(key.encode() for key in keys)
+    return Config(encoded, origins, hosts, max_tokens, max_runs, max_body, float(body_timeout), image_urls)
 
 
 def _texts(name: str, values: object) -> Tuple[str, ...]:

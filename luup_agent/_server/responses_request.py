@@ -126,13 +126,20 @@ def _messages(fields: Fields) -> List[Dict[str, Any]]:
 
 
 def _parts(content: Any) -> Any:
-    """Return the content of a message, with text parts as chat completions name them."""
+    """Return the content of a message, with its parts as chat completions name them."""
     if not isinstance(content, list):
         return content
-    return [
-        {"type": "text", "text": part.get("text")} if isinstance(part, dict) and part.get("type") in _TEXTS else part
-        for part in content
-    ]
+    return [_part(part) for part in content]
+
+
+def _part(part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    if part.get("type") in _TEXTS:
+        return {"type": "text", "text": part.get("text")}
+    if part.get("type") == "input_image" and part.get("file_id") is None:
+        return {"type": "image_url", "image_url": {"url": part.get("image_url")}}
+    return part
 
 
 def _text(place: str, parts: Any, kinds: Any) -> str:

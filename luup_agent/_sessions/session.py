@@ -14,6 +14,7 @@ from luup_agent._sessions.database import Database
 from luup_agent._sessions.records import Addition, Head, Stored
 from luup_agent._sessions.statements import Connection
 from luup_agent.errors import BusyError, InvalidParamError, LuupError, SessionConflictError
+from luup_agent.media import Content
 from luup_agent.messages import Message, ToolCall
 from luup_agent.outputs import OutputT
 
@@ -174,7 +175,7 @@ class Session(Answering[OutputT]):
     def _new_run(
         self,
         caller: str,
-        message: Optional[str],
+        message: Optional[Content],
         options: Mapping[str, Any],
         output_type: Any = None,
         decisions: Optional[Mapping[str, Decision]] = None,

@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 from luup_agent._sessions.records import NO_USAGE, Addition, Head, SessionInfo, SessionMatch, Stored
 from luup_agent.errors import InvalidParamError, SessionConflictError, SessionNotFoundError
+from luup_agent.media import text_of_content
 from luup_agent.messages import Message, Usage
 
 _INFO = "id, title, created, updated, messages, usage, version, parent, branched_at"
@@ -240,7 +241,7 @@ def _new_rows(connection: Connection, session: str, addition: Addition, seq: int
         }
         rows.append({"kind": "summary", "role": "", "body": json.dumps(summary), "text": ""})
     for message in addition.messages:
-        text = str(message.get("content") or "").replace("\0", "")
+        text = text_of_content(message.get("content")).replace("\0", "")
         rows.append({"kind": "message", "role": message["role"], "body": json.dumps(message), "text": text})
     return [{**row, "session": session, "seq": seq + index, "stored": now} for index, row in enumerate(rows)]
 

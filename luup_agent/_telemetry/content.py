@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
+from luup_agent.media import Audio, Image
 from luup_agent.messages import Message, ToolCall
 from luup_agent.tools import AnyTool
 from luup_agent.turns import Turn
@@ -44,7 +45,17 @@ def tools_json(tools: Mapping[str, AnyTool]) -> str:
 def _parts(message: Message) -> List[Dict[str, Any]]:
     if message.role == "tool":
         return [{"type": "tool_call_response", "id": message.tool_call_id, "response": message.content}]
+    if message.parts:
+        return [_text(part) if isinstance(part, str) else _file(part) for part in message.parts]
     return _answer(message.reasoning, message.content, message.tool_calls)
+
+
+def _file(part: Union[Image, Audio]) -> Dict[str, Any]:
+    """Return a picture or sound without its bytes, which are too large for an attribute."""
+    if isinstance(part, Image) and part.url:
+        return {"type": "uri", "modality": "image", "uri": part.url}
+    modality = "image" if isinstance(part, Image) else "audio"
+    return {"type": "blob", "modality": modality, "mime_type": f"{modality}/{part.format}", "bytes": len(part.data)}
 
 
 def _answer(reasoning: Optional[str], text: str, calls: Sequence[ToolCall]) -> List[Dict[str, Any]]:

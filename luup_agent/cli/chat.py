@@ -9,7 +9,7 @@ import sys
 from typing import Any, Dict, Iterator, Tuple
 
 from luup_agent import Agent, Model
-from luup_agent.cli import converse, loading, once, options, output, python_values, schema_text, source
+from luup_agent.cli import converse, loading, media, once, options, output, python_values, schema_text, source
 from luup_agent.cli.conversation import Conversation, with_system
 from luup_agent.cli.keyboard import Keyboard
 from luup_agent.errors import InvalidParamError
@@ -24,6 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json and arguments.message is None and output.is_terminal(sys.stdin):
         raise InvalidParamError("--json needs a MESSAGE, or messages on stdin")
     message = source.message_of(arguments.message)
+    files = media.read_files(arguments.image, arguments.audio)
     output_type = schema_text.read(arguments.schema) if arguments.schema is not None else None
     talks = message is None and output.is_terminal(sys.stdin)
     keyboard = Keyboard()
@@ -35,11 +36,12 @@ def run(arguments: argparse.Namespace) -> int:
         view = converse.make_view(keyboard, arguments.verbose, form, arguments.plain)
         if talks:
             conversation = Conversation(agent, settings, output_type)
+            conversation.attached += files
             reader = converse.make_reader(keyboard, view, conversation, arguments.plain)
             view.note(converse.headline(agent.model))
             converse.converse(conversation, view, reader, arguments.yes)
         else:
-            messages = [message] if message is not None else source.lines_of(sys.stdin)
+            messages = media.with_files([message] if message is not None else source.lines_of(sys.stdin), files)
             once.answer_all(agent, messages, view, settings, output_type, arguments.yes)
     return output.EXIT_OK
 

@@ -6,11 +6,13 @@ import difflib
 import re
 import shutil
 import textwrap
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Type
 
 from luup_agent.cli.conversation import Conversation
+from luup_agent.cli.media import File, read_file
 from luup_agent.cli.progress import bar
 from luup_agent.errors import InvalidParamError, UnsupportedError
+from luup_agent.media import Audio, Image
 from luup_agent.settings import Native, native_settings
 
 _COMMAND = re.compile(r"/(?P<name>[A-Za-z][\w-]*|\?)(?:\s+(?P<argument>.*))?\Z", re.DOTALL)
@@ -71,8 +73,6 @@ def handle(line: str, conversation: Conversation) -> Optional[Result]:
 
 
 def _unknown(name: str) -> str:
-    if name in ("image", "picture", "images"):
-        return "There is no command /image: pictures are not supported, only text."
     close = difflib.get_close_matches(name, COMMANDS, n=3, cutoff=0.5)
     near = f"; did you mean {' or '.join('/' + each for each in close)}?" if close else "."
     return f"There is no command /{name}{near} /help lists the commands, and //{name} sends a message with a slash."
@@ -169,6 +169,24 @@ def _path(command: str, argument: str) -> str:
     return argument
 
 
+def _image(conversation: Conversation, argument: str) -> Result:
+    return _attach(conversation, Image, argument)
+
+
+def _audio(conversation: Conversation, argument: str) -> Result:
+    return _attach(conversation, Audio, argument)
+
+
+def _attach(conversation: Conversation, kind: Type[File], argument: str) -> Result:
+    if argument.lower() == "none":
+        conversation.attached = []
+        return Result("The next message has no pictures and sounds.")
+    if argument:
+        conversation.attached.append(read_file(kind, argument.strip("\"'")))
+    shown = ", ".join(map(repr, conversation.attached)) or "nothing"
+    return Result(f"With the next message: {shown}.")
+
+
 def _retry(conversation: Conversation, _: str) -> Result:
     message = conversation.take_last()
     if message is None:
@@ -217,6 +235,8 @@ COMMANDS: Dict[str, Command] = {
     "retry": Command("", "answer the last message again", _retry),
     "undo": Command("", "take back the last message, or the last /clear, /load or /system", _undo),
     "clear": Command("", "start a new conversation", _clear),
+    "image": Command("FILE", "add a picture to the next message; none removes what was added", _image),
+    "audio": Command("FILE", "add a sound to the next message", _audio),
     "save": Command("FILE", "write the conversation to a file", _save),
     "load": Command("FILE", "continue the conversation of a file", _load),
     "tokens": Command("", "show how full the context is", _tokens),

@@ -9,8 +9,10 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tup
 from luup_agent import Agent
 from luup_agent._files import read_regular, replace_file, shorten_path
 from luup_agent._json import read_json
+from luup_agent.cli.media import File
 from luup_agent.cli.view import View
 from luup_agent.errors import InvalidParamError, LuupError, StorageError
+from luup_agent.media import MessageText
 from luup_agent.messages import AgentResponse, Message, ToolCall
 
 _FORMAT = "luup-agent conversation"
@@ -32,12 +34,14 @@ class Conversation:
         agent: The agent; `set_system` makes another one.
         settings: The run options that the command line and ``/set`` gave.
         last: The response to the last message; None if there is none.
+        attached: Pictures and sounds for the next message.
     """
 
     def __init__(self, agent: Agent[Any], settings: Mapping[str, Any], output_type: Any = None) -> None:
         self.agent = agent
         self.settings: Dict[str, Any] = dict(settings)
         self.last: Optional[AgentResponse[Any]] = None
+        self.attached: List[File] = []
         self._output_type = output_type
         self._steps: List[_Step] = []
         self._unsent: Optional[str] = None  # the message of a run that failed
@@ -51,6 +55,9 @@ class Conversation:
             KeyboardInterrupt: The answer was stopped.
             LuupError: The run failed.
         """
+        if self.attached:
+            message = MessageText((*self.attached, message))
+            self.attached = []
         before = self._state(message)
         options = {**self.settings, "keep_history": "on_error"}
         if approve is not None and self.agent._parts.settings.approve is None:

@@ -134,6 +134,12 @@ def _add_chat(commands: Any, known: str) -> None:
         default=0,
         help="show speeds and the model's reasoning on stderr; twice for the library's log, too",
     )
+    parser.add_argument(
+        "--image", metavar="FILE", action="append", default=[], help="picture for the first message; repeatable"
+    )
+    parser.add_argument(
+        "--audio", metavar="FILE", action="append", default=[], help="sound for the first message; repeatable"
+    )
     parser.add_argument("--plain", action="store_true", help="no colours, Markdown or line editor in a terminal")
     form = parser.add_argument_group("answers and tools")
     form.add_argument("--json", action="store_true", help="print one JSON object with the answer, calls and counts")

@@ -402,7 +402,7 @@ def test_commands(model_path):
 
         command("/help", "/tokens")
         command("/sve x", "did you mean /save")
-        command("/image cat.png", "pictures are not supported")
+        command("/image cat.png", "can't be read")
         command("/set temperature 500", "temperature must be")
         command("/set temperature warm", "temperature must be a number, got 'warm'")
         command("/set temprature 1", "did you mean temperature?")

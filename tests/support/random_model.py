@@ -28,6 +28,7 @@ _ATTENTION = {
 }
 _NUMBERS = {
     "llama": {"block_count": 1, **_ATTENTION},
+    "qwen2vl": {"block_count": 1, **_ATTENTION},  # with M-RoPE
     "gemma3": {  # five layers with a sliding window, one without
         "block_count": 6,
         **_ATTENTION,
@@ -78,7 +79,8 @@ def write(
 ):
     """Write a model of random weights with the tokenizer of the file `source` and the control tokens `names` besides.
 
-    Its kind: "llama" has one layer, "gemma3" sliding windows, "mamba" one state for all that it read.
+    Its kind: "llama" has one layer, "qwen2vl" positions in planes, "gemma3" sliding windows, "mamba" one state for all
+    that it read.
 
     A "llama" has `heads` heads, which share its width. `pre` names another pre-tokenizer than the source's. With
     `per_file`, so many tensors are in each file of a split model, whose names have the numbers of the parts.
@@ -107,6 +109,8 @@ def write(
         numbers["rope.dimension_count"] = WIDTH // heads
     for name, number in numbers.items():
         writer.add_uint32(f"{kind}.{name}", number)
+    if kind == "qwen2vl":
+        writer.add_array("qwen2vl.rope.dimension_sections", [2, 1, 1, 0])
     writer.add_float32(f"{kind}.attention.layer_norm_rms_epsilon", 1e-5)
     writer.add_tokenizer_model("gpt2")
     writer.add_string("tokenizer.ggml.pre", pre or values("ggml.pre")[0].decode())
@@ -208,4 +212,4 @@ def _mamba_layer(block, add, add_ones):
     add(f"{block}.ssm_out.weight", WIDTH, _INNER, scale=0.15)
 
 
-_LAYERS = {"llama": _llama_layer, "gemma3": _gemma3_layer, "mamba": _mamba_layer}
+_LAYERS = {"llama": _llama_layer, "qwen2vl": _llama_layer, "gemma3": _gemma3_layer, "mamba": _mamba_layer}

@@ -113,7 +113,7 @@ def test_what_openais_own_client_gives_is_read():
     [
         (
             {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},
-            r"messages\[0\].*content.*text",
+            r"messages\[0\].*content.*image_url.*data URL",
         ),
         ({"role": "user", "content": [5]}, r"messages\[0\].*content"),
         ({"role": "user", "content": None}, r"messages\[0\].*content"),

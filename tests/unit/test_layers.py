@@ -29,6 +29,7 @@ ORDER = [
         "luup_agent.limits",
         "luup_agent.settings",
     ),
+    ("luup_agent._picture_files", "luup_agent._fetching", "luup_agent.media"),
     (
         "luup_agent.messages",
         "luup_agent.turns",
@@ -76,6 +77,7 @@ WITHOUT_CYCLES = (
     "base",
     "schema",
     "tokens",
+    "media",
     "grammar",
     "chat",
     "device",

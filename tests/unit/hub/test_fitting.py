@@ -132,7 +132,7 @@ def test_a_medium_one_is_chosen_if_the_memory_is_unknown(hub_server, sizes, memo
 
 def test_a_larger_context_counts(hub_server, sizes):
     hub_server.add(REPOSITORY, sizes)
-    with Model.from_hub(REPOSITORY, context_size=1024, threads=1) as model:
+    with Model.from_hub(REPOSITORY, context_size=1024, threads=1, mmproj=False) as model:
         assert model.get_info().context_size == 1024
         assert model.get_info().path.endswith("tiny-Q8_0.gguf")
 

@@ -129,11 +129,22 @@ def test_numbers_out_of_range(echo, number):
     error_of(post(echo, content.encode()))
 
 
-def test_an_image_is_refused_plainly(echo):
-    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
-    error = error_of(echo.chat(messages=[{"role": "user", "content": [{"type": "text", "text": "Look"}, image]}]))
-    assert error["code"] == "unsupported_content"
-    assert "text only" in error["message"]
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}, "not a PNG, JPEG or WebP picture"),
+        ({"type": "image_url", "image_url": {"url": "data:image/png;base64,%%"}}, "not Base64"),
+        ({"type": "image_url", "image_url": {"url": "https://example.org/cat.png"}}, "send it as a data URL"),
+        ({"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}, "must be a data URL"),
+        ({"type": "image_url"}, "must be a data URL"),
+        ({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}, "not a WAV, MP3 or FLAC sound"),
+        ({"type": "video_url", "video_url": {"url": "x"}}, "text, pictures (image_url) and sounds"),
+    ],
+)
+def test_a_picture_is_refused_plainly(echo, part, words):
+    error = error_of(echo.chat(messages=[{"role": "user", "content": [{"type": "text", "text": "Look"}, part]}]))
+    assert words in error["message"]
+    assert error["type"] == "invalid_request_error"
 
 
 def test_harmless_fields_are_accepted(echo):

@@ -169,7 +169,7 @@ def test_an_image_is_refused(echo):
     parts = [{"type": "input_image", "image_url": "data:image/png;base64,AAAA"}]
     response = echo.post("/v1/responses", {"input": [{"role": "user", "content": parts}]})
     assert response.status_code == 400
-    assert "text only" in response.json()["error"]["message"]
+    assert "not a PNG, JPEG or WebP picture" in response.json()["error"]["message"]
 
 
 async def test_openai_agents(served):
