@@ -17,8 +17,10 @@ from luup_agent._server.metrics import CONTENT_TYPE, Counts, write_metrics
 from luup_agent._server.responses_reply import ResponsesReply
 from luup_agent._server.responses_request import to_chat
 from luup_agent._server.start import Answer
+from luup_agent._server.stored import StoredConversations
 from luup_agent._server.streaming import EventStream, until_gone
 from luup_agent._server.web import ClientDisconnect, Middleware, Response, Route, Starlette
+from luup_agent._sessions.store import Sessions
 
 Endpoint = Callable[[Any], Awaitable[Any]]
 MakeReply = Callable[[List[Answer]], Union[ChatReply, ResponsesReply]]
@@ -32,8 +34,11 @@ _NO_RAW_TEXT = (
 class Server:
     """The endpoints, and the state that they share."""
 
-    def __init__(self, models: Mapping[str, Served], config: Config, with_page: bool) -> None:
+    def __init__(
+        self, models: Mapping[str, Served], config: Config, with_page: bool, sessions: Optional[Sessions] = None
+    ) -> None:
         self._models = models
+        self._stored = None if sessions is None else StoredConversations(sessions, config)
         self._config = config
         self._counts = Counts()
         self._with_page = with_page
@@ -50,6 +55,8 @@ class Server:
             self._route("/health", self._health, "GET"),
             self._route("/metrics", self._metrics, "GET"),
         ]
+        if self._stored is not None:
+            routes += [self._route(path, endpoint, method) for method, path, endpoint in self._stored.endpoints()]
         if self._with_page:
             routes += [Route(path, endpoint, methods=["GET"]) for path, endpoint in page.endpoints().items()]
         handlers: Dict[Any, Any] = {404: _not_found, 405: _wrong_method}
@@ -130,7 +137,8 @@ class Server:
         return json_response(await embed(served.name, served.value, fields))
 
     async def _list_models(self, request: Any) -> Any:
-        return json_response({"object": "list", "data": [_describe(each) for each in self._models.values()]})
+        data = [_describe(each) for each in self._models.values()]
+        return json_response({"object": "list", "data": data, "luup": {"sessions": self._stored is not None}})
 
     async def _show_model(self, request: Any) -> Any:
         return json_response(_describe(self._find(request.path_params["name"], ("model", "agent", "embedder"))))
