@@ -134,7 +134,7 @@ def _rename(connection: Connection, name: str, title: Optional[str]) -> SessionI
 
 def describe(info: SessionInfo) -> Dict[str, Any]:
     """Return a conversation without its messages."""
-    values = {"id": info.id, "object": "session", "title": info.title}
+    values: Dict[str, Any] = {"id": info.id, "object": "session", "title": info.title}
     values.update(created=info.created.timestamp(), updated=info.updated.timestamp())
     values.update(messages=info.messages, version=info.version, parent=info.parent, branched_at=info.branched_at)
     return {**values, "usage": info.usage.model_dump()}

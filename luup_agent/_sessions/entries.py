@@ -1,4 +1,4 @@
-"""What a chat page keeps of a conversation beside its messages: a tree of entries, in rows of the kind "entry".
+"""The tree of a conversation that a chat page shows: its entries, in rows of the kind "entry".
 
 An entry is what a page shows as one message: that of a person, or an answer with its thoughts, calls, times and
 errors. Its row follows the rows of its messages, and counts them. `parent` names the entry before it, so an edited

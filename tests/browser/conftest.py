@@ -101,7 +101,7 @@ def shared_server(models):
 
 @pytest.fixture
 def sessions(shared_server):
-    """What the server keeps, empty at first."""
+    """The conversations that the server keeps: none at first."""
     for info in shared_server[1].list(limit=1000):
         shared_server[1].delete(info.id)
     return shared_server[1]
