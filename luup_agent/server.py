@@ -10,6 +10,7 @@ Example:
 
 from __future__ import annotations
 
+import os
 from typing import Any, Mapping, Optional, Sequence, Union
 
 from typing_extensions import TypedDict, Unpack
@@ -18,6 +19,7 @@ from luup_agent.agent import Agent
 from luup_agent.embeddings import Embedder
 from luup_agent.errors import InvalidParamError
 from luup_agent.model import Model
+from luup_agent.sessions import Sessions
 
 __all__ = ["ServerOptions", "create_app", "serve"]
 
@@ -37,6 +39,7 @@ class ServerOptions(TypedDict, total=False):
     body_timeout: float
     page: bool
     allow_image_urls: bool
+    sessions: Union[Sessions, str, os.PathLike[str], None]
 
 
 def create_app(
@@ -51,6 +54,7 @@ def create_app(
     body_timeout: float = 30.0,
     page: bool = True,
     allow_image_urls: bool = False,
+    sessions: Union[Sessions, str, os.PathLike[str], None] = None,
 ) -> Any:
     """Return a Starlette application with OpenAI's API and the chat page.
 
@@ -73,6 +77,9 @@ def create_app(
         allow_image_urls: Whether a request may name a picture by its address, which this server then fetches, from
             public networks only. Otherwise pictures have to be data URLs, so that nobody can make this server connect
             to others.
+        sessions: Where conversations are kept: `SQLiteSessions`, `SQLSessions`, or the path of a file, which only its
+            owner may read. All who may use the server see them: at ``/v1/sessions``, and in the page on every device.
+            None for nowhere: the page keeps its conversations in the browser.
 
     Returns:
         The application, for uvicorn or another ASGI server on asyncio. It closes no models.
@@ -80,17 +87,19 @@ def create_app(
     Raises:
         InvalidParamError: An argument is wrong; the message names it.
         UnsupportedError: The package starlette is not installed.
+        StorageError: The file of the conversations can't be used.
 
     Example:
         >>> app = create_app({"smollm2": model}, api_key="sk-example")
     """
     from luup_agent._server.app import Server
     from luup_agent._server.config import read_config, read_models
+    from luup_agent._server.stored import open_sessions
 
     config = read_config(
         api_key, allow_origins, allow_hosts, max_tokens, max_runs, max_body, body_timeout, allow_image_urls
     )
-    return Server(read_models(models), config, page).app()
+    return Server(read_models(models), config, page, open_sessions(sessions)).app()
 
 
 def serve(

@@ -34,6 +34,9 @@ void RunRequest::check() const {
     if (!choices.empty() && output) {
         fail(LUUP_ERROR_INVALID_PARAM, "choices can't be combined with a typed output: they are scored as they are");
     }
+    if (raw_prompt && (!message || !choices.empty() || output || (tools && !tools->empty()))) {
+        fail(LUUP_ERROR_INVALID_PARAM, "raw_prompt needs a message, and takes no tools, choices or typed output");
+    }
 }
 
 }  // namespace luup

@@ -32,6 +32,7 @@ struct RunRequest {
     std::vector<std::string>            choices;  // score these instead of generating an answer
     std::optional<std::string>          system_prompt;  // none: the agent's, which begin_run() fills in
     std::optional<std::vector<Message>> history;        // what the model reads in place of the agent's history
+    bool                                raw_prompt = false;  // the message is the whole prompt, without the template
 
     // Throws Error(LUUP_ERROR_INVALID_PARAM) for a value out of its range.
     void check() const;

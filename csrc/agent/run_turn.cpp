@@ -158,7 +158,11 @@ TurnPrompt Run::shown_prompt(const ModelTurn & turn) const {
 
 TurnRequest Run::turn_request() {
     TurnRequest request;
-    request.messages       = transcript_.prompt();
+    request.messages = transcript_.prompt();
+    if (request_.raw_prompt) {
+        request.raw_prompt = std::move(request.messages.back().content);
+        request.messages   = {};
+    }
     request.tools          = request_.tools;
     request.tool_choice    = tool_choice();
     request.parallel_calls = request_.parallel_calls;
@@ -173,7 +177,7 @@ TurnRequest Run::turn_request() {
     if (request_.output && !server_.insists()) {
         describe_output(request.messages, *request_.output);
     }
-    if (&model() == &agent_->model()) {  // the models of a fallback have no agent of their own
+    if (&model() == &agent_->model() && !request_.raw_prompt) {  // the models of a fallback have no agent of their own
         request.shared_prefix = [this](const ChatTemplate & chat) {
             return agent_->prefix(chat, *request_.system_prompt, request_.tools);
         };

@@ -112,6 +112,7 @@ RunRequest read_request(Agent & agent, const std::optional<std::string> & messag
     request.confidence     = p.confidence;
     request.keep_on_error  = p.keep_on_error;
     request.record_prompts = p.record_prompts;
+    request.raw_prompt     = p.raw_prompt;
     request.choices        = read_choices(p);
     request.system_prompt  = optional_text("system_prompt", p.system_prompt);
     if (p.history) {

@@ -65,13 +65,22 @@ class Scoring : public Completion {
     std::vector<llama_token>      path_;  // the tokens behind the prompt so far
 };
 
+Prompt make_prompt(const LocalParts & model, const TurnRequest & request) {
+    if (request.raw_prompt) {
+        Prompt prompt;
+        prompt.tokens = tokenize_text(model.vocab, *request.raw_prompt, true, false);
+        return prompt;
+    }
+    return model.chat.render(request.messages, request.tools->empty() ? nullptr : request.tools.get(), true,
+                             request.last_prompt, request.sampling.reasoning);
+}
+
 }  // namespace
 
 LocalTurn::LocalTurn(LocalParts model, TurnRequest request)
     : model_(std::move(model)),
       request_(std::move(request)),
-      prompt_(model_.chat.render(request_.messages, request_.tools->empty() ? nullptr : request_.tools.get(), true,
-                                 request_.last_prompt, request_.sampling.reasoning)),
+      prompt_(make_prompt(model_, request_)),
       prompt_tokens_(prompt_.tokens.size()) {
     request_.last_prompt = nullptr;
     request_.messages    = {};

@@ -71,6 +71,9 @@ std::shared_ptr<ModelTurn> RemoteModel::prepare(TurnRequest request) {
     if (!request.choices.empty()) {
         fail(LUUP_ERROR_UNSUPPORTED, "choices can't be scored by a remote model");
     }
+    if (request.raw_prompt) {
+        fail(LUUP_ERROR_UNSUPPORTED, "%s is a remote model, which takes messages and no raw prompt", name().c_str());
+    }
     return std::make_shared<ServerTurn>(*server_, std::move(request));
 }
 

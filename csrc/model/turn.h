@@ -24,6 +24,7 @@ struct TurnRequest {
     Sampling                            sampling;
     bool                                confidence = false;  // report how probable the enums and booleans were
     std::vector<std::string>            choices;             // score these texts instead of generating one
+    std::optional<std::string>          raw_prompt;  // the whole prompt, without the template and the messages
 
     // Arguments of a call are compared with what the user and the tools said, and with the calls of earlier turns.
     std::string           said;

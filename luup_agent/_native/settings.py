@@ -63,6 +63,7 @@ class RunRequest(NamedTuple):
         choices: The answers to score, instead of generating one.
         system_prompt: In place of the agent's; "" for none, None for the agent's.
         history: A JSON array of messages in place of the agent's history; None for that.
+        raw_prompt: Whether the message is the whole prompt, without the chat template.
     """
 
     message: Optional[str]
@@ -71,6 +72,7 @@ class RunRequest(NamedTuple):
     choices: Tuple[str, ...] = ()
     system_prompt: Optional[str] = None
     history: Optional[str] = None
+    raw_prompt: bool = False
 
 
 Write = Callable[[Any, Any], Any]  # writes a value into a structure; returns the C objects that the structure points to
@@ -306,6 +308,7 @@ def run_params(settings: Settings, agent: Optional[Encoded], request: RunRequest
         params.system_prompt = text("system_prompt", request.system_prompt)
     if request.history is not None:
         params.history = text("history", request.history)
+    params.raw_prompt = request.raw_prompt
     if request.choices:
         choices = ffi.new("const char *[]", [text("choices", choice) for choice in request.choices])
         keep.append(choices)

@@ -24,6 +24,7 @@ class Task(NamedTuple):
         decisions: On calls that wait in the history, by their ids.
         choices: The answers to score, instead of generating one.
         summarize: Writes the summaries that the core requests.
+        raw: Whether the message is the whole prompt, without the chat template.
     """
 
     message: Optional[str]
@@ -32,6 +33,7 @@ class Task(NamedTuple):
     decisions: Mapping[str, Decision] = {}
     choices: Tuple[str, ...] = ()
     summarize: Optional[Summarize] = None
+    raw: bool = False
 
 
 def write_summary(summarize: Summarize, messages: List[Message]) -> str:

@@ -47,7 +47,9 @@ class Watched:
         task = self._task
         output = None if task.output is None else task.output.request
         history = None if self.history is None else json.dumps([each.to_dict() for each in self.history])
-        return _native.RunRequest(task.message, definitions, output, task.choices, self.system_prompt, history)
+        return _native.RunRequest(
+            task.message, definitions, output, task.choices, self.system_prompt, history, task.raw
+        )
 
     def preview(self) -> Prompt:
         """Return what the model would get first, without starting the run."""

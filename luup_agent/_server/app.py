@@ -17,24 +17,27 @@ from luup_agent._server.metrics import CONTENT_TYPE, Counts, write_metrics
 from luup_agent._server.pictures import read_pictures
 from luup_agent._server.responses_reply import ResponsesReply
 from luup_agent._server.responses_request import to_chat
-from luup_agent._server.start import Answer
+from luup_agent._server.start import Answer, answer_chat, answer_text
+from luup_agent._server.stored import StoredConversations
 from luup_agent._server.streaming import EventStream, until_gone
+from luup_agent._server.text_reply import TextReply
+from luup_agent._server.text_request import TextTask, read_text_task
 from luup_agent._server.web import ClientDisconnect, Middleware, Response, Route, Starlette
+from luup_agent._sessions.store import Sessions
 
 Endpoint = Callable[[Any], Awaitable[Any]]
-MakeReply = Callable[[List[Answer]], Union[ChatReply, ResponsesReply]]
-
-_NO_RAW_TEXT = (
-    "/v1/completions is not offered: the engine answers conversations by the model's chat template, and takes no raw "
-    "text; use /v1/chat/completions"
-)
+MakeAnswer = Callable[[int], Answer]
+MakeReply = Callable[[List[Answer]], Union[ChatReply, ResponsesReply, TextReply]]
 
 
 class Server:
     """The endpoints, and the state that they share."""
 
-    def __init__(self, models: Mapping[str, Served], config: Config, with_page: bool) -> None:
+    def __init__(
+        self, models: Mapping[str, Served], config: Config, with_page: bool, sessions: Optional[Sessions] = None
+    ) -> None:
         self._models = models
+        self._stored = None if sessions is None else StoredConversations(sessions, config)
         self._config = config
         self._counts = Counts()
         self._with_page = with_page
@@ -51,6 +54,8 @@ class Server:
             self._route("/health", self._health, "GET"),
             self._route("/metrics", self._metrics, "GET"),
         ]
+        if self._stored is not None:
+            routes += [self._route(path, endpoint, method) for method, path, endpoint in self._stored.endpoints()]
         if self._with_page:
             routes += [Route(path, endpoint, methods=["GET"]) for path, endpoint in page.endpoints().items()]
         handlers: Dict[Any, Any] = {404: _not_found, 405: _wrong_method}
@@ -82,7 +87,7 @@ class Server:
         def reply(answers: List[Answer]) -> ChatReply:
             return ChatReply(served.name, answers, served.kind == "agent", task.include_usage)
 
-        return await self._respond(request, served, task, reply)
+        return await self._respond(request, task, lambda index: answer_chat(served, task, index), reply)
 
     async def _responses(self, request: Any) -> Any:
         fields = await read_fields(request, self._config)
@@ -93,9 +98,21 @@ class Server:
         def reply(answers: List[Answer]) -> ResponsesReply:
             return ResponsesReply(served.name, answers[0], fields.values)
 
-        return await self._respond(request, served, task, reply)
+        return await self._respond(request, task, lambda index: answer_chat(served, task, index), reply)
 
-    async def _respond(self, request: Any, served: Served, task: ChatTask, make_reply: MakeReply) -> Any:
+    async def _completions(self, request: Any) -> Any:
+        fields = await read_fields(request, self._config)
+        task = read_text_task(fields, self._config.max_tokens)
+        served = self._find(task.model, ("model",))
+
+        def reply(answers: List[Answer]) -> TextReply:
+            return TextReply(served.name, answers, task)
+
+        return await self._respond(request, task, lambda index: answer_text(served, task, index), reply)
+
+    async def _respond(
+        self, request: Any, task: Union[ChatTask, TextTask], make_answer: MakeAnswer, make_reply: MakeReply
+    ) -> Any:
         """Return the response with the answers to a task, or the stream of them."""
         if self._counts.active + task.choices > self._config.max_runs:
             raise busy(self._config.max_runs)
@@ -109,7 +126,7 @@ class Server:
 
         try:
             for index in range(task.choices):
-                answers.append(Answer(served, task, index))
+                answers.append(make_answer(index))
         except BaseException:
             await end()
             raise
@@ -122,9 +139,6 @@ class Server:
             await end()
         return Response(b"", 499) if completion is None else json_response(completion)
 
-    async def _completions(self, request: Any) -> Any:
-        raise RequestError(404, _NO_RAW_TEXT, "unsupported_endpoint")
-
     # -- the rest ------------------------------------------------------------------------------------------------------
 
     async def _embeddings(self, request: Any) -> Any:
@@ -133,7 +147,8 @@ class Server:
         return json_response(await embed(served.name, served.value, fields))
 
     async def _list_models(self, request: Any) -> Any:
-        return json_response({"object": "list", "data": [_describe(each) for each in self._models.values()]})
+        data = [_describe(each) for each in self._models.values()]
+        return json_response({"object": "list", "data": data, "luup": {"sessions": self._stored is not None}})
 
     async def _show_model(self, request: Any) -> Any:
         return json_response(_describe(self._find(request.path_params["name"], ("model", "agent", "embedder"))))

@@ -78,14 +78,7 @@ def read_chat(fields: Fields, max_tokens: Optional[int]) -> ChatTask:
     Raises:
         RequestError: A field is wrong or not supported.
     """
-    stream = fields.flag("stream")
-    stream_options = fields.fields("stream_options")
-    include_usage = False
-    if stream_options is not None:
-        if not stream:
-            raise fields.wrong("stream_options", "needs stream to be true", "invalid_value")
-        include_usage = stream_options.flag("include_usage")
-        stream_options.finish(("include_obfuscation",))
+    stream, include_usage = read_stream(fields)
     if fields.items("modalities") not in (None, ["text"]):
         raise fields.wrong("modalities", 'must be ["text"]', "invalid_value")
     options = read_sampling(fields)
@@ -109,6 +102,19 @@ def read_chat(fields: Fields, max_tokens: Optional[int]) -> ChatTask:
     )
     fields.finish(HARMLESS, REFUSED)
     return task
+
+
+def read_stream(fields: Fields) -> Tuple[bool, bool]:
+    """Return whether the answer is streamed, and whether the stream ends with the token counts."""
+    stream = fields.flag("stream")
+    stream_options = fields.fields("stream_options")
+    include_usage = False
+    if stream_options is not None:
+        if not stream:
+            raise fields.wrong("stream_options", "needs stream to be true", "invalid_value")
+        include_usage = stream_options.flag("include_usage")
+        stream_options.finish(("include_obfuscation",))
+    return stream, include_usage
 
 
 def read_sampling(fields: Fields) -> Dict[str, Any]:

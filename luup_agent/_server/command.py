@@ -8,13 +8,14 @@ import importlib.util
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Sequence, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type
 
-from luup_agent.errors import InvalidParamError, ModelNotFoundError
+from luup_agent.errors import InvalidParamError, ModelNotFoundError, StorageError
 
 if TYPE_CHECKING:
     from luup_agent.model import Model
     from luup_agent.server import Servable
+    from luup_agent.sessions import SQLiteSessions
 
 MODEL_OPTIONS: Dict[str, Tuple[Type[int], str, str]] = {  # of `Model.from_local`, beside those of `chat`
     "max_sequences": (int, "N", "answers that are decoded at once, and conversations kept in the KV cache"),
@@ -87,6 +88,15 @@ def add_parser(commands: Any, other_names: str, known: str) -> argparse.Argument
         default=30.0,
         help="time that answers get to end after Ctrl-C (default: %(default)g)",
     )
+    parser.add_argument(
+        "--sessions",
+        metavar="FILE",
+        help="where the page's conversations are kept, readable by you alone (default: sessions.db in the folder for "
+        "your programs' data)",
+    )
+    parser.add_argument(
+        "--no-sessions", action="store_true", help="keep no conversations here: the page keeps them in the browser"
+    )
     parser.add_argument("--no-page", action="store_true", help="serve the API only, without the chat page")
     return parser
 
@@ -136,10 +146,44 @@ def run(arguments: argparse.Namespace, options: Sequence[str], load: Callable[[s
             max_tokens=arguments.max_tokens,
             max_runs=arguments.max_runs,
             page=not arguments.no_page,
+            sessions=_open_sessions(arguments),
         )
     finally:
         for each in loaded:
             each.close()
+
+
+def default_sessions() -> str:
+    """Return the file of the conversations: where the system keeps a user's data."""
+    home = os.path.expanduser("~")
+    if sys.platform == "win32":
+        folder = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
+    elif sys.platform == "darwin":
+        folder = os.path.join(home, "Library", "Application Support")
+    else:
+        folder = os.environ.get("XDG_DATA_HOME") or ""
+        if not os.path.isabs(folder):  # as the specification says
+            folder = os.path.join(home, ".local", "share")
+    return os.path.join(folder, "luup-agent", "sessions.db")
+
+
+def _open_sessions(arguments: argparse.Namespace) -> Optional[SQLiteSessions]:
+    """Return the conversations that the server keeps; None for none.
+
+    Raises:
+        StorageError: The file that the arguments name can't be used.
+    """
+    from luup_agent.sessions import SQLiteSessions
+
+    if arguments.no_sessions:
+        return None
+    if arguments.sessions:
+        return SQLiteSessions(arguments.sessions)
+    try:
+        return SQLiteSessions(default_sessions())
+    except StorageError as error:  # such as a container without a home that can be written
+        sys.stderr.write(f"luup-agent: the page keeps its conversations in the browser: {error}\n")
+        return None
 
 
 def _add(found: Dict[str, Servable], values: Mapping[str, Servable], name: str, text: str) -> None:

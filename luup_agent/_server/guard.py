@@ -148,7 +148,7 @@ def _is_address(name: str) -> bool:
 
 def _preflight() -> Dict[str, str]:
     return {
-        "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+        "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE, OPTIONS",
         "Access-Control-Allow-Headers": _ALLOWED_HEADERS.decode(),
         "Access-Control-Max-Age": "600",
     }

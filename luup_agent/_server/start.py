@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from luup_agent._agent.hooks import make_prompt
 from luup_agent._run.async_run import AsyncEventStream
@@ -13,6 +13,10 @@ from luup_agent._tools.context import RunContext
 from luup_agent.agent import Agent
 from luup_agent.messages import Message
 
+if TYPE_CHECKING:
+    from luup_agent._run.run import Run
+    from luup_agent._server.text_request import TextTask
+
 
 class Answer:
     """An answer that is being made.
@@ -22,31 +26,54 @@ class Answer:
         events: The events of its run, which begins when the first of them is awaited.
     """
 
-    def __init__(self, served: Served, task: ChatTask, index: int) -> None:
-        """Prepare the answer with this index of a request.
-
-        Raises:
-            RequestError: The request does not fit the model.
-            LuupError: A value of the request is wrong.
-        """
-        options = dict(task.options)
-        if index and "seed" in options:
-            options["seed"] = (options["seed"] + index) % (2**32 - 1)  # answers should differ
-        self.agent = _agent_for(served, task, options)
-        pending = {call.id for call in self.agent.pending}
-        if pending and not task.approvals:
-            missing = ", ".join(sorted(pending))
-            raise RequestError(400, f"messages have no result for these calls: {missing}", "invalid_value", "messages")
-        if task.approvals:
-            run = self.agent._resumed_run("resume", task.approvals, options, task.output)
-        else:
-            run = self.agent._new_run("stream_events_async", None, options, task.output)
+    def __init__(self, agent: Agent[Any], run: Run) -> None:
+        """Read the events of a run of an agent."""
+        self.agent = agent
         self.events: AsyncEventStream[Any] = AsyncEventStream(run)
 
     async def close(self) -> None:
         """Cancel the run if it goes on, and release the memory."""
         await self.events.aclose()
         self.agent.close()
+
+
+def answer_chat(served: Served, task: ChatTask, index: int) -> Answer:
+    """Prepare the answer with this index of a request.
+
+    Raises:
+        RequestError: The request does not fit the model.
+        LuupError: A value of the request is wrong.
+    """
+    options = _options(task.options, index)
+    agent = _agent_for(served, task, options)
+    pending = {call.id for call in agent.pending}
+    if pending and not task.approvals:
+        missing = ", ".join(sorted(pending))
+        raise RequestError(400, f"messages have no result for these calls: {missing}", "invalid_value", "messages")
+    if task.approvals:
+        return Answer(agent, agent._resumed_run("resume", task.approvals, options, task.output))
+    return Answer(agent, agent._new_run("stream_events_async", None, options, task.output))
+
+
+def answer_text(served: Served, task: TextTask, index: int) -> Answer:
+    """Prepare the answer with this index of a request for completions.
+
+    Raises:
+        LuupError: A value of the request is wrong.
+    """
+    agent: Agent[Any] = Agent(served.value, enable_builtin_tools=False, enable_history=False)
+    prompt = task.prompts[index // task.each]
+    options = _options(task.options, index % task.each)
+    run = agent._new_run("stream_events_async", prompt, options)
+    run._task = run._task._replace(raw=True)
+    return Answer(agent, run)
+
+
+def _options(options: Mapping[str, Any], index: int) -> Dict[str, Any]:
+    """Return the settings of the answer with this index: with a seed, answers should differ."""
+    if index and "seed" in options:
+        return {**options, "seed": (options["seed"] + index) % (2**32 - 1)}
+    return dict(options)
 
 
 def _agent_for(served: Served, task: ChatTask, options: Dict[str, Any]) -> Agent[Any]:

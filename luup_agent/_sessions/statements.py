@@ -63,15 +63,15 @@ class _Row(NamedTuple):
     usage: str
 
 
-def _read(body: str) -> Any:
+def read_json(body: str) -> Any:
     try:
         return json.loads(body)
     except ValueError as error:
         raise Damaged(f"a row is damaged: {error}") from None
 
 
-def _message(body: str) -> Message:
-    values = _read(body)
+def read_message(body: str) -> Message:
+    values = read_json(body)
     try:
         return Message.from_dict("a message", values)
     except (InvalidParamError, AttributeError) as error:
@@ -80,7 +80,7 @@ def _message(body: str) -> Message:
 
 def _usage(text: str) -> Usage:
     try:
-        return Usage(**_read(text))
+        return Usage(**read_json(text))
     except (TypeError, ValueError) as error:
         raise Damaged(f"a row is damaged: {error}") from None
 
@@ -136,7 +136,7 @@ def messages(connection: Connection, session: str) -> List[Message]:
     """Return all messages of a conversation, those that a summary has replaced included."""
     _required(connection, session)
     sql = "SELECT body FROM luup_session_messages WHERE session = :id AND kind = 'message' ORDER BY seq"
-    return [_message(body) for (body,) in connection.read(sql, {"id": session})]
+    return [read_message(body) for (body,) in connection.read(sql, {"id": session})]
 
 
 def load(connection: Connection, session: str, known: Optional[Head] = None) -> Stored:
@@ -154,7 +154,7 @@ def _history(connection: Connection, session: str) -> List[Dict[str, Any]]:
         "SELECT body FROM luup_session_messages WHERE session = :id AND kind = 'message' AND seq >= :begin ORDER BY seq"
     )
     rows = connection.read(sql, {"id": session, "begin": begin})
-    return history + [_message(body).to_dict() for (body,) in rows]
+    return history + [read_message(body).to_dict() for (body,) in rows]
 
 
 def _last_summary(connection: Connection, session: str) -> Tuple[int, List[Dict[str, Any]]]:
@@ -163,7 +163,7 @@ def _last_summary(connection: Connection, session: str) -> Tuple[int, List[Dict[
     rows = connection.read(sql, {"id": session})
     if not rows:
         return 0, []
-    summary = _read(rows[0][0])
+    summary = read_json(rows[0][0])
     try:
         return int(summary["begin"]), [Message.from_dict("a message", each).to_dict() for each in summary["messages"]]
     except (AttributeError, InvalidParamError, KeyError, TypeError, ValueError) as error:
@@ -258,7 +258,7 @@ def search(connection: Connection, words: Sequence[str], limit: int) -> List[Ses
         ((body,),) = connection.read(sql, place)
         sql = "SELECT count(*) FROM luup_session_messages WHERE session = :id AND kind = 'message' AND seq < :seq"
         ((position,),) = connection.read(sql, place)
-        found.append(SessionMatch(infos[session], position, _message(body)))
+        found.append(SessionMatch(infos[session], position, read_message(body)))
     return found
 
 

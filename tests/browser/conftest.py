@@ -6,7 +6,7 @@ import shutil
 import pytest
 from support.serving import serving
 
-from luup_agent import Agent
+from luup_agent import Agent, SQLiteSessions
 from luup_agent.server import create_app
 from luup_agent.testing import FunctionModel, Reply, tool_call
 
@@ -75,8 +75,7 @@ def models():
     return Models()
 
 
-@pytest.fixture(scope="session")
-def server(models):
+def servables(models):
     clerk = Agent(FunctionModel(models.clerk), "You book rooms.")
 
     @clerk.tool
@@ -90,7 +89,33 @@ def server(models):
         return f"booked for {day}"
 
     kinds = {name: FunctionModel(getattr(models, name)) for name in ("echo", "thinker", "slow", "failing")}
-    with serving(create_app({**kinds, "clerk": clerk})) as started:
+    return {**kinds, "clerk": clerk}
+
+
+@pytest.fixture(scope="session")
+def shared_server(models):
+    """The server of all tests, whose conversations are in a file, and the file's interface."""
+    with SQLiteSessions(":memory:") as sessions, serving(create_app(servables(models), sessions=sessions)) as started:
+        yield started, sessions
+
+
+@pytest.fixture
+def sessions(shared_server):
+    """The conversations that the server keeps: none at first."""
+    for info in shared_server[1].list(limit=1000):
+        shared_server[1].delete(info.id)
+    return shared_server[1]
+
+
+@pytest.fixture
+def server(shared_server, sessions):
+    return shared_server[0]
+
+
+@pytest.fixture(scope="session")
+def forgetful(models):
+    """A server that keeps no conversations: the page keeps them in the browser."""
+    with serving(create_app(servables(models))) as started:
         yield started
 
 

@@ -307,7 +307,8 @@ def test_the_policy_forbids_scripts_of_others(page, server):
     assert not re.search(r"(?:src|href)=\"(?:https?:)?//", html)
 
 
-def test_a_full_storage_is_reported(page, expect):
+def test_a_full_storage_is_reported(context, forgetful, expect):
+    page = Page(context, forgetful.url)
     page.tab.evaluate(
         """() => {
             for (let size = 5e6; size > 1; size /= 2) {
@@ -319,7 +320,7 @@ def test_a_full_storage_is_reported(page, expect):
     expect(page.tab.locator(".toast").first).to_contain_text("storage is full")
 
 
-def test_damaged_storage_does_no_harm(context, server):
+def test_damaged_storage_does_no_harm(context, forgetful):
     values = {
         "luup.settings": "{",
         "luup.conversation.a": "not JSON",
@@ -327,6 +328,6 @@ def test_damaged_storage_does_no_harm(context, server):
         "luup.conversation.c": "null",
     }
     context.add_init_script(f"for (const [k, v] of Object.entries({json.dumps(values)})) localStorage.setItem(k, v)")
-    page = Page(context, server.url)
+    page = Page(context, forgetful.url)
     page.ask("Hi", "echo")
     assert page.problems == []

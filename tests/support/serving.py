@@ -87,7 +87,7 @@ def start_command(*arguments, cwd, **environment):
         stderr=subprocess.PIPE,
         text=True,
         cwd=str(cwd),
-        env={**os.environ, **environment},
+        env={**os.environ, "XDG_DATA_HOME": str(cwd), **environment},  # where it keeps the page's conversations
     )
     lines = []
     for line in process.stderr:

@@ -1,6 +1,6 @@
 // The server's API: the models, and answers as a stream of events.
 
-import { settings } from "./store.js";
+import { settings } from "./settings.js";
 
 function headers() {
   const { key } = settings();
@@ -24,10 +24,17 @@ async function failure(response) {
   return new Failure(message, response.status);
 }
 
-export async function models() {
-  const response = await fetch("v1/models", { headers: headers() });
+/** Send a request with a JSON body, if there is one, and return the JSON of the response. */
+export async function request(method, path, body, more = {}) {
+  const response = await fetch(path, { method, headers: headers(), body: body && JSON.stringify(body), ...more });
   if (!response.ok) throw await failure(response);
-  return (await response.json()).data;
+  return response.json();
+}
+
+/** The models, and what the server can do beside answering. */
+export async function models() {
+  const { data, luup = {} } = await request("GET", "v1/models");
+  return { data, ...luup };
 }
 
 /** Ask for an answer, and yield the data of each event until the end. */

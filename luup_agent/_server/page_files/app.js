@@ -2,10 +2,12 @@
 
 import { answer, models } from "./api.js";
 import { $, h, toast } from "./dom.js";
-import { keepSafe, keepSettingsSafe } from "./keeping.js";
+import { keepPlaceSafe, keepSafe, keepSettingsSafe } from "./keeping.js";
 import { List } from "./list.js";
 import { AnswerView, textOf, userView } from "./messages.js";
-import * as store from "./store.js";
+import { settings } from "./settings.js";
+import { inBrowser, store, useServer } from "./store.js";
+import { Conversation } from "./tree.js";
 
 const IDEAS = [
   ["Explain", "Explain how a transformer predicts the next word, for a curious twelve-year-old."],
@@ -14,9 +16,12 @@ const IDEAS = [
   ["Plan", "Plan a relaxed weekend in a city by the sea, as a table."],
 ];
 
-let conversation = new store.Conversation();
+let conversation = new Conversation();
 let known = []; // the models
 let running = null; // the answer that is being made: { controller, view, node }
+const KEEP_SECONDS = 2; // between the states of an answer that are kept
+let begun = false; // whether it is known where conversations are kept
+let leaving = false; // whether the page is being closed, which ends what it loads
 let follows = true; // whether the page scrolls with the answer
 
 // -- conversations -----------------------------------------------------------------------------------------------------
@@ -30,29 +35,41 @@ const list = new List({
     drawTitle();
   },
 });
-const drawList = () => list.draw();
+const drawList = async () => { if (begun) await list.draw(); };
 
-function remove(each) {
-  if (each.id === conversation.id) {
-    stop();
-    each = conversation;
+async function remove(each) {
+  if (each.id === conversation.id) leave();
+  let back;
+  try {
+    back = await store().remove(each.id);
+  } catch (error) {
+    toast(`The conversation was not deleted: ${error.message}`);
+    return;
   }
-  each.remove();
-  each.gone = true; // a stopped answer must not save it again
-  if (each.id === conversation.id) startNew();
   drawList();
-  const undo = () => {
-    each.gone = false;
-    keepSafe(each);
-    drawList();
-  };
-  toast(`“${each.title || "Untitled"}” was deleted.`, { label: "Undo", run: undo });
+  toast(`“${each.title || "Untitled"}” was deleted.`, { label: "Undo", run: () => back().catch(() => {}).then(drawList) });
 }
 
-function openConversation(id) {
-  const found = store.load(id);
-  if (!found) return;
+/** Leave a conversation that is being deleted: a stopped answer must not save it again. */
+function leave() {
+  stop();
+  conversation.gone = true;
+  startNew();
+}
+
+async function openConversation(id) {
   if (id !== conversation.id) {
+    let found;
+    try {
+      found = await store().load(id);
+    } catch (error) {
+      toast(`The conversation can't be read: ${error.message}`);
+      return;
+    }
+    if (!found) {
+      drawList();
+      return;
+    }
     stop();
     conversation = found;
     location.hash = id;
@@ -62,9 +79,27 @@ function openConversation(id) {
   showSide(false);
 }
 
+/** Show what another window or device has changed; `id` is null if that may be any conversation. */
+async function refresh(id, removed) {
+  await drawList();
+  if ((id !== null && id !== conversation.id) || !conversation.stored || running) return;
+  const mine = conversation;
+  const listed = list.found.find((each) => each.id === mine.id);
+  if (id === null && listed && listed.updated <= mine.updated) return;
+  const fresh = removed ? null : await store().load(mine.id).catch(() => undefined);
+  if (fresh === undefined || mine !== conversation || running) return;
+  if (fresh === null) {
+    mine.gone = true;
+    startNew();
+    toast("The conversation was deleted in another window.");
+  } else if (mine.merge(fresh)) {
+    draw();
+  }
+}
+
 function startNew() {
   stop();
-  conversation = new store.Conversation();
+  conversation = new Conversation();
   if (location.hash) history.replaceState(null, "", location.pathname);
   draw();
   showSide(false);
@@ -78,8 +113,19 @@ const actions = {
   show(node) {
     stop();
     conversation.show(node);
-    keepSafe(conversation);
+    keepPlaceSafe(conversation);
     draw();
+  },
+  async branch(node) {
+    stop();
+    try {
+      const made = await store().branch(conversation, node);
+      if (made) await openConversation(made.id);
+      toast("This is a branch of its own: the first conversation stays as it was.");
+    } catch (error) {
+      toast(`The conversation could not be branched: ${error.message}`);
+    }
+    drawList();
   },
   edit(node, text) {
     stop();
@@ -136,7 +182,7 @@ function send(text) {
     const line = text.split("\n")[0].trim();
     conversation.title = line.length > 60 ? `${line.slice(0, 57).trimEnd()}…` : line;
   }
-  keepSafe(conversation);
+  keepSafe(conversation, node).then(drawList);
   if (location.hash.slice(1) !== conversation.id) location.hash = conversation.id;
   draw();
   ask(node);
@@ -180,25 +226,26 @@ async function run(node, more) {
     for await (const data of answer({ ...request(node), ...more }, mine.controller.signal)) {
       read(node, data);
       redraw();
-      if (Date.now() - kept > 1000) { // a reload in the middle keeps what came
+      if (Date.now() - kept > KEEP_SECONDS * 1000) { // a crash in the middle loses little
         kept = Date.now();
-        keepSafe(mine.conversation);
+        keepSafe(mine.conversation, node);
       }
     }
   } catch (error) {
-    if (mine.controller.signal.aborted) node.finish = "stopped";
+    if (mine.controller.signal.aborted || leaving) node.finish = "stopped";
     else node.error = messageOf(error);
   }
   endThoughts(node);
   node.ended = true;
-  keepSafe(mine.conversation);
+  const keeping = keepSafe(mine.conversation, node);
   if (running === mine) {
     running = null;
     setBusy(false);
   }
   answerView.update();
-  drawList();
   scrollDown();
+  await keeping;
+  drawList();
 }
 
 function messageOf(error) {
@@ -257,7 +304,7 @@ function endThoughts(node) {
 
 /** Return the body of the request for an answer. */
 function request(node) {
-  const set = store.settings();
+  const set = settings();
   const messages = set.system ? [{ role: "system", content: set.system }] : [];
   for (const each of conversation.path()) {
     if (each.role === "user") messages.push({ role: "user", content: each.text });
@@ -301,16 +348,56 @@ function scrollDown(force = false) {
 
 async function loadModels() {
   try {
-    known = (await models()).filter((each) => each.luup?.kind !== "embedder");
+    const found = await models();
+    known = found.data.filter((each) => each.luup?.kind !== "embedder");
+    if (found.sessions) useServer();
   } catch (error) {
     $("about").textContent = messageOf(error);
     if (error.status === 401) $("settings").showModal();
     return;
   }
-  const wanted = store.settings().model;
+  begin();
+  const wanted = settings().model;
   $("model").replaceChildren(...known.map((each) => h("option", { value: each.id, selected: each.id === wanted }, each.id)));
   chooseModel();
   describe();
+}
+
+/** Show the conversations, once it is known where they are kept. */
+async function begin() {
+  if (begun) return;
+  begun = true;
+  const onServer = store().place === "server";
+  $("settings-place").textContent = onServer ? "Conversations are kept on this server, settings in this browser."
+    : "Settings and conversations are kept in this browser only.";
+  store().watch(refresh);
+  drawPlace(onServer);
+  drawList();
+  if (location.hash && !conversation.nodes.length) await openConversation(location.hash.slice(1));
+}
+
+function drawPlace(onServer) {
+  const left = onServer ? inBrowser.all() : [];
+  $("place").replaceChildren(onServer ? "Conversations are kept on this server." : "Conversations stay in this browser.");
+  if (left.length) {
+    const text = left.length === 1 ? "Move the one in this browser here" : `Move the ${left.length} in this browser here`;
+    $("place").append(h("button", { type: "button", class: "quiet more", onclick: () => moveHere(left) }, text));
+  }
+}
+
+/** Move the browser's conversations to the server. */
+async function moveHere(left) {
+  try {
+    for (const each of left) {
+      each.stored = false;
+      for (const node of each.nodes) await store().keep(each, node);
+      await inBrowser.remove(each.id);
+    }
+  } catch (error) {
+    toast(`Not all conversations could be moved: ${error.message}`);
+  }
+  drawPlace(true);
+  drawList();
 }
 
 /** Choose the model that gave the last answer of the conversation. */
@@ -329,7 +416,7 @@ function describe() {
 }
 
 function showSettings() {
-  const set = store.settings();
+  const set = settings();
   $("set-system").value = set.system || "";
   $("set-temperature").value = set.temperature ?? "";
   $("set-tokens").value = set.tokens ?? "";
@@ -340,7 +427,7 @@ function showSettings() {
 }
 
 function keepSettings() {
-  const before = store.settings();
+  const before = settings();
   const numeric = (id) => ($(id).value === "" || !$(id).validity.valid ? undefined : Number($(id).value));
   const set = {
     model: before.model,
@@ -393,21 +480,28 @@ $("close-side").addEventListener("click", () => showSide(false));
 $("scrim").addEventListener("click", () => showSide(false));
 $("open-settings").addEventListener("click", showSettings);
 $("settings").addEventListener("close", keepSettings);
-$("delete-all").addEventListener("click", () => {
-  stop();
-  const gone = store.all();
-  conversation.gone = true;
-  gone.forEach((each) => each.remove());
+$("delete-all").addEventListener("click", async () => {
   $("settings").close();
-  startNew();
-  const undo = () => {
-    gone.forEach(keepSafe);
+  leave();
+  const back = [];
+  try {
+    for (;;) {
+      const { found } = await store().list("", 100);
+      if (!found.length) break;
+      for (const each of found) back.push(await store().remove(each.id));
+    }
+  } catch (error) {
+    toast(`Not all conversations were deleted: ${error.message}`);
+  }
+  drawList();
+  const undo = async () => {
+    for (const each of back.reverse()) await each().catch(() => {});
     drawList();
   };
-  toast(`${gone.length === 1 ? "One conversation was" : `${gone.length} conversations were`} deleted.`, { label: "Undo", run: undo });
+  toast(`${back.length === 1 ? "One conversation was" : `${back.length} conversations were`} deleted.`, { label: "Undo", run: undo });
 });
 $("model").addEventListener("change", () => {
-  keepSettingsSafe({ ...store.settings(), model: $("model").value });
+  keepSettingsSafe({ ...settings(), model: $("model").value });
   describe();
 });
 $("scroll").addEventListener("scroll", () => {
@@ -429,16 +523,14 @@ document.addEventListener("keydown", (event) => {
     startNew();
   }
 });
-window.addEventListener("storage", (event) => { // another tab
-  if (!store.isConversation(event.key)) return;
-  drawList();
-  if (event.key.endsWith(conversation.id) && !running) {
-    const fresh = store.load(conversation.id);
-    if (fresh) {
-      conversation = fresh;
-      draw();
-    }
-  }
+window.addEventListener("beforeunload", () => {
+  leaving = true;
+  setTimeout(() => { leaving = false; }, 1000); // a link that only begins a download leaves the page as it is
+});
+window.addEventListener("pagehide", () => { // a reload in the middle keeps what came
+  if (!running) return;
+  Object.assign(running.node, { ended: true, finish: "stopped" });
+  store().keepAtEnd(running.conversation, running.node);
 });
 window.addEventListener("hashchange", () => {
   const id = location.hash.slice(1);
@@ -451,13 +543,6 @@ $("ideas").append(...IDEAS.map(([label, text]) => h("button", { type: "button", 
   $("composer").requestSubmit();
 } }, h("strong", {}, label), h("span", {}, text))));
 
-const linked = location.hash && store.load(location.hash.slice(1));
-if (linked) {
-  for (const node of linked.nodes) {
-    if (node.role === "assistant" && !node.ended) Object.assign(node, { ended: true, finish: "stopped" });
-  }
-  conversation = linked;
-}
 draw();
 loadModels();
 $("composer-text").focus();

@@ -1,8 +1,9 @@
 // The list of conversations: by day, searched, renamed and deleted.
 
-import { $, button, h } from "./dom.js";
-import { keepSafe } from "./keeping.js";
-import * as store from "./store.js";
+import { $, button, h, toast } from "./dom.js";
+import { store } from "./store.js";
+
+const STEP = 100; // how many are shown at first, and then added
 
 function dayOf(time) {
   const start = new Date().setHours(0, 0, 0, 0);
@@ -16,26 +17,57 @@ export class List {
   /** `page` has what the list asks and reports: `current`, `open`, `remove` and `renamed`. */
   constructor(page) {
     this.page = page;
+    this.shown = STEP;
+    this.turn = 0;
+    this.renaming = false;
+    this.found = [];
   }
 
-  draw() {
-    const wanted = $("search").value.trim().toLowerCase();
-    const found = store.all().filter((each) => !wanted || each.text().includes(wanted));
+  /** Ask the storage, and show what it has. */
+  async draw() {
+    const turn = (this.turn += 1);
+    const wanted = $("search").value.trim();
+    let more = false;
+    try {
+      const listed = await store().list(wanted, this.shown);
+      if (turn !== this.turn) return; // a later one is under way
+      ({ more } = listed);
+      this.found = listed.found;
+    } catch (error) {
+      if (turn === this.turn && error.status !== 401) this.note("The conversations can't be read: the server does not answer.");
+      return;
+    }
+    if (!this.renaming) this.show(wanted, more);
+  }
+
+  note(text) {
+    $("list").replaceChildren(h("p", { class: "faint" }, text));
+  }
+
+  show(wanted, more) {
+    const focused = document.activeElement?.closest?.(".entry")?.dataset.id;
     const groups = new Map();
-    for (const each of found) {
+    for (const each of this.found) {
       const name = dayOf(each.updated);
       if (!groups.has(name)) groups.set(name, []);
       groups.get(name).push(each);
     }
     $("list").replaceChildren(...[...groups].map(([name, entries]) =>
       h("section", {}, h("h3", {}, name), h("ul", {}, ...entries.map((each) => this.entry(each))))));
-    if (!found.length) $("list").append(h("p", { class: "faint" }, wanted ? "Nothing found." : "No conversations yet."));
+    if (!this.found.length) this.note(wanted ? "Nothing found." : "No conversations yet.");
+    if (more) {
+      $("list").append(h("button", { type: "button", class: "quiet more", onclick: () => {
+        this.shown += STEP;
+        this.draw();
+      } }, "Show older ones"));
+    }
+    if (focused) $("list").querySelector(`[data-id="${CSS.escape(focused)}"] .open`)?.focus();
   }
 
   entry(each) {
     const current = each.id === this.page.current().id;
     const title = each.title || "Untitled";
-    const item = h("li", { class: current ? "entry current" : "entry" });
+    const item = h("li", { class: current ? "entry current" : "entry", "data-id": each.id });
     item.append(
       h("button", { type: "button", class: "open", "aria-current": current ? "true" : null, title, onclick: () => this.page.open(each) }, title),
       button(`Rename “${title}”`, "edit", () => this.rename(each, item), { class: "small" }),
@@ -46,16 +78,20 @@ export class List {
   rename(each, item) {
     const field = h("input", { class: "renaming", "aria-label": "New name", maxlength: "200" });
     field.value = each.title;
+    this.renaming = true;
     let ended = false;
-    const end = (keep) => {
+    const end = async (keep) => {
       if (ended) return;
       ended = true;
+      this.renaming = false;
       const title = field.value.trim();
-      const fresh = store.load(each.id);
-      if (keep && title && fresh && title !== fresh.title) {
-        fresh.title = title;
-        keepSafe(fresh);
-        this.page.renamed(fresh);
+      if (keep && title && title !== each.title) {
+        try {
+          await store().rename(each.id, title);
+          this.page.renamed({ ...each, title });
+        } catch {
+          toast("The new name could not be kept.");
+        }
       }
       this.draw();
     };

@@ -14,7 +14,8 @@ export function userView(node, actions) {
   const view = h("article", { class: "message user", "aria-label": "You", "data-id": node.id }, text);
   view.append(h("div", { class: "tools" }, branches(node, actions),
     button("Copy", "copy", (event) => copy(node.text, event.currentTarget)),
-    button("Edit", "edit", () => edit(node, view, actions))));
+    button("Edit", "edit", () => edit(node, view, actions)),
+    button("Branch into a new conversation", "branch", () => actions.branch(node))));
   return view;
 }
 
@@ -99,6 +100,7 @@ export class AnswerView {
       branches(node, actions) || "",
       button("Copy", "copy", (event) => copy(textOf(node), event.currentTarget)),
       button("Answer again", "again", () => actions.again(node)),
+      button("Branch into a new conversation", "branch", () => actions.branch(node)),
       h("span", { class: "facts" }, ...facts.map((fact) => h("span", {}, fact))));
   }
 }
@@ -106,6 +108,7 @@ export class AnswerView {
 const NOTICES = {
   length: "The answer was cut off: it has as many tokens as the settings or the context allow.",
   stopped: "You stopped the answer.",
+  away: "This answer is not complete. Another window may still be receiving it.",
 };
 
 function statistics(node) {

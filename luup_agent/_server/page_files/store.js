@@ -1,107 +1,288 @@
-// Conversations and settings in the browser's storage. A conversation is a tree: editing a message or asking again
-// adds a branch, and nothing is lost.
+// Where conversations are kept: on the server, which every device sees, or in this browser if the server keeps none.
+
+import { request } from "./api.js";
+import { Conversation, textOfAll } from "./tree.js";
 
 const PREFIX = "luup.conversation.";
-const SETTINGS = "luup.settings";
+const PLACE = "luup.place."; // the branch of a conversation that this browser shows
 
-export function settings() {
-  try {
-    const found = JSON.parse(localStorage.getItem(SETTINGS) || "{}");
-    return found && typeof found === "object" ? found : {};
-  } catch {
-    return {};
-  }
-}
-
-export function saveSettings(values) {
-  localStorage.setItem(SETTINGS, JSON.stringify(values));
-}
-
-const number = () => Math.random().toString(36).slice(2, 10) + Date.now().toString(36);
-
-export class Conversation {
-  constructor(values = {}) {
-    this.id = values.id || number();
-    this.title = values.title || "";
-    this.updated = values.updated || Date.now();
-    this.nodes = values.nodes || [];
-    this.leaf = values.leaf || null;
-  }
-
-  node(id) {
-    return this.nodes.find((each) => each.id === id) || null;
-  }
-
-  /** Add a message behind the one with the id `parent`, and go there. */
-  add(parent, values) {
-    const made = { id: number(), parent, ...values };
-    this.nodes.push(made);
-    this.leaf = made.id;
-    return made;
-  }
-
-  /** The messages from the first one to the current one. */
-  path() {
-    const found = [];
-    for (let at = this.node(this.leaf); at; at = this.node(at.parent)) found.unshift(at);
-    return found;
-  }
-
-  siblings(node) {
-    return this.nodes.filter((each) => each.parent === node.parent && each.role === node.role);
-  }
-
-  /** Go to the newest message of the branch that begins with a message. */
-  show(node) {
-    let at = node;
-    for (;;) {
-      const next = this.nodes.filter((each) => each.parent === at.id).pop();
-      if (!next) break;
-      at = next;
-    }
-    this.leaf = at.id;
-  }
-
-  /** The text of the conversation, for the search. */
-  text() {
-    return [this.title, ...this.nodes.map((each) => each.text || (each.parts || []).map((part) => part.text || "").join(" "))].join("\n").toLowerCase();
-  }
-
-  save() {
-    this.updated = Date.now();
-    const { id, title, updated, nodes, leaf } = this;
-    localStorage.setItem(PREFIX + id, JSON.stringify({ id, title, updated, nodes, leaf }));
-  }
-
-  remove() {
-    localStorage.removeItem(PREFIX + this.id);
-  }
-}
+// -- in the browser ----------------------------------------------------------------------------------------------------
 
 function read(key) {
   try {
     const values = JSON.parse(localStorage.getItem(key));
-    return values && Array.isArray(values.nodes) && typeof values.id === "string" ? new Conversation(values) : null;
+    if (!values || !Array.isArray(values.nodes) || typeof values.id !== "string") return null;
+    return new Conversation({ ...values, nodes: values.nodes.map(ended), stored: true });
   } catch {
     return null; // damaged, or of another version: it stays in the storage, and is not shown
   }
 }
 
-export function load(id) {
-  return read(PREFIX + id);
+/** An answer that is not complete: its page was closed, or is still receiving it. */
+function ended(node) {
+  return node.role === "assistant" && !node.ended ? { ...node, ended: true, finish: "away" } : node;
 }
 
-/** All conversations, the newest first. */
-export function all() {
-  const found = [];
-  for (let index = 0; index < localStorage.length; index += 1) {
-    const key = localStorage.key(index);
-    if (key.startsWith(PREFIX)) {
-      const one = read(key);
-      if (one) found.push(one);
+export class BrowserStore {
+  place = "browser";
+
+  all() {
+    const found = [];
+    for (let index = 0; index < localStorage.length; index += 1) {
+      const key = localStorage.key(index);
+      if (key.startsWith(PREFIX)) {
+        const one = read(key);
+        if (one) found.push(one);
+      }
+    }
+    return found.sort((a, b) => b.updated - a.updated);
+  }
+
+  async list(search, limit) {
+    const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = this.all().filter((each) => {
+      const text = words.length ? textOfAll(each) : "";
+      return words.every((word) => text.includes(word));
+    });
+    return { found: found.slice(0, limit), more: found.length > limit };
+  }
+
+  async load(id) {
+    return read(PREFIX + id);
+  }
+
+  /** Keep a conversation; throws if the storage is full. */
+  async keep(one) {
+    one.updated = Date.now();
+    const { id, title, updated, nodes, leaf } = one;
+    localStorage.setItem(PREFIX + id, JSON.stringify({ id, title, updated, nodes, leaf }));
+    one.stored = true;
+  }
+
+  keepAtEnd(one) {
+    this.keep(one).catch(() => {});
+  }
+
+  async keepPlace(one) {
+    await this.keep(one);
+  }
+
+  async rename(id, title) {
+    const one = read(PREFIX + id);
+    if (one) {
+      one.title = title;
+      await this.keep(one);
     }
   }
-  return found.sort((a, b) => b.updated - a.updated);
+
+  /** Remove a conversation; return what brings it back. */
+  async remove(id) {
+    const text = localStorage.getItem(PREFIX + id);
+    localStorage.removeItem(PREFIX + id);
+    return async () => localStorage.setItem(PREFIX + id, text);
+  }
+
+  async branch(one, node) {
+    const made = copyOfPath(one, node);
+    await this.keep(made);
+    return made;
+  }
+
+  watch(changed) {
+    window.addEventListener("storage", (event) => {
+      if (event.key?.startsWith(PREFIX)) changed(event.key.slice(PREFIX.length), event.newValue === null);
+    });
+  }
 }
 
-export const isConversation = (key) => key !== null && key.startsWith(PREFIX);
+function copyOfPath(one, node) {
+  const made = new Conversation({ title: one.title });
+  const before = one.leaf;
+  one.leaf = node.id;
+  for (const each of one.path()) made.nodes.push(structuredClone(each));
+  one.leaf = before;
+  made.leaf = node.id;
+  return made;
+}
+
+// -- on the server -----------------------------------------------------------------------------------------------------
+
+const CHECK_SECONDS = 15;
+
+export class ServerStore {
+  place = "server";
+
+  constructor() {
+    this.channel = new BroadcastChannel("luup.sessions");
+    this.saved = new Map(); // how many messages of an answer the server has, by the ids of conversation and answer
+    this.queue = Promise.resolve(); // entries are stored in the order in which they came
+  }
+
+  async list(search, limit) {
+    const query = new URLSearchParams({ limit: String(limit), ...(search ? { search } : {}) });
+    const { data, has_more: more } = await request("GET", `v1/sessions?${query}`);
+    return { found: data.map((each) => ({ id: each.id, title: each.title || "", updated: each.updated * 1000 })), more };
+  }
+
+  async load(id) {
+    let values;
+    try {
+      values = await request("GET", path(id));
+    } catch (error) {
+      if (error.status === 404) return null;
+      throw error;
+    }
+    const nodes = values.entries.map((entry) => this.nodeOf(id, entry));
+    const one = new Conversation({ id, title: values.title || "", updated: values.updated * 1000, nodes, stored: true });
+    const place = localStorage.getItem(PLACE + id);
+    if (one.node(place)) one.leaf = place;
+    else if (nodes.length) one.leaf = nodes.reduce((last, each) => (each.at > last.at ? each : last), nodes[nodes.length - 1]).id;
+    return one;
+  }
+
+  nodeOf(session, { messages, ...node }) {
+    this.saved.set(`${session} ${node.id}`, messages.length);
+    if (node.role === "user") {
+      if (node.text === undefined) node.text = messages.map((each) => each.content).join("\n\n");
+      return node;
+    }
+    if (!node.parts) Object.assign(node, { parts: partsOf(messages), ended: true, model: node.model || "" });
+    return ended({ ...node, messages });
+  }
+
+  body(one, node) {
+    const { messages = [], ...values } = node;
+    const all = node.role === "user" ? [{ role: "user", content: node.text }] : messagesOf(node, messages);
+    const key = `${one.id} ${node.id}`;
+    const fresh = all.slice(this.saved.get(key) || 0);
+    this.saved.set(key, all.length);
+    const body = { entry: values, messages: fresh };
+    if (!one.stored) Object.assign(body, { new: true, title: one.title });
+    if (fresh.length && node.usage) body.usage = usageOf(node.usage);
+    one.stored = true;
+    if (one.leaf === node.id) localStorage.removeItem(PLACE + one.id); // the newest one is shown anyway
+    return body;
+  }
+
+  keep(one, node) {
+    if (!node) return this.queue;
+    const work = this.queue.catch(() => {}).then(async () => {
+      if (one.gone) return;
+      const before = [one.stored, this.saved.get(`${one.id} ${node.id}`)];
+      try {
+        const { updated } = await request("POST", `${path(one.id)}/entries`, this.body(one, node));
+        one.updated = updated * 1000;
+      } catch (error) { // it may be tried again
+        one.stored = before[0];
+        this.saved.set(`${one.id} ${node.id}`, before[1] || 0);
+        throw error;
+      }
+      this.tell(one.id);
+    });
+    this.queue = work;
+    return work;
+  }
+
+  /** Keep an answer when the page is being closed; nobody waits for it. */
+  keepAtEnd(one, node) {
+    if (one.gone) return;
+    request("POST", `${path(one.id)}/entries`, this.body(one, node), { keepalive: true }).catch(() => {});
+  }
+
+  async keepPlace(one) {
+    localStorage.setItem(PLACE + one.id, one.leaf);
+  }
+
+  async rename(id, title) {
+    await request("PATCH", path(id), { title });
+    this.tell(id);
+  }
+
+  async remove(id) {
+    await this.queue.catch(() => {}); // what is under way would bring it back
+    const one = await this.load(id);
+    await request("DELETE", path(id));
+    localStorage.removeItem(PLACE + id);
+    this.tell(id, true);
+    return async () => {
+      if (!one) return;
+      one.stored = false;
+      for (const node of one.nodes) this.saved.delete(`${id} ${node.id}`);
+      for (const node of one.nodes) await this.keep(one, node);
+    };
+  }
+
+  async branch(one, node) {
+    await this.queue.catch(() => {});
+    const made = await request("POST", `${path(one.id)}/branch`, { entry: node.id });
+    this.tell(made.id);
+    return this.load(made.id);
+  }
+
+  tell(id, removed = false) {
+    this.channel.postMessage({ id, removed });
+  }
+
+  watch(changed) {
+    this.channel.addEventListener("message", (event) => changed(event.data.id, event.data.removed));
+    const check = () => {
+      if (document.visibilityState === "visible") changed(null); // null: any of them, on another device
+    };
+    document.addEventListener("visibilitychange", check);
+    window.addEventListener("focus", check);
+    setInterval(check, CHECK_SECONDS * 1000);
+  }
+}
+
+const path = (id) => `v1/sessions/${encodeURIComponent(id)}`;
+
+function usageOf({ prompt_tokens, completion_tokens, prompt_tokens_details, completion_tokens_details }) {
+  const found = { prompt_tokens, completion_tokens };
+  if (prompt_tokens_details) found.prompt_tokens_details = { cached_tokens: prompt_tokens_details.cached_tokens || 0 };
+  if (completion_tokens_details) found.completion_tokens_details = { reasoning_tokens: completion_tokens_details.reasoning_tokens || 0 };
+  return found;
+}
+
+/** The messages of an answer: those of an agent, or its text once it has ended. */
+function messagesOf(node, messages) {
+  if (messages.length || !node.ended) return messages;
+  const text = node.parts.filter((part) => part.type === "text").map((part) => part.text).join("\n\n");
+  const thoughts = node.parts.filter((part) => part.type === "thoughts").map((part) => part.text).join("");
+  return text ? [{ role: "assistant", content: text, ...(thoughts ? { reasoning_content: thoughts } : {}) }] : [];
+}
+
+/** What an answer shows that a program has stored: thoughts, calls with their results, and text. */
+function partsOf(messages) {
+  const parts = [];
+  for (const each of messages) {
+    if (each.role === "tool") {
+      const call = parts.find((part) => part.id === each.tool_call_id);
+      if (call) call.content = each.content;
+      continue;
+    }
+    if (each.reasoning_content) parts.push({ type: "thoughts", text: each.reasoning_content });
+    if (each.content) parts.push({ type: "text", text: each.content });
+    for (const call of each.tool_calls || []) {
+      let values = {};
+      try {
+        values = JSON.parse(call.function.arguments);
+      } catch { // shown without
+      }
+      parts.push({ type: "call", id: call.id, name: call.function.name, arguments: values });
+    }
+  }
+  return parts;
+}
+
+// -- the one in use ----------------------------------------------------------------------------------------------------
+
+export const inBrowser = new BrowserStore();
+let used = inBrowser;
+
+export const store = () => used;
+
+/** Keep conversations on the server from now on. */
+export function useServer() {
+  if (used === inBrowser) used = new ServerStore();
+  return used;
+}
