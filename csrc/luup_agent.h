@@ -607,8 +607,8 @@ LUUP_API int luup_agent_save_state(const luup_agent * agent, const char * path, 
 
 /* Reads a file of luup_agent_save_state() into cache_ram. The next run prefills what differs from its prompt, so that
  * the state of another conversation only costs memory. `n_tokens` receives the number of its tokens; 0 if it belongs to
- * another model, template, adapter or build, or has no room. LUUP_ERROR_IO: the file can't be read, is damaged, or is
- * none of these files. It is trusted like a model file. */
+ * another model, template, adapter or build, or has no room. LUUP_ERROR_IO: the file can't be read, is damaged, or of
+ * another kind. It is trusted like a model file. */
 LUUP_API int luup_agent_load_state(luup_agent * agent, const char * path, size_t * n_tokens);
 
 /* Destroys the handle. The agent's runs go on until they end or are destroyed. */

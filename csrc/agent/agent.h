@@ -31,7 +31,7 @@ class Agent {
                                        std::string & extra);
 
     // Write the KV state of the last run to a file, and read one of the same conversation. Return its tokens; 0: there
-    // is none that is wanted, or that can be used. Throw Error.
+    // is no state that is wanted, or that can be used. Throw Error.
     size_t save_state(const std::string & path, size_t least, uint64_t most) const;
     size_t load_state(const std::string & path);
 

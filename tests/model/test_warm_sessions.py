@@ -65,7 +65,7 @@ def talk(path, agent, name="ada", message="Hello there.", **options):
 
 
 def cached(tiny_path, path, system="word " * 300, name="ada"):
-    """Return how many tokens of the next prompt of a conversation are known in a model that is loaded anew."""
+    """Return how many tokens of the next prompt of a conversation are known to a model that has just been loaded."""
     with Model.from_local(tiny_path, threads=1) as other:
         return talk(path, Agent(other, system, temperature=0, max_tokens=4), name, "Go on.").usage.cached_tokens
 
