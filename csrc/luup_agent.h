@@ -605,6 +605,20 @@ LUUP_API int luup_agent_save(const luup_agent * agent, const char * path, const 
 LUUP_API int luup_agent_load(luup_model * model, const char * path, const luup_sampling_params * sampling,
                              luup_agent ** agent, char ** extra);
 
+/* Writes the KV state of the agent's last run alone, if it is still in the context, to a file, for
+ * luup_agent_load_state() of an agent that continues the same conversation in another process. Nothing is written if it
+ * has fewer than `min_tokens` tokens or more than `max_bytes` bytes, or if the model is not a local one. `n_tokens`
+ * receives the number of tokens that were written, or 0. An existing file is replaced atomically. LUUP_ERROR_IO,
+ * LUUP_ERROR_BUSY. */
+LUUP_API int luup_agent_save_state(const luup_agent * agent, const char * path, size_t min_tokens, uint64_t max_bytes,
+                                   size_t * n_tokens);
+
+/* Reads a file of luup_agent_save_state() into cache_ram. The next run prefills what differs from its prompt, so that
+ * the state of another conversation only costs memory. `n_tokens` receives the number of its tokens; 0 if it belongs to
+ * another model, template, adapter or build, or has no room. LUUP_ERROR_IO: the file can't be read, is damaged, or of
+ * another kind. It is trusted like a model file. */
+LUUP_API int luup_agent_load_state(luup_agent * agent, const char * path, size_t * n_tokens);
+
 /* Destroys the handle. The agent's runs go on until they end or are destroyed. */
 LUUP_API void luup_agent_destroy(luup_agent * agent);
 
@@ -818,7 +832,7 @@ typedef enum luup_event_type {
     LUUP_EVENT_TEXT      = 1,
     LUUP_EVENT_REASONING = 2, /* reasoning before the answer: text */
     LUUP_EVENT_PROGRESS  = 3, /* prompt tokens that are prefilled: progress_done, progress_total */
-    /* The run waits for luup_run_submit_tool_result(): call_id, tool_name, text = arguments, calls_left, turns */
+    /* The run waits for luup_run_submit_tool_result(): call_id, tool_name, text = arguments, calls_left */
     LUUP_EVENT_TOOL_CALL = 4,
     /* The run waits for luup_run_review_output(): text = the whole output, valid against the schema */
     LUUP_EVENT_OUTPUT = 5,
@@ -826,7 +840,7 @@ typedef enum luup_event_type {
     /* The run of a remote model waits for luup_run_push_chunk(): text = the JSON body to post, model_index */
     LUUP_EVENT_COMPLETION_REQUEST = 7,
     /* The library has answered a call itself, of a built-in tool or one that can't be made: call_id, tool_name,
-     * arguments, is_error, refused, turns, text = the result that the model reads */
+     * arguments, is_error, refused, text = the result that the model reads */
     LUUP_EVENT_TOOL_RESULT = 8,
     /* The run waits for luup_run_submit_summary(): text = JSON array of the messages to summarize */
     LUUP_EVENT_SUMMARY_REQUEST = 9,
@@ -844,7 +858,9 @@ typedef enum luup_finish_reason {
 } luup_finish_reason;
 
 /* Strings are never NULL; they are valid until the run's next luup_run_next() or its destruction. Fields that do not
- * belong to the type are zero or "". */
+ * belong to the type are zero or "". All types but NONE have the counts of the run so far, `turns` and the fields that
+ * end with `_tokens`: DONE and ERROR of the whole run, the others of the turns that have ended and, of a local model,
+ * of the one under way: its prompt, and the tokens that were decoded when the event came. */
 typedef struct luup_event {
     luup_event_type    type;
     const char *       text;
@@ -864,7 +880,7 @@ typedef struct luup_event {
     const char *       call_id; /* of TOOL_CALL and TOOL_RESULT */
     const char *       tool_name; /* of TOOL_CALL and TOOL_RESULT */
     int32_t            calls_left; /* of TOOL_CALL: calls of the same turn in the events right after this one */
-    int32_t            turns; /* of TOOL_CALL, TOOL_RESULT, DONE and ERROR: answers of the model so far */
+    int32_t            turns; /* answers of the model so far, the one under way included */
     const char * confidence; /* of DONE: JSON object of JSON pointer to probability; "" if not requested or unknown */
     int32_t      model_index; /* of COMPLETION_REQUEST: the index of the fallback's model; else 0 */
     const char * arguments; /* of TOOL_RESULT */

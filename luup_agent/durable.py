@@ -13,25 +13,23 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, NamedTuple, Optional, Tuple, TypeVar, Union, cast
+from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Optional, Tuple, TypeVar, Union, cast
 
 from typing_extensions import Unpack
 
-from luup_agent._agent.history import check_approvals
-from luup_agent._durable.journal import VERSION, Journal
-from luup_agent._durable.progress import INTERRUPTED, Progress, Recorder, complete, read_progress
+from luup_agent._durable.journal import Journal
+from luup_agent._durable.progress import complete, read_progress
+from luup_agent._durable.stepping import Plan, next_step
 from luup_agent._files import shorten_path
-from luup_agent._native import encode_absolute_path, encode_text
+from luup_agent._native import encode_absolute_path
 from luup_agent._run import sync_run
-from luup_agent._run.typed_output import output_spec
 from luup_agent.agent import Agent
-from luup_agent.errors import InvalidOutputError, InvalidParamError, MaxTurnsError, StorageError
-from luup_agent.media import Content, read_content, written
-from luup_agent.messages import AgentResponse, ToolResult
+from luup_agent.errors import InvalidParamError, StorageError
+from luup_agent.media import Content
+from luup_agent.messages import AgentResponse
 from luup_agent.settings import RunOptions
 
 if TYPE_CHECKING:
-    from luup_agent._run.run import Run
     from luup_agent._run.tool_calls import Decision
 
 __all__ = ["DurableRuns"]
@@ -39,18 +37,6 @@ __all__ = ["DurableRuns"]
 T = TypeVar("T")
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}\Z")
 _SUFFIX = ".run"
-
-
-class _Step(NamedTuple):
-    """The next thing to do for a run.
-
-    Attributes:
-        run: The run to drive; None if it has ended before.
-        response: The response of a run that has ended before.
-    """
-
-    run: Optional[Run]
-    response: Optional[AgentResponse[Any]] = None
 
 
 class DurableRuns:
@@ -117,11 +103,13 @@ class DurableRuns:
             StorageError: The file can't be used or is damaged.
             LuupError: As `Agent.run`.
         """
-        arguments = (agent, message, approvals, repeat_calls, output_type, options)
+        plan = Plan(id, "run", agent, message, approvals, repeat_calls, output_type, options)
         with self._open(id, message) as journal:
-            step = _prepare(journal, id, "run", *arguments)
+            step = next_step(journal, plan)
             if step.run is None:
                 return cast("AgentResponse[Any]", step.response)
+            if step.begin is not None:
+                journal.write("begin", **step.begin)
             return complete(sync_run.respond(step.run), read_progress(journal))
 
     async def run_async(
@@ -138,11 +126,13 @@ class DurableRuns:
         """Do the same as `run`, under asyncio. The records are written in the thread of the event loop."""
         from luup_agent._run import async_run
 
-        arguments = (agent, message, approvals, repeat_calls, output_type, options)
+        plan = Plan(id, "run_async", agent, message, approvals, repeat_calls, output_type, options)
         with self._open(id, message) as journal:
-            step = _prepare(journal, id, "run_async", *arguments)
+            step = next_step(journal, plan)
             if step.run is None:
                 return cast("AgentResponse[Any]", step.response)
+            if step.begin is not None:
+                journal.write("begin", **step.begin)
             return complete(await async_run.respond(step.run), read_progress(journal))
 
     def unfinished(self) -> List[str]:
@@ -202,74 +192,3 @@ class DurableRuns:
         except OSError as error:
             reason = error.strerror or str(error)
             raise StorageError(f"the file of a run {shorten_path(path)} can't be used: {reason}") from error
-
-
-def _prepare(
-    journal: Journal,
-    run_id: str,
-    caller: str,
-    agent: Agent[Any],
-    message: Optional[Content],
-    approvals: Optional[Mapping[str, Decision]],
-    repeat_calls: bool,
-    output_type: Any,
-    options: RunOptions,
-) -> _Step:
-    if not isinstance(agent, Agent):
-        raise InvalidParamError(f"agent must be a luup_agent.Agent, not {type(agent).__name__}")
-    if not agent.enable_history:
-        raise InvalidParamError("agent has enable_history=False: a durable run needs an agent that remembers")
-    text: Optional[str] = read_content("message", message)
-    copy: Agent[Any] = agent.fork()
-    settings = agent._parts.settings.override(caller, options)
-    if not journal.records:
-        if text is None:
-            raise InvalidParamError(f"there is no run {run_id!r} to go on with: give its message to begin it")
-        if not encode_text("message", text) and written(text) == "":
-            raise InvalidParamError("message must not be empty")
-        run = copy._new_run(caller, text, options, output_type)
-        journal.write("begin", version=VERSION, message=written(text), history=copy._parts.handle.native.get_history())
-        return _Step(_recorded(run, journal, run_id))
-    progress = read_progress(journal)
-    if text is not None and written(text) != written(progress.message):
-        raise InvalidParamError(f"the run {run_id!r} began with another message: give it another id, or no message")
-    if progress.end is not None:
-        return _Step(None, _ended(run_id, agent, progress, output_type))
-    if not progress.turns:
-        copy.set_history(progress.history)
-        return _Step(_recorded(copy._new_run(caller, progress.message, options, output_type), journal, run_id))
-    if progress.turns >= settings.max_turns and not progress.unanswered:
-        raise MaxTurnsError(f"the model still called tools after {progress.turns} turns")
-    copy.set_history([*progress.history, *progress.messages])
-    decisions = dict(approvals or {})
-    if approvals is not None:
-        check_approvals(approvals, copy.pending)
-    if not repeat_calls:
-        for call in progress.unanswered:
-            tool = agent.tools.get(call.name)
-            if tool is None or not tool.requires_approval:
-                decisions.setdefault(call.id, ToolResult(INTERRUPTED, True))
-    rest = {**options, "max_turns": max(1, settings.max_turns - progress.turns)}
-    if settings.tool_choice != "none":
-        rest["tool_choice"] = "auto"  # the first answer has called what it had to
-    return _Step(_recorded(copy._new_run(caller, None, rest, output_type, decisions), journal, run_id))
-
-
-def _recorded(run: Run, journal: Journal, run_id: str) -> Run:
-    run.run_id = run_id
-    run.following.followers.insert(0, Recorder(run, journal))
-    return run
-
-
-def _ended(run_id: str, agent: Agent[Any], progress: Progress, output_type: Any) -> AgentResponse[Any]:
-    assert progress.end is not None
-    spec = agent._parts.output if output_type is None else output_spec(output_type)
-    text: str = progress.end["text"]
-    try:
-        output = text if spec is None else spec.validate(text)
-    except Exception as error:
-        raise InvalidOutputError(
-            f"the run {run_id!r} has ended with an answer that is not of this output_type: {text[:200]}"
-        ) from error
-    response: AgentResponse[Any] = AgentResponse[Any](output=output, **progress.end)
-    return response

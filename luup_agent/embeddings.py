@@ -24,6 +24,7 @@ from typing_extensions import Literal, TypedDict, Unpack
 from luup_agent import _native
 from luup_agent._hub.names import is_model_name, looks_like_repository
 from luup_agent._loops import Check, after, load_in_thread, require_asyncio
+from luup_agent._run import operations
 from luup_agent._threads import start_thread
 from luup_agent.errors import InvalidParamError, ModelNotFoundError
 from luup_agent.vectors import EmbedderInfo, Ranked, Vectors
@@ -284,7 +285,7 @@ class Embedder:
             0.71
         """
         call = _native.EmbedCall(on_progress)
-        return self._embed(_native.encode_list("texts", texts), call, normalize, truncate)
+        return self._embed(_native.encode_list("texts", texts), call, normalize, truncate)()
 
     async def embed_async(
         self,
@@ -306,11 +307,23 @@ class Embedder:
         """
         call = _native.EmbedCall(on_progress)
         encoded = _native.encode_list("texts", texts)
-        return await _in_thread(call, lambda: self._embed(encoded, call, normalize, truncate))
+        return await _in_thread(call, self._embed(encoded, call, normalize, truncate))
 
-    def _embed(self, texts: List[bytes], call: _native.EmbedCall, normalize: bool, truncate: bool) -> Vectors:
-        numbers, tokens = self._native_embedder.embed(texts, call, normalize=normalize, truncate=truncate)
-        return Vectors(numbers, self._native_embedder.dimensions, tokens)
+    def _embed(
+        self, texts: List[bytes], call: _native.EmbedCall, normalize: bool, truncate: bool
+    ) -> Callable[[], Vectors]:
+        """Return what computes."""
+
+        def work() -> Vectors:
+            numbers, tokens = self._native_embedder.embed(texts, call, normalize=normalize, truncate=truncate)
+            return Vectors(numbers, self._native_embedder.dimensions, tokens)
+
+        return self._watched("embeddings", work, lambda vectors: [sum(vectors.tokens), vectors.dimensions])
+
+    def _watched(self, name: str, work: Callable[[], _T], counts: Callable[[_T], List[int]]) -> Callable[[], _T]:
+        if operations.begin is None:
+            return work
+        return operations.watched(name, self._native_embedder.info()["path"], work, counts)
 
     def rerank(
         self,
@@ -375,12 +388,15 @@ class Embedder:
         kept = list(documents) if isinstance(documents, Iterable) else documents
         encoded = _native.encode_list("documents", kept)
 
+        read: List[int] = []  # tokens
+
         def work() -> List[Ranked]:
-            scores, _ = self._native_embedder.rerank(asked, encoded, call, truncate=truncate)
+            scores, tokens = self._native_embedder.rerank(asked, encoded, call, truncate=truncate)
+            read.append(tokens)
             ranked = [Ranked(index, score, text) for index, (score, text) in enumerate(zip(scores, kept))]
             return sorted(ranked, key=lambda each: -each.score)[:top]
 
-        return work
+        return self._watched("rerank", work, lambda _: read)
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a text, with those that begin and end it.

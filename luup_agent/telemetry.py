@@ -14,9 +14,10 @@ Example:
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from luup_agent._run import watch
+from luup_agent._run import operations, watch
 from luup_agent.errors import InvalidParamError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -42,14 +43,17 @@ def instrument(
     include_content: bool = False,
     only: Optional[Callable[[Agent[Any]], bool]] = None,
 ) -> None:
-    """Make spans and metrics of the runs that begin from now on. A second call replaces the settings of the first.
+    """Make spans and metrics of the runs that begin from now on, of `Agent.classify` and of embedders.
+
+    A second call replaces the settings of the first.
 
     Args:
         tracer_provider: Where the spans go; None for the program's global provider.
         meter_provider: Where the metrics go; None for the program's global provider.
         include_content: Add the contents: system prompt, messages, answers, arguments and results of tools, and the
             texts of errors. They may be personal or secret. Without it spans have names, numbers and classes of errors.
-        only: Returns whether the runs of an agent are to be instrumented; None for all.
+        only: Returns whether the runs of an agent are to be instrumented; None for all. With it there are neither spans
+            of embedders nor of `Agent.classify`.
 
     Raises:
         UnsupportedError: The package opentelemetry-api is not installed.
@@ -63,6 +67,7 @@ def instrument(
     try:
         from opentelemetry import metrics, trace
 
+        from luup_agent._telemetry.operations import OperationSpan
         from luup_agent._telemetry.spans import Instruments, RunSpans
     except ImportError as error:
         raise UnsupportedError(
@@ -106,13 +111,15 @@ def instrument(
     uninstrument()
     _maker = make
     watch.makers += (make,)
+    if only is None:
+        operations.begin = functools.partial(OperationSpan, instruments)
 
 
 def uninstrument() -> None:
     """Make no more spans and metrics; runs under way keep theirs. Does nothing if `instrument` was not called."""
     global _maker
     watch.makers = tuple(make for make in watch.makers if make is not _maker)
-    _maker = None
+    operations.begin = _maker = None
 
 
 def is_instrumented() -> bool:

@@ -116,6 +116,48 @@ std::shared_ptr<Agent> Agent::load(std::shared_ptr<Model> model, const std::stri
     return agent;
 }
 
+size_t Agent::save_state(const std::string & path, size_t least, uint64_t most) const {
+    const auto   in_use = model_->use();
+    LocalModel * local  = model_->local();
+    SavedState   saved;
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        check_idle();
+        saved.adapters = last_adapters_;
+    }
+    if (!local || !local->ready()) {
+        return 0;
+    }
+    Adapters & adapters = local->engine().adapters();
+    const auto set      = find_adapters(adapters, saved.adapters).value_or(0);
+    auto       sequence = local->engine().last({ id_, set }, least, most);
+    if (!sequence) {
+        return 0;
+    }
+    const size_t tokens = sequence->tokens.size();
+    saved.key           = local->context_key() + adapters.key(set);
+    saved.sequence      = std::move(*sequence);
+    write_state(path, saved);
+    return tokens;
+}
+
+size_t Agent::load_state(const std::string & path) {
+    const auto   in_use = model_->use();
+    LocalModel * local  = model_->local();
+    SavedState   saved  = read_state(path);
+    if (!local || saved.key.rfind(local->context_key(), 0) != 0) {
+        return 0;
+    }
+    local->load();
+    const auto set = find_adapters(local->engine().adapters(), saved.adapters);
+    if (!set || saved.key != local->context_key() + local->engine().adapters().key(*set)) {
+        return 0;
+    }
+    const size_t tokens = saved.sequence.tokens.size();
+    saved.sequence.key  = { id_, *set };
+    return local->engine().adopt(std::move(saved.sequence)) ? tokens : 0;
+}
+
 std::shared_ptr<Agent> Agent::fork(const std::shared_ptr<Model> & model) const {
     std::lock_guard<std::mutex> lock(mutex_);
     auto                        fork = std::make_shared<Agent>(model, system_prompt_, sampling_, enable_history_);

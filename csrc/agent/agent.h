@@ -30,6 +30,11 @@ class Agent {
     static std::shared_ptr<Agent> load(std::shared_ptr<Model> model, const std::string & path, Sampling sampling,
                                        std::string & extra);
 
+    // Write the KV state of the last run to a file, and read one of the same conversation. Return its tokens; 0: there
+    // is no state that is wanted, or that can be used. Throw Error.
+    size_t save_state(const std::string & path, size_t least, uint64_t most) const;
+    size_t load_state(const std::string & path);
+
     // Makes another agent with the settings, the tools and the history of this one. Model::use() is held, of both
     // models.
     std::shared_ptr<Agent> fork(const std::shared_ptr<Model> & model) const;

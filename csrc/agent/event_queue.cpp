@@ -29,27 +29,25 @@ Event Event::summarized(const std::string & summary, int32_t replaced, int32_t m
     return event;
 }
 
-Event Event::tool_call(const ToolCall & call, size_t calls_left, int32_t turns) {
+Event Event::tool_call(const ToolCall & call, size_t calls_left) {
     Event event      = { LUUP_EVENT_TOOL_CALL, call.arguments };
     event.call_id    = call.id;
     event.tool_name  = call.name;
     event.calls_left = static_cast<int32_t>(calls_left);
-    event.turns      = turns;
     return event;
 }
 
-Event Event::tool_result(const ToolCall & call, const std::string & text, bool is_error, int32_t turns) {
+Event Event::tool_result(const ToolCall & call, const std::string & text, bool is_error) {
     Event event     = { LUUP_EVENT_TOOL_RESULT, text };
     event.call_id   = call.id;
     event.tool_name = call.name;
     event.arguments = call.arguments;
     event.is_error  = is_error;
-    event.turns     = turns;
     return event;
 }
 
-Event Event::refused_call(const ToolCall & call, const std::string & reason, int32_t turns) {
-    Event event   = tool_result(call, reason, true, turns);
+Event Event::refused_call(const ToolCall & call, const std::string & reason) {
+    Event event   = tool_result(call, reason, true);
     event.refused = true;
     return event;
 }
@@ -61,22 +59,27 @@ Event Event::completion_request(const std::string & body, size_t model_index) {
 }
 
 void Event::write(luup_event & event) const {
-    event                = {};
-    event.type           = type;
-    event.text           = text.c_str();
-    event.text_length    = text.size();
-    event.progress_done  = done;
-    event.progress_total = total;
-    event.call_id        = call_id.c_str();
-    event.tool_name      = tool_name.c_str();
-    event.calls_left     = calls_left;
-    event.arguments      = arguments.c_str();
-    event.is_error       = is_error;
-    event.refused        = refused;
-    event.turns          = turns;
-    event.model_index    = model_index;
-    event.confidence     = "";
-    event.logprobs       = logprobs.c_str();
+    event                   = {};
+    event.type              = type;
+    event.text              = text.c_str();
+    event.text_length       = text.size();
+    event.progress_done     = done;
+    event.progress_total    = total;
+    event.prompt_tokens     = counts.prompt_tokens;
+    event.cached_tokens     = counts.cached_tokens;
+    event.recomputed_tokens = counts.recomputed_tokens;
+    event.answer_tokens     = counts.answer_tokens;
+    event.reasoning_tokens  = counts.thought_tokens;
+    event.call_id           = call_id.c_str();
+    event.tool_name         = tool_name.c_str();
+    event.calls_left        = calls_left;
+    event.arguments         = arguments.c_str();
+    event.is_error          = is_error;
+    event.refused           = refused;
+    event.turns             = turns;
+    event.model_index       = model_index;
+    event.confidence        = "";
+    event.logprobs          = logprobs.c_str();
 }
 
 void EventQueue::push(Event event) {
@@ -85,8 +88,9 @@ void EventQueue::push(Event event) {
         Event & last = events_.back();
         last.text += event.text;
         last.logprobs += (last.logprobs.empty() || event.logprobs.empty() ? "" : ",") + event.logprobs;
-        last.done  = event.done;
-        last.total = event.total;
+        last.done   = event.done;
+        last.total  = event.total;
+        last.counts = event.counts;
         return;
     }
     const bool waiting = !events_.empty();

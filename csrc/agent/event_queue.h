@@ -27,12 +27,13 @@ struct Event {
     bool            refused     = false;
     int32_t         turns       = 0;
     int32_t         model_index = 0;
+    Metrics         counts      = {};  // of the run when the event came
 
     static Event progress(int32_t done, int32_t total);
     static Event summarized(const std::string & summary, int32_t replaced, int32_t messages);
-    static Event tool_call(const ToolCall & call, size_t calls_left, int32_t turns);
-    static Event tool_result(const ToolCall & call, const std::string & text, bool is_error, int32_t turns);
-    static Event refused_call(const ToolCall & call, const std::string & reason, int32_t turns);
+    static Event tool_call(const ToolCall & call, size_t calls_left);
+    static Event tool_result(const ToolCall & call, const std::string & text, bool is_error);
+    static Event refused_call(const ToolCall & call, const std::string & reason);
     static Event completion_request(const std::string & body, size_t model_index);
 
     // Fills `event`, except for the fields of the run's end. The texts belong to this object.

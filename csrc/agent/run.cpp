@@ -126,11 +126,11 @@ void Run::finish(luup_finish_reason reason, const Failure & failure) {
     if (state_ == State::Ended) {
         return;
     }
-    ended_                         = true;
-    outcome_.reason                = reason;
-    outcome_.failure               = failure;
-    outcome_.metrics.total_seconds = seconds_since(started_);
-    add(outcome_.metrics, summary_.metrics());
+    ended_                          = true;
+    outcome_.reason                 = reason;
+    outcome_.failure                = failure;
+    outcome_.metrics                = counts();
+    outcome_.metrics.total_seconds  = seconds_since(started_);
     const bool           success    = failure.code == LUUP_SUCCESS;
     const bool           enters     = (success || request_.keep_on_error) && request_.choices.empty();
     const bool           summarized = success && enters && summary_.inserted();
@@ -161,9 +161,7 @@ void Run::break_off_turn(const Failure & failure) {
         AnswerResult answer;
         answer.raw = answer.content = turn_.text;
         answer.reasoning            = turn_.reasoning;
-        Metrics metrics;
-        metrics.prompt_tokens = turn_.model_turn ? static_cast<int32_t>(turn_.model_turn->submitted_tokens()) : 0;
-        log_.end(answer, LUUP_FINISH_NONE, failure, metrics, seconds_since(started_));
+        log_.end(answer, LUUP_FINISH_NONE, failure, turn_.counts, seconds_since(started_));
     }
 }
 
@@ -179,10 +177,20 @@ void Run::complete_transcript() {
 // Events
 // ---------------------------------------------------------------------------------------------------------------------
 
+// Those of the turns that have ended, of a summary, and of the request under way.
+Metrics Run::counts() const {
+    Metrics sum = outcome_.metrics;
+    add(sum, summary_.metrics());
+    add(sum, turn_.counts);
+    return sum;
+}
+
 void Run::push(Event event) {
     if (state_ == State::Ended) {
         return;
     }
+    event.turns  = outcome_.turns;
+    event.counts = counts();
     if (event.type == LUUP_EVENT_TEXT) {
         turn_.text += event.text;
     } else if (event.type == LUUP_EVENT_REASONING) {
@@ -345,6 +353,7 @@ void Run::end_completion(const Failure & failure) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (state_ == State::Requested && server_.answer() == answer) {
         break_off_turn(failure);
+        turn_.counts = {};
         server_.close();
         outcome_.turns--;
         enter_next();
@@ -386,7 +395,6 @@ void Run::end(const Failure & failure) {
         std::lock_guard<std::mutex> lock(mutex_);
         if (turn_.model_turn) {
             turn_.model_turn->cancel();
-            outcome_.metrics.prompt_tokens += static_cast<int32_t>(turn_.model_turn->submitted_tokens());
         }
         finish(LUUP_FINISH_NONE, failure);
     }

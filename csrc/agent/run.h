@@ -69,7 +69,7 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
 
     // From the engine's thread, or from the one that pushes a server's chunks.
     void on_answer_progress(int32_t done, int32_t total) override;
-    void on_answer_text(const std::string & reasoning, const std::string & text) override;
+    void on_answer_text(const std::string & reasoning, const std::string & text, int32_t tokens) override;
     void on_answer_logprobs(const std::string & entries) override;
     void on_answer_end(AnswerResult answer, luup_finish_reason reason, const Failure & failure,
                        const Metrics & metrics) override;
@@ -98,6 +98,7 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
         std::string                reasoning;  // likewise
         std::string                logprobs;  // of the text that the caller gets next
         TokenizedText              prompt;  // of the last turn
+        Metrics                    counts;  // of the request under way, as far as they are known
     };
 
     // Beginning a turn, without the mutex.
@@ -126,24 +127,25 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
     bool              waits_for_host() const;
     bool              waits_for_caller() const { return state_ == State::Next || state_ == State::Builtins; }
     bool              fall_back(const Failure & failure);
-    void add_answer(const AnswerResult & answer, const std::string & content, const std::vector<ToolCall> & calls);
-    void take_calls(AnswerResult & answer);
-    void take_output(const AnswerResult & answer);
-    void reject(const std::string & output, const std::string & problem);
-    void await_results(const std::vector<ToolCall> & calls);
-    void hand_out_calls();
-    void commit_results();
-    void next_turn();
-    void enter(State state);
-    void enter_next();
-    void push(Event event);
-    void push_text(const std::string & text);
-    void push_held_text(const AnswerResult & answer);
-    void answer_call(const std::string & call_id, const std::string & content, bool is_error);
-    void end(const Failure & failure);
-    void finish(luup_finish_reason reason, const Failure & failure);
-    void break_off_turn(const Failure & failure);
-    void complete_transcript();
+    void    add_answer(const AnswerResult & answer, const std::string & content, const std::vector<ToolCall> & calls);
+    void    take_calls(AnswerResult & answer);
+    void    take_output(const AnswerResult & answer);
+    void    reject(const std::string & output, const std::string & problem);
+    void    await_results(const std::vector<ToolCall> & calls);
+    void    hand_out_calls();
+    void    commit_results();
+    void    next_turn();
+    void    enter(State state);
+    void    enter_next();
+    void    push(Event event);
+    Metrics counts() const;
+    void    push_text(const std::string & text);
+    void    push_held_text(const AnswerResult & answer);
+    void    answer_call(const std::string & call_id, const std::string & content, bool is_error);
+    void    end(const Failure & failure);
+    void    finish(luup_finish_reason reason, const Failure & failure);
+    void    break_off_turn(const Failure & failure);
+    void    complete_transcript();
 
     SingleModel & model() const { return agent_->model().candidate(turn_.candidate); }
 

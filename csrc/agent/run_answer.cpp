@@ -42,9 +42,10 @@ void Run::on_answer_progress(int32_t done, int32_t total) {
     push(Event::progress(done, total));
 }
 
-void Run::on_answer_text(const std::string & reasoning, const std::string & text) {
+void Run::on_answer_text(const std::string & reasoning, const std::string & text, int32_t tokens) {
     std::lock_guard<std::mutex> lock(mutex_);
-    turn_.reported = turn_.reported || !reasoning.empty() || !server_.holds_text();
+    turn_.counts.answer_tokens = tokens;
+    turn_.reported             = turn_.reported || !reasoning.empty() || !server_.holds_text();
     if (!reasoning.empty()) {
         push({ LUUP_EVENT_REASONING, reasoning });
     }
@@ -74,6 +75,7 @@ void Run::on_answer_end(AnswerResult answer, luup_finish_reason reason, const Fa
         return;
     }
     server_.close();
+    turn_.counts = {};
     outcome_.add_turn(metrics);
     log_.end(answer, reason, failure, metrics, seconds_since(started_));
     if (failure.code != LUUP_SUCCESS) {
@@ -129,6 +131,7 @@ void Run::on_scores(const std::vector<double> & scores, const Failure & failure,
     if (state_ == State::Ended) {
         return;
     }
+    turn_.counts = {};
     add(outcome_.metrics, metrics);
     if (failure.code != LUUP_SUCCESS) {
         finish(LUUP_FINISH_NONE, failure);
@@ -210,7 +213,7 @@ void Run::take_calls(AnswerResult & answer) {
 void Run::await_results(const std::vector<ToolCall> & calls) {
     calls_ = PendingCalls(calls, *request_.tools);
     for (const auto & refused : calls_.refused()) {
-        push(Event::refused_call(refused.call, refused.text, outcome_.turns));
+        push(Event::refused_call(refused.call, refused.text));
     }
     if (calls_.has_builtins(*request_.tools)) {
         enter(State::Builtins);
@@ -231,7 +234,7 @@ void Run::call_builtins(std::unique_lock<std::mutex> & lock) {
     }
     for (const auto & result : results) {
         calls_.set_result(result.index, result.text);
-        push(Event::tool_result(result.call, result.text, result.is_error, outcome_.turns));
+        push(Event::tool_result(result.call, result.text, result.is_error));
     }
     hand_out_calls();
 }
@@ -241,7 +244,7 @@ void Run::hand_out_calls() {
     const auto calls = calls_.open();
     enter(State::Tools);
     for (size_t i = 0; i < calls.size(); i++) {
-        push(Event::tool_call(calls[i], calls.size() - 1 - i, outcome_.turns));
+        push(Event::tool_call(calls[i], calls.size() - 1 - i));
     }
     if (calls.empty()) {
         commit_results();

@@ -26,7 +26,7 @@ class SummaryListener : public TurnListener {
     explicit SummaryListener(std::shared_ptr<Run> run) : run_(std::move(run)) {}
 
     void on_answer_progress(int32_t, int32_t) override {}
-    void on_answer_text(const std::string &, const std::string &) override {}
+    void on_answer_text(const std::string &, const std::string &, int32_t) override {}
     void on_scores(const std::vector<double> &, const Failure &, const Metrics &) override {}
 
     void on_answer_end(AnswerResult answer, luup_finish_reason, const Failure & failure,
@@ -237,7 +237,9 @@ void Run::submit(std::shared_ptr<ModelTurn> turn, bool is_answer, TurnPrompt pro
         if (outcome_.turns == 1 && is_answer && summary_.begun()) {
             outcome_.summary_seconds = seconds_since(started_);
         }
-        turn_.model_turn = turn;
+        turn_.model_turn           = turn;
+        turn_.counts               = {};
+        turn_.counts.prompt_tokens = static_cast<int32_t>(turn->submitted_tokens());
         if (request_.choices.empty()) {
             log_.begin(model().name(), is_answer, std::move(prompt), began, seconds_since(started_));
         }
@@ -308,6 +310,7 @@ void Run::on_summary(const std::string & text, const Failure & failure, const Me
         return;
     }
     server_.close();
+    turn_.counts = {};
     summary_.count(metrics);
     AnswerResult answer;
     answer.raw = answer.content = text;

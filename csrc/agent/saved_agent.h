@@ -24,6 +24,17 @@ struct SavedAgent {
 // Replaces the file atomically. Throws Error(LUUP_ERROR_IO).
 void write_agent(const std::string & path, const SavedAgent & agent);
 
+// The KV state of a conversation without the conversation.
+struct SavedState {
+    std::string               key;  // as that of SavedAgent
+    std::vector<AdapterScale> adapters;  // of the KV state
+    StoredSequence            sequence;
+};
+
+// Like write_agent() and read_agent(), in a file of another kind. A damaged KV state is an Error, too.
+void       write_state(const std::string & path, const SavedState & state);
+SavedState read_state(const std::string & path);
+
 // Throws Error(LUUP_ERROR_IO) if the file can't be read, is not one of write_agent(), or its history is damaged. A
 // damaged KV state is only reported in `damage`.
 SavedAgent read_agent(const std::string & path);

@@ -112,6 +112,7 @@ void Answer::choose(Sampler & sampler, float * logits, Choice & choice) {
         return;
     }
     guide_->next(sampler, logits, choice);
+    tokens_ -= static_cast<int32_t>(choice.retracted);
     thought_tokens = guide_->thought_tokens();
     if (choice.retracted > 0) {
         utf8_ = Utf8Stream();
@@ -137,6 +138,7 @@ void Answer::keep_probabilities(llama_token token) {
 }
 
 bool Answer::on_token(llama_token token) {
+    tokens_++;
     if (!probabilities_.empty()) {
         keep_probabilities(token);
     }
@@ -213,7 +215,7 @@ void Answer::emit(const AnswerParser::Delta & delta) {
         held_probabilities_.clear();
     }
     if (!text.empty() || !delta.reasoning.empty()) {
-        listener_->on_answer_text(delta.reasoning, text);
+        listener_->on_answer_text(delta.reasoning, text, tokens_);
     }
 }
 

@@ -64,8 +64,9 @@ class Answer : public Completion {
       public:
         virtual ~Listener() = default;
 
-        virtual void on_answer_progress(int32_t done, int32_t total)                         = 0;
-        virtual void on_answer_text(const std::string & reasoning, const std::string & text) = 0;
+        virtual void on_answer_progress(int32_t done, int32_t total) = 0;
+        // `tokens`: those of the answer so far, as Metrics counts them; 0 if only the server knows.
+        virtual void on_answer_text(const std::string & reasoning, const std::string & text, int32_t tokens) = 0;
         // The probabilities of the tokens whose text comes with the next on_answer_text(): JSON objects joined by
         // commas.
         virtual void on_answer_logprobs(const std::string & entries) { (void) entries; }
@@ -115,6 +116,7 @@ class Answer : public Completion {
     std::string                     blanks_;  // white space before the first text, not emitted yet
     std::string                     probabilities_;  // JSON, of the next token
     std::string                     held_probabilities_;  // of tokens whose text is not emitted yet
+    int32_t                         tokens_ = 0;  // of the answer so far
 };
 
 }  // namespace luup

@@ -283,7 +283,7 @@ void ChatCompletionStream::emit(const std::string & reasoning, const std::string
     }
     content_ += text;
     reasoning_ += reasoning;
-    listener_->on_answer_text(reasoning, text);
+    listener_->on_answer_text(reasoning, text, 0);
 }
 
 void ChatCompletionStream::end(const Failure & failure) {

@@ -153,6 +153,23 @@ int luup_agent_load(luup_model * model, const char * path, const luup_sampling_p
     });
 }
 
+int luup_agent_save_state(const luup_agent * agent, const char * path, size_t min_tokens, uint64_t max_bytes,
+                          size_t * n_tokens) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        check_pointer("n_tokens", n_tokens);
+        *n_tokens = agent->agent->save_state(checked_text("path", path), min_tokens, max_bytes);
+    });
+}
+
+int luup_agent_load_state(luup_agent * agent, const char * path, size_t * n_tokens) {
+    return guard([&] {
+        check_pointer("agent", agent);
+        check_pointer("n_tokens", n_tokens);
+        *n_tokens = agent->agent->load_state(checked_text("path", path));
+    });
+}
+
 void luup_agent_destroy(luup_agent * agent) {
     delete agent;
 }

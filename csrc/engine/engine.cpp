@@ -115,6 +115,13 @@ std::optional<StoredSequence> Engine::snapshot(const SequenceKey & key, const st
     });
 }
 
+std::optional<StoredSequence> Engine::last(const SequenceKey & key, size_t least, uint64_t most) {
+    return ask_thread([&] {
+        auto sequence = sequences_->last(key, least, most);
+        return servers_ && !servers_->lost().empty() ? std::nullopt : std::move(sequence);
+    });
+}
+
 bool Engine::adopt(StoredSequence sequence) {
     return ask_thread([&] { return sequences_->adopt(std::move(sequence)); });
 }

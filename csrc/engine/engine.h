@@ -65,6 +65,10 @@ class Engine {
     // Blocks until the engine's thread has made it. Throws Error(LUUP_ERROR_CLOSED).
     std::optional<StoredSequence> snapshot(const SequenceKey & key, const std::vector<llama_token> & tokens);
 
+    // Returns a copy of the owner's sequence that was used last, if it is in the context, parked and has the adapters
+    // of `key`, and at least `least` tokens and at most `most` bytes. Blocks and throws likewise.
+    std::optional<StoredSequence> last(const SequenceKey & key, size_t least, uint64_t most);
+
     // Keeps such a copy for the owner's next turn. False if there is no room for it. Blocks likewise. Throws
     // Error(LUUP_ERROR_CLOSED).
     bool adopt(StoredSequence sequence);

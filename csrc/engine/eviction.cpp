@@ -167,6 +167,19 @@ std::optional<StoredSequence> SequencePool::copy_of(const Sequence & sequence) c
     return whole && !copy.tokens.empty() ? std::optional<StoredSequence>(std::move(copy)) : std::nullopt;
 }
 
+std::optional<StoredSequence> SequencePool::last(const SequenceKey & key, size_t least, uint64_t most) const {
+    const Sequence * found = nullptr;
+    for (const Sequence & s : sequences_) {
+        const bool own = s.key.owner == key.owner && s.key.adapters == key.adapters;
+        if (!s.active && own && !s.tokens.empty() && (!found || s.used > found->used)) {
+            found = &s;
+        }
+    }
+    const bool wanted = whole_states_ && found && found->tokens.size() >= least &&
+                        llama_state_seq_get_size(context_, found->id) <= most;
+    return wanted ? copy_of(*found) : std::nullopt;
+}
+
 bool SequencePool::adopt(StoredSequence sequence) {
     const bool fits = store_.takes(sequence.bytes()) && sequence.tokens.size() <= n_cells_;
     if (fits) {

@@ -84,6 +84,10 @@ class SequencePool {
     // Returns a copy of what acquire() would find, with its whole state. A sequence in RAM moves back into the context.
     std::optional<StoredSequence> snapshot(const SequenceKey & key, const std::vector<llama_token> & tokens);
 
+    // Returns a copy of the owner's parked sequence that was used last, with its whole state, if it has the key's
+    // adapters, and at least `least` tokens and at most `most` bytes.
+    std::optional<StoredSequence> last(const SequenceKey & key, size_t least, uint64_t most) const;
+
     // Keeps a sequence from elsewhere in RAM until its owner's next turn. False if there is no room for it.
     bool adopt(StoredSequence sequence);
 

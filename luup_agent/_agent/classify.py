@@ -10,7 +10,8 @@ from typing import Any, Dict, Generic, List, NamedTuple, Optional, Sequence, Tup
 from typing_extensions import Literal, get_args, get_origin
 
 from luup_agent import _native
-from luup_agent._run import sync_run
+from luup_agent._run import operations, sync_run
+from luup_agent._run.following import Follower
 from luup_agent._run.run import Run
 from luup_agent._run.task import Task
 from luup_agent._shown import table
@@ -184,7 +185,35 @@ class Classifier:
             self._scorer = _native.NativeAgent(self._model._native_model, self.system_prompt, self._settings, False)
         # The text comes last: the tokens before it are computed once for all texts.
         message = f"{question} Answer with one of the labels only.\n\nLabels: {', '.join(labels.texts)}\n\nText: {text}"
-        return Run(self._scorer, Task(message, settings, choices=labels.texts))
+        run = Run(self._scorer, Task(message, settings, choices=labels.texts))
+        if operations.begin is not None:
+            run.following.followers.append(_Scoring(operations.begin("classify", self._model.get_info().path)))
+        return run
+
+
+class _Scoring(Follower):
+    """Watches a run that scores labels."""
+
+    def __init__(self, operation: operations.Operation) -> None:
+        self._operation: Optional[operations.Operation] = operation
+
+    def begin(self, run: Run) -> None:
+        if self._operation is not None:
+            self._operation.start()
+
+    def end(self, run: Run) -> None:
+        self._end(None, run.native.tokens()[0])
+
+    def failed(self, run: Run) -> None:
+        self._end("_OTHER", 0)
+
+    def closed(self) -> None:
+        self._end("_OTHER", 0)
+
+    def _end(self, error: Optional[str], tokens: int) -> None:
+        operation, self._operation = self._operation, None
+        if operation is not None:
+            operation.end(error, tokens)
 
 
 def read_scores(text: str, labels: Labels) -> List[float]:

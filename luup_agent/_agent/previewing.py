@@ -1,4 +1,4 @@
-"""The method of `Agent` that shows a prompt."""
+"""The methods of `Agent` that show a prompt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Previewing:
-    """The method of `Agent` that shows a prompt, apart from the rest for its length."""
+    """The methods of `Agent` that show a prompt, apart from the rest for its length."""
 
     def prompt(self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]) -> Prompt:
         """Return the exact prompt that the model would get first if `run` had these arguments.
@@ -48,3 +48,28 @@ class Previewing:
             <BLANKLINE>
         """
         return cast("Agent[Any]", self)._new_run("prompt", message, options, output_type).preview()
+
+    async def prompt_async(
+        self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
+    ) -> Prompt:
+        """Do the same as `prompt`, under asyncio: with asynchronous toolsets and hooks, and without blocking the loop.
+
+        Args:
+            message: As for `prompt`.
+            output_type: As for `run`.
+            **options: As for `prompt`.
+
+        Returns:
+            The prompt.
+
+        Raises:
+            LuupError: As `prompt`.
+
+        Example:
+            >>> prompt = await agent.prompt_async("What is the capital of France?")
+        """
+        import asyncio
+
+        run = cast("Agent[Any]", self)._new_run("prompt_async", message, options, output_type)
+        await run.fetch_tools()
+        return await asyncio.get_running_loop().run_in_executor(None, run.preview)

@@ -20,12 +20,33 @@ _OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | ge
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
-class Journal:
-    """The file of one run, locked while it is open. A record is a JSON object in a line of its own.
+class Records:
+    """Where the records of one run are.
 
     Attributes:
-        records: Those of the file when it was opened, and those written since.
+        records: Those that there were, and those written since.
+        keeps_all_ends: Whether a run whose calls wait for an approval leaves a record with its response, and a run that
+            failed leaves none. By default a run that failed leaves its usage.
     """
+
+    records: List[Dict[str, Any]]
+    keeps_all_ends = False
+
+    def write(self, kind: str, **values: Any) -> None:
+        """Append a record, which survives the process from then on."""
+        raise NotImplementedError
+
+    async def write_async(self, kind: str, **values: Any) -> None:
+        """Do the same under asyncio; by default in the thread of the event loop."""
+        self.write(kind, **values)
+
+    def damaged(self, problem: object) -> StorageError:
+        """Return the error for records that do not belong together."""
+        raise NotImplementedError
+
+
+class Journal(Records):
+    """The file of one run, locked while it is open. A record is a JSON object in a line of its own."""
 
     def __init__(self, path: str, run_id: str) -> None:
         """Open the file, or create it for its owner alone.

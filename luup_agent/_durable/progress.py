@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
-from luup_agent._durable.journal import Journal
+from luup_agent._durable.journal import Records
 from luup_agent._run.following import Follower
 from luup_agent.errors import InvalidParamError
 from luup_agent.media import read_content, read_parts
@@ -13,6 +13,8 @@ from luup_agent.messages import AgentResponse, Event, Message, ToolCall, ToolRes
 
 if TYPE_CHECKING:
     from luup_agent._run.run import Run
+
+Record = Tuple[str, Dict[str, Any]]  # the kind and the values
 
 INTERRUPTED = "Error: the process ended before this call was answered; it may have had its effect or not"
 
@@ -52,7 +54,7 @@ class Progress(NamedTuple):
         return [call.model_copy(update={"result": self.results.get(call.id)}) for call in calls]
 
 
-def read_progress(journal: Journal) -> Progress:
+def read_progress(journal: Records) -> Progress:
     """Return the state that the records of a run tell.
 
     Raises:
@@ -77,11 +79,11 @@ def _read(records: List[Dict[str, Any]]) -> Progress:
             turns.append(Message.from_dict("a turn", record["message"]))
         elif record["kind"] == "result":
             results.setdefault(record["id"], ToolResult(record["content"], record["is_error"]))
-        elif record["kind"] == "usage":
-            counts = Usage(**record["usage"])
-            usage = counts if usage is None else usage + counts
         elif record["kind"] == "end":
             end = record["response"]
+        if "usage" in record:
+            counts = Usage(**record["usage"])
+            usage = counts if usage is None else usage + counts
     messages = [Message(role="user", content=message)]
     for turn in turns:
         messages.append(turn)
@@ -98,42 +100,66 @@ class Recorder(Follower):
 
     wants_events = True
 
-    def __init__(self, run: Run, journal: Journal) -> None:
+    def __init__(self, run: Run, journal: Records) -> None:
         self._run = weakref.ref(run)
         self._journal = journal
         self._seen = 0  # messages of the run whose turns are written
 
     def take(self, event: Event[Any]) -> None:
+        for kind, values in self._of_event(event):
+            self._journal.write(kind, **values)
+
+    async def take_async(self, event: Event[Any]) -> None:
+        for kind, values in self._of_event(event):
+            await self._journal.write_async(kind, **values)
+
+    def end(self, run: Run) -> None:
+        for kind, values in self._of_end(run):
+            self._journal.write(kind, **values)
+
+    async def end_async(self, run: Run) -> None:
+        for kind, values in self._of_end(run):
+            await self._journal.write_async(kind, **values)
+
+    def failed(self, run: Run) -> None:
+        usage = run.usage()
+        if usage.turns and not self._journal.keeps_all_ends:
+            self._journal.write("usage", usage=usage.model_dump())
+
+    def _of_event(self, event: Event[Any]) -> Iterator[Record]:
         if event.type == "tool_call":
-            self._write_turns()
+            yield from self._new_turns()
         elif event.type == "tool_result" and event.call_id not in self._ending():
-            values = {"id": event.call_id, "content": event.content, "is_error": event.is_error}
-            self._journal.write("result", **values)
+            yield "result", {"id": event.call_id, "content": event.content, "is_error": event.is_error}
 
     def _ending(self) -> List[str]:
         """Return the calls whose exceptions have ended the run: it goes on with these calls."""
         run = self._run()
         return [] if run is None else run.calls.ending
 
-    def _write_turns(self) -> None:
+    def _new_turns(self) -> Iterator[Record]:
         run = self._run()
         assert run is not None
         messages = run.native.messages()
         for message in messages[self._seen :]:
             if message["role"] == "assistant" and message.get("tool_calls"):
-                self._journal.write("turn", message=message)
+                yield "turn", {"message": message}
         self._seen = len(messages)
 
-    def end(self, run: Run) -> None:
-        self._journal.write("usage", usage=run.usage().model_dump())
-        if run.native.finish_reason() != "tool_calls":
-            response = complete(run.response(), read_progress(self._journal))
-            self._journal.write("end", response=response.model_dump(mode="json", exclude={"output"}))
-
-    def failed(self, run: Run) -> None:
-        usage = run.usage()
-        if usage.turns:
-            self._journal.write("usage", usage=usage.model_dump())
+    def _of_end(self, run: Run) -> Iterator[Record]:
+        """Yield the last records. The response has the usage of all processes."""
+        usage, is_pending = run.usage(), run.native.finish_reason() == "tool_calls"
+        earlier = read_progress(self._journal)
+        total = usage if earlier.usage is None else earlier.usage + usage
+        if not self._journal.keeps_all_ends:
+            yield "usage", {"usage": usage.model_dump()}
+            if is_pending:
+                return
+        response = complete(run.response(), earlier._replace(usage=total)).model_dump(mode="json", exclude={"output"})
+        if not self._journal.keeps_all_ends:
+            yield "end", {"response": response}
+        else:  # in one record: a process that dies between two would add its usage again and again
+            yield "pending" if is_pending else "end", {"response": response, "usage": usage.model_dump()}
 
 
 def complete(response: AgentResponse[Any], progress: Progress) -> AgentResponse[Any]:

@@ -65,6 +65,19 @@ class NativeAgent:
         """Save the agent and the text `extra` to a file."""
         check(lib.luup_agent_save(self.handle, encode_path("path", path), encode_text("extra", extra)))
 
+    def save_state(self, path: object, least: int, most: int) -> int:
+        """Save the KV state of the last run if it has `least` tokens and at most `most` bytes; return its tokens."""
+        n_tokens = ffi.new("size_t *")
+        check(lib.luup_agent_save_state(self.handle, encode_path("path", path), least, most, n_tokens))
+        return int(n_tokens[0])
+
+    def load_state(self, path: object) -> int:
+        """Read a KV state for the next run; return its tokens, or 0 if it is another model's or has no room."""
+        n_tokens = ffi.new("size_t *")
+        check(lib.luup_agent_load_state(self.handle, encode_path("path", path), n_tokens))
+        drain_logs()
+        return int(n_tokens[0])
+
     @classmethod
     def load(cls, model: NativeModel, path: object) -> Tuple[NativeAgent, str]:
         """Return the agent in a file, and the text that was saved with it. Its runs must bring all their settings."""

@@ -136,7 +136,7 @@ class NativeRun:
         return (*self._texts, bool(self._event.is_error), bool(self._event.refused))
 
     def turns(self) -> int:
-        """Return the number of the model's answers so far, of a TOOL_CALL, TOOL_RESULT, DONE or ERROR event."""
+        """Return the number of the model's answers so far, the one under way included."""
         turns: int = self._event.turns
         return turns
 
@@ -155,8 +155,12 @@ class NativeRun:
         values: Dict[str, float] = json.loads(text) if text else {}
         return values
 
+    def tokens(self) -> Tuple[int, int]:
+        """Return how many tokens the prompts and the answers have so far; of a server those of the ended turns."""
+        return self._event.prompt_tokens, self._event.answer_tokens
+
     def measures(self) -> Dict[str, Any]:
-        """Return the token counts, turns and seconds of a DONE or ERROR event by field."""
+        """Return the token counts and turns so far by field; of a DONE or ERROR event also the seconds."""
         return {
             name: getattr(self._event, name)
             for name, _ in ffi.typeof("luup_event").fields

@@ -12,33 +12,29 @@ class TurnCounts:
 
     Attributes:
         answers: How many.
-        prompt_tokens: Of the prompts of a local model's answers; 0 if unknown.
-        overcounted: Whether the core was cancelled between two answers. It then counts the prompt of the last one
-            twice, or the next turn, which must not be.
+        overcounted: Whether the core was cancelled between two answers. It may have begun the next turn, which must not
+            be.
     """
 
-    __slots__ = ("_prompt", "answers", "overcounted", "prompt_tokens")
+    __slots__ = ("_ended", "answers", "overcounted")
 
     def __init__(self) -> None:
         """Begin to count."""
-        self.answers = self.prompt_tokens = self._prompt = 0
+        self.answers = 0
         self.overcounted = False
+        self._ended: Mapping[str, Any] = {}  # the counts of the turns that have ended
 
-    def take_progress(self, total: int) -> None:
-        """Take in the size of the prompt under way."""
-        self._prompt = total
-
-    def end_turn(self, answers: int) -> None:
-        """Take in the end of a turn."""
-        self.answers = answers
-        self.prompt_tokens += self._prompt
-        self._prompt = 0
+    def end_turn(self, counts: Mapping[str, Any]) -> None:
+        """Take in the counts of the event that comes with the end of a turn."""
+        self.answers = counts["turns"]
+        self._ended = counts
 
     def usage(self, counts: Mapping[str, Any]) -> Usage:
         """Return the token counts of a DONE or ERROR event, corrected."""
-        prompt, answer, turns = counts["prompt_tokens"], counts["answer_tokens"], counts["turns"]
-        if self.overcounted:
-            prompt, turns = self.prompt_tokens or prompt, min(turns, self.answers)
+        turns = counts["turns"]
+        if self.overcounted and self._ended:
+            counts, turns = self._ended, min(turns, self.answers)
+        prompt, answer = counts["prompt_tokens"], counts["answer_tokens"]
         return Usage(
             prompt_tokens=prompt,
             cached_tokens=counts["cached_tokens"],

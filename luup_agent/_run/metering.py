@@ -1,14 +1,13 @@
 """Counts what one run uses while it goes on, and ends it at a limit.
 
-The core tells the exact numbers of tokens at the end of a run. Until then the prompts of a local model are counted
-exactly by its reports of progress, and its answers by its tokenizer; the answers of a server by what it sends.
+Each event of the core has the tokens of a local model so far. The answers of a server are counted by what it sends.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 from luup_agent import _native
 from luup_agent._run.record import Record, no_usage
@@ -19,10 +18,9 @@ from luup_agent.messages import Message
 
 if TYPE_CHECKING:
     from luup_agent._run.task import Task
-    from luup_agent.messages import ToolCall, Usage
+    from luup_agent.messages import Usage
     from luup_agent.settings import Settings
 
-_PIECE = 256  # bytes of text that are counted at once
 _TURN_EVENTS = (
     _native.EVENT_PROGRESS,
     _native.EVENT_TEXT,
@@ -41,13 +39,12 @@ class Meter:
         turn_refused: Whether the core has begun a turn that must not be.
     """
 
-    def __init__(self, tally: Tally, own: bool, model: Optional[_native.NativeModel]) -> None:
+    def __init__(self, tally: Tally, own: bool) -> None:
         """Prepare to count.
 
         Args:
             tally: Where to count.
             own: Whether the tally is this run's alone.
-            model: Its tokens are counted; None if the run writes no answer.
         """
         self.tally = tally
         self.turn_refused = False
@@ -55,13 +52,10 @@ class Meter:
         self._own = own
         self.watches_output = tally.output_left() is not None
         self.cut = False
-        self._model = model
         self._turns = self._input = self._output = 0  # counted in the tally so far
         self._under_way = False  # a turn
-        self._turn_input = self._turn_output = 0  # those of the request under way, counted too
-        self._text: List[str] = []  # of the answer under way, as far as it was counted
-        self._rest: List[str] = []  # not counted yet
-        self._rest_bytes = 0
+        self._core = (0, 0)  # tokens of prompts and answers by the core's last event
+        self._turn_input = self._turn_output = 0  # those of the server's answer under way, counted too
         self._from_server = False  # the answer under way
         self._stopped = False  # in mid-answer
 
@@ -123,37 +117,32 @@ class Meter:
         Raises:
             UsageLimitError: It belongs to a turn that must not be, or the answer has no tokens left.
         """
+        if kind == _native.EVENT_NONE:
+            return
         if kind in _TURN_EVENTS and not self._under_way:
             self.turn_refused = True
             self.begin_turn()
             self.turn_refused = False
-        if kind == _native.EVENT_PROGRESS:
-            self._count(native.progress()[1], self._turn_output)
-            self._check_output()
-        elif kind == _native.EVENT_COMPLETION_REQUEST:
+        self._take_tokens(native.tokens())
+        if kind == _native.EVENT_COMPLETION_REQUEST:
             _raise(self.tally.used_up())
-            self._bank()  # of a request that has to be sent again in another form, or to another model
+            self._begin_answer()  # of a request that has to be sent again in another form, or to another model
             self._from_server = True
-        elif kind in (_native.EVENT_TEXT, _native.EVENT_REASONING):
-            if self.watches_output and not self._from_server and self._model is not None:
-                self._take_text(native.text())
         elif kind in (_native.EVENT_RETRY, _native.EVENT_OUTPUT):
             self.end_turn()
+        elif kind in _TURN_EVENTS and not self._from_server:
+            self._check_output()
 
-    def end_turn(self, calls: Sequence[ToolCall] = ()) -> None:
-        """Take in the end of a turn, which made these calls."""
-        if not self._under_way:
-            return
-        if self.watches_output and not self._from_server and self._model is not None:
-            written = [part for call in calls for part in (call.name, call.arguments_json)]
-            self._recount("".join([*self._text, *self._rest, *written]))
-        self._bank()
+    def end_turn(self) -> None:
+        """Take in the end of a turn."""
+        self._begin_answer()
         self._under_way = False
 
     def finish(self, usage: Usage) -> Usage:
         """Take in the counts at the run's end, and return them.
 
-        The core does not know how many tokens of an answer there are that was stopped; then this object's are returned.
+        The core does not know how many tokens of a server's answer there are that was stopped; then this object's are
+        returned.
         """
         more = self._output - usage.completion_tokens
         if self._stopped and more > 0:
@@ -181,49 +170,32 @@ class Meter:
 
     # -- tokens --------------------------------------------------------------------------------------------------------
 
-    def _count(self, input_tokens: int, output_tokens: int) -> None:
-        """Set the counts of the request under way."""
-        more = input_tokens - self._turn_input, output_tokens - self._turn_output
-        if more != (0, 0):
-            self.tally.add(0, 0, *more)
-            self._input += more[0]
-            self._output += more[1]
-            self._turn_input, self._turn_output = input_tokens, output_tokens
+    def _take_tokens(self, tokens: Tuple[int, int]) -> None:
+        """Take in the counts of an event. Those of a server come late, and were counted by what it sent."""
+        if not self._from_server:
+            self._add(tokens[0] - self._core[0], tokens[1] - self._core[1])
+        self._core = tokens
 
-    def _bank(self) -> None:
-        self._turn_input = self._turn_output = self._rest_bytes = 0
-        self._text, self._rest, self._from_server = [], [], False
+    def _add(self, input_tokens: int, output_tokens: int) -> None:
+        if input_tokens or output_tokens:
+            self.tally.add(0, 0, input_tokens, output_tokens)
+            self._input += input_tokens
+            self._output += output_tokens
+
+    def _count(self, input_tokens: int, output_tokens: int) -> None:
+        """Set the counts of the server's answer under way."""
+        self._add(input_tokens - self._turn_input, output_tokens - self._turn_output)
+        self._turn_input, self._turn_output = input_tokens, output_tokens
+
+    def _begin_answer(self) -> None:
+        self._turn_input = self._turn_output = 0
+        self._from_server = False
 
     def _check_output(self) -> None:
         left = self.tally.output_left()
         if left is not None and left <= 0:
             self._stopped = True
             _raise(self.tally.used_up())
-
-    def _take_text(self, text: str) -> None:
-        self._rest.append(text)
-        self._rest_bytes += len(text.encode("utf-8"))
-        left = self.tally.output_left()
-        if left is None or self._rest_bytes < min(_PIECE, left):  # a token has a byte at least
-            return
-        rest = "".join(self._rest)
-        self._text.append(rest)
-        self._rest, self._rest_bytes = [], 0
-        self._count(self._turn_input, self._turn_output + self._tokens(rest))
-        left = self.tally.output_left()
-        if left is not None and left <= 0:
-            self._recount("".join(self._text))  # tokens may join at the borders of the pieces
-            self._check_output()
-
-    def _recount(self, text: str) -> None:
-        self._count(self._turn_input, self._tokens(text))
-
-    def _tokens(self, text: str) -> int:
-        assert self._model is not None
-        try:
-            return len(self._model.tokenize(text, False))
-        except LuupError:  # a fallback, whose models have different ones
-            return len(text.encode("utf-8")) // 4
 
     def watch(self, chunk: str) -> None:
         """Take in a chunk of a server's answer before the run does; in the thread that receives it.
@@ -247,7 +219,7 @@ class Meter:
         self._count(_number(usage, "prompt_tokens", "input_tokens") or self._turn_input, tokens)
 
 
-def meter_for(settings: Settings, model: Optional[_native.NativeModel]) -> Optional[Meter]:
+def meter_for(settings: Settings) -> Optional[Meter]:
     """Return the meter of a new run; None without limits of its own or of a run whose tool began it.
 
     Raises:
@@ -256,7 +228,7 @@ def meter_for(settings: Settings, model: Optional[_native.NativeModel]) -> Optio
     limits = settings.usage_limits
     check_limits(limits, settings.loop_guard)
     tally = tally_for(limits)
-    return None if tally is None else Meter(tally, limits is not None, model)
+    return None if tally is None else Meter(tally, limits is not None)
 
 
 def begin_clock(meter: Optional[Meter]) -> float:

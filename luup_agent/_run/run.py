@@ -135,7 +135,7 @@ class Run(Watched):
         self.final: Optional[AgentResponse[Any]] = None
         self.streamed = False
         self.record: Optional[Record] = None
-        self.meter = meter_for(task.settings, agent.model._native_model if agent is not None else None)
+        self.meter = meter_for(task.settings)
         self.native = _native.NativeRun()
         self.events: Deque[Event[Any]] = deque()
         self.is_read = False
@@ -358,9 +358,7 @@ class Run(Watched):
             self._summary = SummaryEvent(text=self.native.text(), replaced=replaced, kept=before - replaced)
         elif kind == _native.EVENT_RETRY:
             self._turn_over = self._retried = True
-            self._counts.end_turn(self._counts.answers + 1)
-        elif kind == _native.EVENT_PROGRESS:
-            self._counts.take_progress(self.native.progress()[1])
+            self._counts.end_turn(self.native.measures())
         elif kind == _native.EVENT_COMPLETION_REQUEST:
             self._begin_request()
         elif kind == _native.EVENT_ERROR:
@@ -428,7 +426,7 @@ class Run(Watched):
             self._output = self._task.output.validate(self.native.text())
         except (ValidationError, ModelRetry) as error:
             self._problem = error
-            self._counts.end_turn(self._counts.answers + 1)
+            self._counts.end_turn(self.native.measures())
             if self.meter is not None:
                 self.meter.begin_turn()
             self.native.review(clean(explain(error)))

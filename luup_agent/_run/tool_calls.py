@@ -136,7 +136,7 @@ class ToolCalls:
         self._arriving.append(call)
         if not calls_left:
             self._coming, self._arriving = self._arriving, []
-            self._end_turn(self._coming)
+            self._end_turn()
 
     def take_result(self) -> None:
         """Take in the TOOL_RESULT event that `native` has just returned: a call that the core answered itself.
@@ -146,7 +146,7 @@ class ToolCalls:
         """
         call, content, refused = self._read_result()
         turn = self._native.turns()
-        self._end_turn((call,))
+        self._end_turn()
         if not refused:
             self._take_builtin(call, content, turn)
         if refused and turn > 0:  # 0: a call of the history, which this run did not ask for
@@ -155,10 +155,10 @@ class ToolCalls:
             if error is not None:
                 raise error
 
-    def _end_turn(self, calls: Sequence[ToolCall]) -> None:
-        self.counts.end_turn(self._native.turns())
+    def _end_turn(self) -> None:
+        self.counts.end_turn(self._native.measures())
         if self.meter is not None:
-            self.meter.end_turn(calls)
+            self.meter.end_turn()
 
     def _take_builtin(self, call: ToolCall, content: str, turn: int) -> None:
         """Count a call of a built-in tool, which the core has answered already.

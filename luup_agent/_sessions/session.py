@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional
@@ -13,6 +14,7 @@ from luup_agent._sessions import statements
 from luup_agent._sessions.database import Database
 from luup_agent._sessions.records import Addition, Head, Stored
 from luup_agent._sessions.statements import Connection
+from luup_agent._sessions.warm import WarmStates
 from luup_agent.errors import BusyError, InvalidParamError, LuupError, SessionConflictError
 from luup_agent.media import Content
 from luup_agent.messages import Message, ToolCall
@@ -47,7 +49,13 @@ class Session(Answering[OutputT]):
         'Hello Ada!'
     """
 
-    def __init__(self, database: Database, id: str, agent: Agent[OutputT]) -> None:  # noqa: A002  # its name everywhere
+    def __init__(
+        self,
+        database: Database,
+        id: str,  # noqa: A002  # its name everywhere
+        agent: Agent[OutputT],
+        warm: Optional[WarmStates] = None,
+    ) -> None:
         """Continue a conversation with a copy of `agent`; `refresh` reads it."""
         from luup_agent.agent import Agent
 
@@ -62,6 +70,9 @@ class Session(Answering[OutputT]):
         self._parts = self._agent._parts
         self.enable_tool_calling = agent.enable_tool_calling
         self._head = UNKNOWN  # of the conversation that the agent has
+        self._warm = None if agent._parts.model._native_model.responders else warm  # those of servers have none
+        self._is_cold = False  # the next run should read a KV state
+        self._warm_tokens = 0  # of the KV state in a file
         self._run: Optional[weakref.ref[Run]] = None  # under way, or dropped
         self._base: Optional[List[Dict[str, Any]]] = None  # the history before a run whose failure is stored too
         self._left: Optional[List[Dict[str, Any]]] = None  # by such a run, and not stored
@@ -166,7 +177,20 @@ class Session(Answering[OutputT]):
     def _take(self, stored: Stored) -> None:
         if stored.history is not None:
             self._agent.set_history(stored.history)
+            self._is_cold = bool(stored.history)
         self._head = stored.head
+
+    def _warm_up(self) -> None:
+        """Read the KV state that another process or an earlier object has left, before a run."""
+        if self._warm is not None and self._is_cold:
+            self._is_cold = False
+            self._warm_tokens = self._warm.load(self.id, self._agent)
+
+    def _keep_warm(self, is_summarized: bool) -> None:
+        """Keep the KV state that a run has left, for other processes."""
+        if self._warm is not None:
+            known = 0 if is_summarized else self._warm_tokens
+            self._warm_tokens = self._warm.save(self.id, self._agent, known)
 
     def _append(self, addition: Addition) -> Callable[[Connection], Head]:
         expected, self._head = self._head, UNKNOWN  # unless it is stored, the next run reads the conversation again
@@ -207,10 +231,13 @@ class _Keeper(Follower):
 
     def begin(self, run: Run) -> None:
         self._session.refresh()
+        self._session._warm_up()
         self._begin(run)
 
     async def begin_async(self, run: Run) -> None:
         await self._session.refresh_async()
+        if self._session._warm is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._session._warm_up)
         self._begin(run)
 
     def _begin(self, run: Run) -> None:
@@ -222,12 +249,20 @@ class _Keeper(Follower):
     def end(self, run: Run) -> None:
         session, append = self._session, self._append(run)
         session._head = session._database.run(append, True)
-        self._finish()
+        try:
+            session._keep_warm(run.summarized is not None)
+        finally:
+            self._finish()
 
     async def end_async(self, run: Run) -> None:
         session, append = self._session, self._append(run)
         session._head = await session._database.run_async(append, True)
-        self._finish()
+        try:
+            if session._warm is not None:
+                summarized = run.summarized is not None
+                await asyncio.get_running_loop().run_in_executor(None, session._keep_warm, summarized)
+        finally:
+            self._finish()
 
     def _append(self, run: Run) -> Callable[[Connection], Head]:
         added, summary = run.native.messages(), run.summarized

@@ -99,7 +99,12 @@ def _tokens(words: Sequence[str]) -> List[str]:
 
 
 class SQLiteFile(Database):
-    """A file of conversations, open; or a database in memory. Any thread may use it."""
+    """A file of conversations, open; or a database in memory. Any thread may use it.
+
+    Attributes:
+        in_memory: Whether it is a database in memory.
+        path: The absolute path of the file.
+    """
 
     def __init__(self, path: Any, timeout: float) -> None:
         """Open the file, or create it.
@@ -112,8 +117,8 @@ class SQLiteFile(Database):
             StorageError: It can't be used.
         """
         self._connection: Optional[sqlite3.Connection] = None
-        self._in_memory = path == ":memory:"
-        self._path = path if self._in_memory else os.fsdecode(encode_absolute_path("path", path))
+        self.in_memory = path == ":memory:"
+        self.path = path if self.in_memory else os.fsdecode(encode_absolute_path("path", path))
         self._timeout = timeout
         self._lock = Lock()
         self._process = os.getpid()
@@ -122,7 +127,7 @@ class SQLiteFile(Database):
 
     def __repr__(self) -> str:
         """Return the path."""
-        return repr(self._path)
+        return repr(self.path)
 
     def run(self, work: Callable[[Connection], T], writes: bool = False) -> T:
         """Return the result of `work`, which a transaction encloses.
@@ -133,7 +138,7 @@ class SQLiteFile(Database):
         """
         with self._lock:
             if self._is_closed:
-                raise ClosedError(f"the sessions in {shorten_path(self._path)} were closed")
+                raise ClosedError(f"the sessions in {shorten_path(self.path)} were closed")
             try:
                 connection = self._open()
                 connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
@@ -170,18 +175,18 @@ class SQLiteFile(Database):
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         if "locked" in reason:
             reason = f"other programs have kept it locked for {self._timeout:g} seconds"
-        return StorageError(f"the sessions in {shorten_path(self._path)} can't be used: {reason}")
+        return StorageError(f"the sessions in {shorten_path(self.path)} can't be used: {reason}")
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self._process != os.getpid():
             _left_to_parents.append(self._connection)
             self._connection = None
         if self._connection is None:
-            if not self._in_memory:
-                _prepare(self._path)
+            if not self.in_memory:
+                _prepare(self.path)
             self._process = os.getpid()
             connection = sqlite3.connect(
-                self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False
+                self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False
             )
             try:
                 self._set_up(connection)
@@ -221,7 +226,7 @@ class SQLiteFile(Database):
         ((application,),) = connection.execute("PRAGMA application_id").fetchall()
         ((version,),) = connection.execute("PRAGMA user_version").fetchall()
         ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-        name = shorten_path(self._path)
+        name = shorten_path(self.path)
         if application != _APPLICATION and (application or version or tables):
             raise StorageError(f"{name} is a database of another program, not of SQLiteSessions")
         if version > len(SQLITE_STEPS):

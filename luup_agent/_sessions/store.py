@@ -24,12 +24,15 @@ from luup_agent._sessions.session import Session
 from luup_agent._sessions.sql_engine import SQLEngine
 from luup_agent._sessions.sqlite_file import SQLiteFile
 from luup_agent._sessions.statements import Connection
+from luup_agent._sessions.warm import WarmStates
 from luup_agent.errors import InvalidParamError
 from luup_agent.messages import Message, Usage
 from luup_agent.outputs import OutputT
 
 if TYPE_CHECKING:
     from luup_agent.agent import Agent
+
+_WARM_BYTES = 2**30
 
 T = TypeVar("T")
 _Sessions = TypeVar("_Sessions", bound="Sessions")
@@ -50,6 +53,7 @@ class Sessions:
     """
 
     _database: Database
+    _warm: Optional[WarmStates] = None
 
     # -- one conversation ----------------------------------------------------------------------------------------------
 
@@ -67,13 +71,13 @@ class Sessions:
             InvalidParamError: An argument is wrong, or the agent has no history.
             StorageError: The database can't be used.
         """
-        session = Session(self._database, check_id("id", id), agent)
+        session = Session(self._database, check_id("id", id), agent, self._warm)
         session.refresh()
         return session
 
     async def open_async(self, id: str, agent: Agent[OutputT]) -> Session[OutputT]:  # noqa: A002
         """Do the same as `open`, under asyncio."""
-        session = Session(self._database, check_id("id", id), agent)
+        session = Session(self._database, check_id("id", id), agent, self._warm)
         await session.refresh_async()
         return session
 
@@ -189,10 +193,14 @@ class Sessions:
             StorageError: The database can't be used.
         """
         self._database.run(self._rename(id, new_id), True)
+        if self._warm is not None:
+            self._warm.rename(id, new_id)
 
     async def rename_async(self, id: str, new_id: str) -> None:  # noqa: A002
         """Do the same as `rename`, under asyncio."""
         await self._database.run_async(self._rename(id, new_id), True)
+        if self._warm is not None:
+            self._warm.rename(id, new_id)
 
     def _rename(self, session: str, new_id: str) -> Callable[[Connection], None]:
         check_id("id", session)
@@ -207,10 +215,14 @@ class Sessions:
             StorageError: The database can't be used.
         """
         self._database.run(self._delete(id), True)
+        if self._warm is not None:
+            self._warm.forget(id)
 
     async def delete_async(self, id: str) -> None:  # noqa: A002
         """Do the same as `delete`, under asyncio."""
         await self._database.run_async(self._delete(id), True)
+        if self._warm is not None:
+            self._warm.forget(id)
 
     def _delete(self, session: str) -> Callable[[Connection], None]:
         check_id("id", session)
@@ -232,11 +244,17 @@ class Sessions:
             InvalidParamError: There is one with the new id already, or `at` is too large.
             StorageError: The database can't be used.
         """
-        return self._database.run(self._branch(id, new_id, at), True)
+        info = self._database.run(self._branch(id, new_id, at), True)
+        if self._warm is not None:
+            self._warm.branch(id, new_id)
+        return info
 
     async def branch_async(self, id: str, new_id: str, *, at: Optional[int] = None) -> SessionInfo:  # noqa: A002
         """Do the same as `branch`, under asyncio."""
-        return await self._database.run_async(self._branch(id, new_id, at), True)
+        info = await self._database.run_async(self._branch(id, new_id, at), True)
+        if self._warm is not None:
+            self._warm.branch(id, new_id)
+        return info
 
     def _branch(self, session: str, new_id: str, at: Optional[int]) -> Callable[[Connection], SessionInfo]:
         check_id("id", session)
@@ -330,12 +348,16 @@ class SQLiteSessions(Sessions):
         Hello!
     """
 
-    def __init__(self, path: Union[str, os.PathLike[str]], *, timeout: float = 30.0) -> None:
+    def __init__(
+        self, path: Union[str, os.PathLike[str]], *, timeout: float = 30.0, warm_bytes: int = _WARM_BYTES
+    ) -> None:
         """Open a file, or create it for its owner alone.
 
         Args:
             path: The file; missing folders are created. ":memory:" for a database that ends with this object.
             timeout: How many seconds to wait for other writers.
+            warm_bytes: How many bytes of KV states to keep in the folder ``<path>-kv``, those of the conversations
+                that were used last: a process that opens one of them prefills its new tokens alone. 0 keeps none.
 
         Raises:
             StorageError: The file can't be used: it is damaged, of another program or a newer version, a folder, a
@@ -344,7 +366,11 @@ class SQLiteSessions(Sessions):
         """
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 <= timeout <= 3600:
             raise InvalidParamError(f"timeout must be 0 to 3600 seconds, got {timeout!r}")
-        self._database = SQLiteFile(path, float(timeout))
+        if isinstance(warm_bytes, bool) or not isinstance(warm_bytes, int) or not 0 <= warm_bytes < 2**63:
+            raise InvalidParamError(f"warm_bytes must be an int from 0 to 2**63 - 1, got {warm_bytes!r}")
+        database = self._database = SQLiteFile(path, float(timeout))
+        if warm_bytes and not database.in_memory:
+            self._warm = WarmStates(f"{database.path}-kv", warm_bytes)
 
 
 class SQLSessions(Sessions):

@@ -8,7 +8,9 @@ module              what it has                                         extra
 ``smolagents``      `LuupModel`, a model of smolagents                  smolagents
 ``openai_agents``   `LuupModelProvider` for OpenAI's Agents SDK         openai-agents
 ``llm``             the models of the program ``llm``                   llm
+``dbos``            `DBOSRun`, a durable run in a workflow of DBOS      dbos
 ==================  ==================================================  ==============
 
-All of them share a `luup_agent.Model`: agents of several frameworks that run at the same time are decoded together.
+All but the last share a `luup_agent.Model`: agents of several frameworks that run at the same time are decoded
+together.
 """

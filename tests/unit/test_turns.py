@@ -191,3 +191,28 @@ def test_a_closed_agent_shows_nothing():
     agent.close()
     with pytest.raises(ClosedError):
         agent.prompt("Hi")
+
+
+async def test_the_prompt_under_asyncio():
+    async def about(ctx):
+        return f"You talk to {ctx.deps}."
+
+    async def choose(ctx):
+        return [add]
+
+    def add(a: int, b: int) -> int:
+        """Adds two numbers."""
+        return a + b
+
+    model = ScriptedModel([])
+    agent = Agent(model, about, toolsets=[choose], deps="Ada")
+    shown = await agent.prompt_async("Hi", temperature=0.5)
+    assert [message["content"] for message in shown.body["messages"]] == ["You talk to Ada.", "Hi"]
+    assert [tool["function"]["name"] for tool in shown.body["tools"]] == ["add"]
+    assert shown.body["temperature"] == 0.5
+    assert model.requests == []
+    assert agent.messages[1:] == []
+    plain = Agent(model, "Be brief.")
+    assert await plain.prompt_async("Hi") == plain.prompt("Hi")
+    with pytest.raises(TypeError, match=r"prompt_async\(\) got an unexpected keyword argument 'temprature'"):
+        await agent.prompt_async("Hi", temprature=0)

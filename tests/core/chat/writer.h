@@ -12,7 +12,7 @@ namespace template_cases {
 // Keeps what an answer says.
 struct Listener : Answer::Listener {
     void on_answer_progress(int32_t, int32_t) override {}
-    void on_answer_text(const std::string & reasoning, const std::string & text) override {
+    void on_answer_text(const std::string & reasoning, const std::string & text, int32_t) override {
         thoughts += reasoning;
         shown += text;
     }
