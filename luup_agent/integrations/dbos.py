@@ -206,7 +206,7 @@ def _open(
     if not isinstance(approvals, Mapping):
         return approvals
     answered = {record["id"] for record in repeated if record["kind"] == "result"}
-    return {call_id: decision for call_id, decision in approvals.items() if call_id not in answered}
+    return {call_id: decision for call_id, decision in approvals.items() if call_id not in answered} or None
 
 
 def _pending(response: Dict[str, Any]) -> AgentResponse[Any]:
