@@ -1,4 +1,4 @@
-"""What a durable run does next, given its records."""
+"""The next step of a durable run, given its records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Plan(NamedTuple):
-    """What a caller asks for.
+    """The request of a caller.
 
     Attributes:
         run_id: The id of the run.

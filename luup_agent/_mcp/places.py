@@ -13,6 +13,7 @@ from typing import Any, AsyncIterator, Callable, Deque, Dict, List, Mapping, Nam
 from luup_agent import _native
 from luup_agent._mcp import sdk
 from luup_agent._mcp.callbacks import Callbacks
+from luup_agent._mcp.watcher import watcher
 from luup_agent._threads import start_thread
 from luup_agent.errors import InvalidParamError
 
@@ -105,7 +106,9 @@ class Command(Place):
             raise
         async with contextlib.AsyncExitStack() as stack:
             with os.fdopen(writer, "w", encoding="utf-8") as log:
+                started = stack.enter_context(watcher.servers())
                 streams = await stack.enter_async_context(sdk.load().stdio_client(parameters, errlog=log))
+                started()
             yield streams
 
     def _listen(self, reader: int) -> None:

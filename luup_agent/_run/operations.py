@@ -1,4 +1,4 @@
-"""The requests to a model that are no runs of an agent, for telemetry: vectors, ranks, scores of labels.
+"""The requests to a model outside of runs, for telemetry: vectors, ranks, scores of labels.
 
 `luup_agent.telemetry` sets `begin`. Without it an operation pays for one comparison.
 """
@@ -31,7 +31,7 @@ begin: Optional[Callable[[str, str], Operation]] = None
 
 
 def watched(name: str, path: str, work: Callable[[], T], counts: Callable[[T], List[int]]) -> Callable[[], T]:
-    """Return `work`, watched as an operation of whoever calls this function.
+    """Return `work`, watched as an operation of the caller.
 
     Args:
         name: The name of the operation.

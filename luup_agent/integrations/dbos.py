@@ -113,6 +113,7 @@ class DBOSRun:
             records.write(**record)
         if repeated and repeated[-1]["kind"] == "pending":
             return _pending(repeated[-1]["response"])
+        approvals = _open(approvals, repeated)
         step = next_step(records, self._plan("run", message, approvals, output_type, options))
         if step.run is None:
             return cast("AgentResponse[Any]", step.response)
@@ -139,6 +140,7 @@ class DBOSRun:
             await records.write_async(**record)
         if repeated and repeated[-1]["kind"] == "pending":
             return _pending(repeated[-1]["response"])
+        approvals = _open(approvals, repeated)
         step = next_step(records, self._plan("run_async", message, approvals, output_type, options))
         if step.run is None:
             return cast("AgentResponse[Any]", step.response)
@@ -195,6 +197,16 @@ class _Steps(Records):
     def damaged(self, problem: object) -> StorageError:
         """Return the error for records that do not belong together."""
         return StorageError(f"the steps {self._name!r} of the workflow do not belong together: {problem}")
+
+
+def _open(
+    approvals: Optional[Mapping[str, Decision]], repeated: List[Dict[str, Any]]
+) -> Optional[Mapping[str, Decision]]:
+    """Return the approvals of calls that an earlier process has not answered."""
+    if not isinstance(approvals, Mapping):
+        return approvals
+    answered = {record["id"] for record in repeated if record["kind"] == "result"}
+    return {call_id: decision for call_id, decision in approvals.items() if call_id not in answered} or None
 
 
 def _pending(response: Dict[str, Any]) -> AgentResponse[Any]:

@@ -1,4 +1,4 @@
-"""What frameworks do around a model's answers: limits of a run, stored conversations, spans."""
+"""The parts of frameworks around a model: limits of a run, stored conversations, spans."""
 
 import asyncio
 import json

@@ -250,6 +250,22 @@ def test_agents_on_the_real_model_end_at_their_last_step(real):
     assert result.token_usage.output_tokens > 0
 
 
+def test_a_tool_calling_agent_on_the_real_model_finishes_a_task(real):
+    @tool
+    def final_answer(answer: Literal["Paris", "Rome", "Berlin"]) -> str:
+        """Ends the task.
+
+        Args:
+            answer: The city.
+        """
+        return answer
+
+    agent = quiet(ToolCallingAgent, real(), tools=[final_answer], max_steps=1)
+    agent.prompt_templates["system_prompt"] = "You answer questions by calling final_answer."
+    result = agent.run("What is the capital of France?", return_full_result=True)
+    assert (result.state, result.output) == ("success", "Paris")
+
+
 def test_closing_a_stream_ends_the_computation(real, model, idle):
     stream = real(max_tokens=4000).generate_stream([user("Tell me a long story.")])
     next(stream)

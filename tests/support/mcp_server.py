@@ -168,6 +168,10 @@ if __name__ == "__main__":
 
         threading.Thread(target=time.sleep, args=(600,)).start()
         make().run()
+    elif sys.argv[1] == "parent":  # starts the server as a child, as uvx does
+        import subprocess
+
+        sys.exit(subprocess.run([sys.executable, __file__, "stubborn"]).returncode)
     elif sys.argv[1] == "silent":
         time.sleep(600)
     elif sys.argv[1] == "broken":

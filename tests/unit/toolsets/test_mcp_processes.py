@@ -113,6 +113,34 @@ def test_a_program_that_is_killed(number):
     wait_for_end(pid)  # its input has ended
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the watcher is for Linux")
+@pytest.mark.parametrize("kind", ["stubborn", "parent"])
+def test_stubborn_servers_of_a_program_that_is_killed(kind):
+    program = start("process(agent()); time.sleep(600)", kind)
+    pid = int(program.stdout.readline())
+    program.send_signal(signal.SIGKILL)
+    program.communicate(timeout=120)
+    wait_for_end(pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the watcher is for Linux")
+def test_the_watcher_ends_with_the_last_server():
+    source = """
+from luup_agent._mcp.watcher import leaders
+other = MCP([sys.executable, sys.argv[1], sys.argv[2]])
+with other:
+    process(agent())
+    three = len(leaders())
+    mcp.close()
+    two = len(leaders())
+time.sleep(0.2)
+print(three, two, len(leaders()))
+"""
+    program = start(source)
+    out, err = program.communicate(timeout=120)
+    assert out.splitlines()[1:] == ["3 2 0"], err
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_forked_process_starts_its_own_server():
     source = """
