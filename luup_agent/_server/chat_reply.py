@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
-from typing import Any, AsyncGenerator, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from json.encoder import encode_basestring_ascii as encode_text
+from typing import Any, AsyncGenerator, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from luup_agent._server.merge import merge
 from luup_agent._server.start import Answer
 from luup_agent.errors import InvalidOutputError
-from luup_agent.messages import AgentResponse, DoneEvent, Event, Timings, TokenLogprob, ToolCall, TopLogprob, Usage
+from luup_agent.messages import (
+    AgentResponse,
+    DoneEvent,
+    Event,
+    TextEvent,
+    Timings,
+    TokenLogprob,
+    ToolCall,
+    TopLogprob,
+    Usage,
+)
 
 _CUT_OFF = "the output was cut off"  # how the core's message about a typed result begins that `max_tokens` ended
 
@@ -113,17 +125,21 @@ class ChatReply:
         logprobs = None if response is None else logprobs_of(response.logprobs)
         return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": outcome.finish_reason}
 
-    async def chunks(self) -> AsyncGenerator[Dict[str, Any], None]:
-        """Yield the chunks of a stream."""
+    async def chunks(self) -> AsyncGenerator[Union[Dict[str, Any], bytes], None]:
+        """Yield the chunks of a stream; those with a piece of text alone, which are most of them, as JSON."""
         self._common["object"] = "chat.completion.chunk"
-        begun: Set[int] = set()
+        around: Dict[int, Tuple[str, str]] = {}  # the JSON before and behind a piece of text
         ended: List[Outcome] = []
         events = self._events()
         try:
             async for index, event in events:
-                if index not in begun:
-                    begun.add(index)
+                if index not in around:
+                    around[index] = self._around(index)
                     yield self._chunk(index, {"role": "assistant", "content": ""})
+                if event.__class__ is TextEvent and not event.logprobs:
+                    before, behind = around[index]
+                    yield f"{before}{encode_text(event.text)}{behind}".encode()
+                    continue
                 if isinstance(event, InvalidOutputError):
                     outcome = outcome_of(event)
                 elif isinstance(event, DoneEvent):
@@ -155,6 +171,13 @@ class ChatReply:
         if self._include_usage:
             chunk["usage"] = None
         return chunk
+
+    def _around(self, index: int) -> Tuple[str, str]:
+        """Return the JSON of a chunk before and behind its piece of text."""
+        mark = uuid.uuid4().hex
+        chunk = json.dumps(self._chunk(index, {"content": mark}), separators=(",", ":"))
+        before, _, behind = chunk.partition(f'"{mark}"')
+        return before, behind
 
     def _delta(self, event: Event[Any]) -> Optional[Dict[str, Any]]:
         """Return what an event adds to the message; None for nothing."""

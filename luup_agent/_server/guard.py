@@ -22,6 +22,7 @@ _ALLOWED_HEADERS = (
     b"x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-retry-count, "
     b"x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout, openai-organization, openai-project"
 )
+SEND = "luup.send"  # the server's own `send` in a scope: for the many messages of a stream, once it has begun
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -58,7 +59,7 @@ class Guard:
         except RequestError as error:
             await error.response()(scope, receive, _adding(send, shared))
             return
-        await self._app(scope, receive, _adding(send, shared))
+        await self._app({**scope, SEND: send}, receive, _adding(send, shared))
 
     def _check_host(self, header: bytes) -> str:
         """Return the host of a request, with its port.

@@ -17,7 +17,7 @@ from luup_agent._sessions.records import SessionInfo, check_id, check_title, rea
 from luup_agent._sessions.statements import Connection
 from luup_agent._sessions.store import Sessions, SQLiteSessions
 from luup_agent.errors import InvalidParamError
-from luup_agent.messages import Usage
+from luup_agent.messages import Message, Usage
 
 T = TypeVar("T")
 Endpoint = Callable[[Any], Awaitable[Any]]
@@ -77,7 +77,8 @@ class StoredConversations:
         if entry is None:
             raise fields.missing("entry")
         check_entry(entry)
-        messages = read_messages([without_pictures(each) for each in fields.items("messages") or []])
+        given = fields.items("messages") or []
+        messages = read_messages(given if "parts" in Message.model_fields else [*map(without_pictures, given)])
         title = _title(fields) if fields.has("title") else None
         new, usage = fields.flag("new"), _usage(fields.fields("usage"))
         fields.finish()
@@ -159,14 +160,12 @@ def check_entry(entry: Mapping[str, Any]) -> None:
 
 
 def without_pictures(message: Any) -> Any:
-    """Return a message with the texts of its parts only: an entry keeps the pictures beside its messages."""
+    """Return a message with the texts of its parts only: the entry keeps its pictures."""
     content = message.get("content") if isinstance(message, dict) else None
     if not isinstance(content, list):
         return message
-    return {
-        **message,
-        "content": [each for each in content if not isinstance(each, dict) or each.get("type") == "text"],
-    }
+    texts = [each for each in content if not isinstance(each, dict) or each.get("type") == "text"]
+    return {**message, "content": texts or f"[pictures: {len(content)}]"}
 
 
 def _id(request: Any) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import Any, AsyncGenerator, Awaitable, Callable, Dict, Optional, TypeVar, cast
+import time
+from typing import Any, AsyncGenerator, Awaitable, Callable, Dict, Optional, TypeVar, Union, cast
 
 from luup_agent._server.failures import failure_of
-from luup_agent._server.guard import Receive, Scope, Send
+from luup_agent._server.guard import SEND, Receive, Scope, Send
 
 T = TypeVar("T")
 
@@ -20,6 +21,9 @@ _HEADERS = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # nginx would collect the events
 ]
+
+
+Chunk = Union[Dict[str, Any], bytes]
 
 
 class _Gone(Exception):
@@ -51,16 +55,16 @@ class EventStream:
     type, as OpenAI's responses have it, are an event of that name, and no "[DONE]" follows.
     """
 
-    def __init__(self, chunks: AsyncGenerator[Dict[str, Any], None], on_end: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, chunks: AsyncGenerator[Chunk, None], on_end: Callable[[], Awaitable[None]]) -> None:
         """Prepare the response.
 
         Args:
-            chunks: The data of the events.
+            chunks: The data of the events; bytes are JSON already.
             on_end: Called at the end in any case.
         """
         self._chunks = chunks
         self._on_end = on_end
-        self._sending = asyncio.Lock()
+        self._sending = 0  # what is on its way, and waits while the client does not read
         self._typed = False
         self._last = 0.0  # when something was sent
 
@@ -83,7 +87,8 @@ class EventStream:
                 await failure.response()(scope, receive, send)
                 return
             await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
-            self._last = asyncio.get_running_loop().time()
+            send = scope.get(SEND, send)
+            self._last = time.monotonic()
             pings = asyncio.ensure_future(self._ping(send, asyncio.current_task()))
             await self._send_all(send, first)
             pings.cancel()
@@ -94,7 +99,7 @@ class EventStream:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _send_all(self, send: Send, first: asyncio.Future[Dict[str, Any]]) -> None:
+    async def _send_all(self, send: Send, first: asyncio.Future[Chunk]) -> None:
         try:
             await self._send_event(send, await first)
             async for chunk in self._chunks:
@@ -110,7 +115,10 @@ class EventStream:
         if not self._typed:
             await self._send(send, b"data: [DONE]\n\n")
 
-    async def _send_event(self, send: Send, chunk: Dict[str, Any]) -> None:
+    async def _send_event(self, send: Send, chunk: Chunk) -> None:
+        if isinstance(chunk, bytes):
+            await self._send(send, b"data: " + chunk + b"\n\n")
+            return
         name = b""
         if "type" in chunk:
             self._typed = True
@@ -118,20 +126,21 @@ class EventStream:
         await self._send(send, name + b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n")
 
     async def _send(self, send: Send, data: bytes) -> None:
-        async with self._sending:
-            try:
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-            except OSError:  # as ASGI demands for a client that has closed its connection
-                raise _Gone from None
-            self._last = asyncio.get_running_loop().time()
+        self._sending += 1
+        try:
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+        except OSError:  # as ASGI demands for a client that has closed its connection
+            raise _Gone from None
+        finally:
+            self._sending -= 1
+        self._last = time.monotonic()
 
     async def _ping(self, send: Send, answer: Optional[asyncio.Task[Any]]) -> None:
         """Send a comment whenever nothing was sent for a while; cancel the answer to a client that does not read."""
-        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(max(min(_PING_SECONDS, 1.0), self._last + _PING_SECONDS - loop.time()))
-            idle = loop.time() - self._last
-            if self._sending.locked():
+            await asyncio.sleep(max(min(_PING_SECONDS, 1.0), self._last + _PING_SECONDS - time.monotonic()))
+            idle = time.monotonic() - self._last
+            if self._sending:
                 if idle >= _STALL_SECONDS and answer is not None:
                     answer.cancel()
             elif idle >= _PING_SECONDS:

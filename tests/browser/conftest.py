@@ -1,6 +1,7 @@
 """The chat page in a real Chromium, which Playwright drives; skips where either is missing."""
 
 import asyncio
+import json
 import shutil
 
 import pytest
@@ -37,6 +38,11 @@ def chromium():
         browser.close()
 
 
+ROWS = [{"city": "Oslo", "people": 709037, "capital": True}, {"city": "<b>Bergen</b>", "people": 291940}]
+TYPED = """{"title": "<img src=x onerror=alert(1)>", "page_count": 320, "in_print": false, "publisher": null,
+"tags": ["garden", "tools"], "author": {"name": "Ann", "born": 1950}, "editions": [{"year": 1990}, {"year": 2001}]}"""
+
+
 class Models:
     """The models of the tests. Attributes: `requests`, those of all models; `go`, lets the slow one go on."""
 
@@ -59,6 +65,9 @@ class Models:
     async def failing(self, request):
         yield "The beginning "
         raise ValueError("a bug")
+
+    def typist(self, request):
+        return TYPED if request.prompt == "One" else json.dumps(ROWS)
 
     def clerk(self, request):
         self.requests.append(request)
@@ -88,7 +97,8 @@ def servables(models):
         """Book a room."""
         return f"booked for {day}"
 
-    kinds = {name: FunctionModel(getattr(models, name)) for name in ("echo", "thinker", "slow", "failing")}
+    names = ("echo", "thinker", "slow", "failing", "typist")
+    kinds = {name: FunctionModel(getattr(models, name)) for name in names}
     return {**kinds, "clerk": clerk}
 
 

@@ -8,20 +8,24 @@ function headers() {
 }
 
 export class Failure extends Error {
-  constructor(message, status) {
+  constructor(message, status, code = null) {
     super(message);
     this.status = status;
+    this.code = code;
   }
 }
 
 async function failure(response) {
   let message = `the server answered with the status ${response.status}`;
+  let code = null;
   try {
-    message = (await response.json()).error.message || message;
+    const { error } = await response.json();
+    message = error.message || message;
+    ({ code } = error);
   } catch {
     // not an error of this server, such as one of a proxy
   }
-  return new Failure(message, response.status);
+  return new Failure(message, response.status, code);
 }
 
 /** Send a request with a JSON body, if there is one, and return the JSON of the response. */
@@ -63,7 +67,7 @@ export async function* answer(body, signal) {
         continue;
       }
       const data = JSON.parse(line.slice(6));
-      if (data.error) throw new Failure(data.error.message, 200);
+      if (data.error) throw new Failure(data.error.message, 200, data.error.code);
       yield data;
     }
   }

@@ -5,9 +5,10 @@ import { $, h, toast } from "./dom.js";
 import { keepPlaceSafe, keepSafe, keepSettingsSafe } from "./keeping.js";
 import { List } from "./list.js";
 import { AnswerView, textOf, userView } from "./messages.js";
+import { Pictures } from "./pictures.js";
 import { settings } from "./settings.js";
 import { inBrowser, store, useServer } from "./store.js";
-import { Conversation } from "./tree.js";
+import { contentOf, Conversation } from "./tree.js";
 
 const IDEAS = [
   ["Explain", "Explain how a transformer predicts the next word, for a curious twelve-year-old."],
@@ -130,7 +131,7 @@ const actions = {
   edit(node, text) {
     stop();
     conversation.leaf = node.parent;
-    send(text);
+    send(text, node.pictures);
   },
   again(node) {
     stop();
@@ -175,11 +176,11 @@ function drawTitle() {
   document.title = conversation.title ? `${conversation.title} · luup` : "luup";
 }
 
-function send(text) {
+function send(text, pictures = []) {
   const parent = conversation.leaf;
-  const node = conversation.add(parent, { role: "user", text });
+  const node = conversation.add(parent, { role: "user", text, ...(pictures.length ? { pictures } : {}) });
   if (!conversation.title) {
-    const line = text.split("\n")[0].trim();
+    const line = text.split("\n")[0].trim() || "Pictures";
     conversation.title = line.length > 60 ? `${line.slice(0, 57).trimEnd()}…` : line;
   }
   keepSafe(conversation, node).then(drawList);
@@ -233,7 +234,7 @@ async function run(node, more) {
     }
   } catch (error) {
     if (mine.controller.signal.aborted || leaving) node.finish = "stopped";
-    else node.error = messageOf(error);
+    else node.error = messageOf(error, node);
   }
   endThoughts(node);
   node.ended = true;
@@ -248,7 +249,11 @@ async function run(node, more) {
   drawList();
 }
 
-function messageOf(error) {
+function messageOf(error, node) {
+  if (error.code === "unsupported_content" || error.code === "unsupported") {
+    const asked = conversation.path().some((each) => each.pictures);
+    if (asked) return `${node.model} can't look at pictures. Choose a model that can, or write without them. (${error.message})`;
+  }
   if (error.status === 401) return "The server wants an API key: enter it in the settings.";
   if (error instanceof TypeError) return "The server can't be reached.";
   return `The answer failed: ${error.message}`;
@@ -307,7 +312,7 @@ function request(node) {
   const set = settings();
   const messages = set.system ? [{ role: "system", content: set.system }] : [];
   for (const each of conversation.path()) {
-    if (each.role === "user") messages.push({ role: "user", content: each.text });
+    if (each.role === "user") messages.push({ role: "user", content: contentOf(each) });
     else if (each.messages.length) messages.push(...each.messages, ...(each === node ? [] : undecided(each)));
     else if (each !== node && textOf(each)) messages.push({ role: "assistant", content: textOf(each) });
   }
@@ -460,11 +465,12 @@ function fit() {
 $("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("composer-text").value.trim();
-  if (!text || running || !$("model").value) return;
+  if ((!text && !pictures.urls.length) || running || !$("model").value) return;
   $("composer-text").value = "";
   fit();
-  send(text);
+  send(text, pictures.take());
 });
+const pictures = new Pictures(() => $("composer").classList.toggle("ready", pictures.urls.length > 0));
 $("composer-text").addEventListener("input", fit);
 $("composer-text").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {

@@ -2,6 +2,8 @@
 
 import { button, copy, h, icon } from "./dom.js";
 import { Markdown } from "./markdown.js";
+import { thumbnails } from "./pictures.js";
+import { shown, typedValue, typedView } from "./typed.js";
 
 /** The text of an answer, without thoughts and calls. */
 export function textOf(node) {
@@ -11,7 +13,7 @@ export function textOf(node) {
 /** Show the message of a person; `actions` has what its buttons do. */
 export function userView(node, actions) {
   const text = h("div", { class: "bubble", dir: "auto" }, node.text);
-  const view = h("article", { class: "message user", "aria-label": "You", "data-id": node.id }, text);
+  const view = h("article", { class: "message user", "aria-label": "You", "data-id": node.id }, thumbnails(node.pictures), node.text ? text : null);
   view.append(h("div", { class: "tools" }, branches(node, actions),
     button("Copy", "copy", (event) => copy(node.text, event.currentTarget)),
     button("Edit", "edit", () => edit(node, view, actions)),
@@ -26,7 +28,7 @@ function edit(node, view, actions) {
   const cancel = () => view.replaceChildren(...before);
   const save = () => {
     const text = area.value.trim();
-    if (text) actions.edit(node, text);
+    if (text || node.pictures) actions.edit(node, text);
     else cancel();
   };
   area.addEventListener("keydown", (event) => {
@@ -128,7 +130,19 @@ function partView(part, actions, node) {
   if (part.type === "note") return { element: h("p", { class: "notice" }, part.text), update: () => {} };
   const element = h("div", { class: "markdown", dir: "auto" });
   const markdown = new Markdown(element);
-  return { element, update: () => markdown.draw(part.text) };
+  let typed = false; // whether the whole text is a typed result
+  const update = (_, live) => {
+    if (typed) return;
+    const value = live ? undefined : typedValue(part.text);
+    if (value === undefined) {
+      markdown.draw(part.text);
+      return;
+    }
+    typed = true;
+    element.className = "";
+    element.replaceChildren(typedView(value));
+  };
+  return { element, update };
 }
 
 function thoughtsView(part) {
@@ -180,6 +194,6 @@ function argumentsView(values) {
   if (!entries.length) return h("p", { class: "faint" }, "none");
   return h("dl", {}, ...entries.flatMap(([name, value]) => [
     h("dt", {}, name),
-    h("dd", {}, typeof value === "string" ? value : JSON.stringify(value, null, 2)),
+    h("dd", {}, typeof value === "string" ? value : value !== null && typeof value === "object" ? shown(value) : JSON.stringify(value)),
   ]));
 }

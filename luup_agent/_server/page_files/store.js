@@ -1,7 +1,7 @@
 // Where conversations are kept: on the server, which every device sees, or in this browser if the server keeps none.
 
 import { request } from "./api.js";
-import { Conversation, textOfAll } from "./tree.js";
+import { contentOf, Conversation, textOfAll } from "./tree.js";
 
 const PREFIX = "luup.conversation.";
 const PLACE = "luup.place."; // the branch of a conversation that this browser shows
@@ -143,7 +143,7 @@ export class ServerStore {
   nodeOf(session, { messages, ...node }) {
     this.saved.set(`${session} ${node.id}`, messages.length);
     if (node.role === "user") {
-      if (node.text === undefined) node.text = messages.map((each) => each.content).join("\n\n");
+      if (node.text === undefined) Object.assign(node, readContents(messages));
       return node;
     }
     if (!node.parts) Object.assign(node, { parts: partsOf(messages), ended: true, model: node.model || "" });
@@ -152,7 +152,7 @@ export class ServerStore {
 
   body(one, node) {
     const { messages = [], ...values } = node;
-    const all = node.role === "user" ? [{ role: "user", content: node.text }] : messagesOf(node, messages);
+    const all = node.role === "user" ? [{ role: "user", content: contentOf(node) }] : messagesOf(node, messages);
     const key = `${one.id} ${node.id}`;
     const fresh = all.slice(this.saved.get(key) || 0);
     this.saved.set(key, all.length);
@@ -241,6 +241,14 @@ function usageOf({ prompt_tokens, completion_tokens, prompt_tokens_details, comp
   if (prompt_tokens_details) found.prompt_tokens_details = { cached_tokens: prompt_tokens_details.cached_tokens || 0 };
   if (completion_tokens_details) found.completion_tokens_details = { reasoning_tokens: completion_tokens_details.reasoning_tokens || 0 };
   return found;
+}
+
+/** The text and the pictures of messages that a program has stored. */
+function readContents(messages) {
+  const parts = messages.flatMap((each) => (Array.isArray(each.content) ? each.content : [{ type: "text", text: each.content }]));
+  const pictures = parts.filter((part) => part.type === "image_url").map((part) => part.image_url.url);
+  const text = parts.filter((part) => part.type === "text").map((part) => part.text).join("\n\n");
+  return pictures.length ? { text, pictures } : { text };
 }
 
 /** The messages of an answer: those of an agent, or its text once it has ended. */

@@ -65,6 +65,13 @@ export class Conversation {
   }
 }
 
+/** The content of a person's message as the API takes it: a text, or its parts. */
+export function contentOf(node) {
+  if (!node.pictures?.length) return node.text;
+  const pictures = node.pictures.map((url) => ({ type: "image_url", image_url: { url } }));
+  return node.text ? [{ type: "text", text: node.text }, ...pictures] : pictures;
+}
+
 /** The text of a conversation, for the search in the browser. */
 export function textOfAll(one) {
   const texts = one.nodes.map((each) => each.text || (each.parts || []).map((part) => part.text || "").join(" "));
