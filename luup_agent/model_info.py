@@ -88,6 +88,9 @@ class ModelInfo(BaseModel):
         rope_scaling: How rotary positions are scaled: "none", "linear", "yarn" or "longrope".
         rope_factor: The factor of that scaling; 1 for none.
         rope_original_context: The size of the context before it, in tokens.
+        weights_found: Bytes of weights that were in the cache of weights; all processes that use them share the memory.
+        weights_made: Bytes of weights that this load has put there; shared likewise. What is in neither is this
+            process's own memory, or the model's file mapped into memory.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -120,6 +123,8 @@ class ModelInfo(BaseModel):
     rope_scaling: str
     rope_factor: float
     rope_original_context: int
+    weights_found: int
+    weights_made: int
 
 
 class ModelStats(BaseModel):

@@ -47,6 +47,9 @@ KeptParams::KeptParams(const luup_model_params & params)
     if (params.prefix_cache) {
         prefix_cache_ = absolute_path(params.prefix_cache);
     }
+    if (params.weights_cache) {
+        weights_cache_ = absolute_path(params.weights_cache);
+    }
     chat_template_     = copy_of(params.chat_template);
     cache_type_k_      = copy_of(params.cache_type_k);
     cache_type_v_      = copy_of(params.cache_type_v);
@@ -58,6 +61,7 @@ KeptParams::KeptParams(const luup_model_params & params)
 luup_model_params KeptParams::view() const {
     luup_model_params params = numbers_;
     params.prefix_cache      = pointer_to(prefix_cache_);
+    params.weights_cache     = pointer_to(weights_cache_);
     params.chat_template     = pointer_to(chat_template_);
     params.cache_type_k      = pointer_to(cache_type_k_);
     params.cache_type_v      = pointer_to(cache_type_v_);
