@@ -256,6 +256,9 @@ typedef struct luup_adapter_file {
     const char * path;
 } luup_adapter_file;
 
+/* 32 GiB. */
+#define LUUP_WEIGHTS_CACHE_SIZE_DEFAULT 34359738368
+
 /* Defaults are in parentheses. */
 typedef struct luup_model_params {
     size_t  size;
@@ -315,6 +318,12 @@ typedef struct luup_model_params {
      * child process first. One that is damaged, or does not belong to the model, is LUUP_ERROR_MODEL_LOAD_FAILED. NULL =
      * the model reads text alone (NULL) */
     const char * mmproj;
+    /* A folder that keeps the weights in the layout of this machine's CPU kernels, so that the next load need not make
+     * it and all processes share the memory. Made if missing, for this user alone (0700); what was not used for the
+     * longest time is removed. It also keeps that a file's header is good. Not with GPUs, RPC servers or `use_mlock`,
+     * nor without `use_mmap`; on Linux only. NULL = none (NULL) */
+    const char * weights_cache;
+    int64_t      weights_cache_size; /* bytes of all its files together (LUUP_WEIGHTS_CACHE_SIZE_DEFAULT) */
 } luup_model_params;
 
 /* Fills `params` with the defaults. NULL is ignored. */
@@ -353,6 +362,8 @@ typedef struct luup_model_info {
     int32_t      rope_original_context; /* tokens */
     bool         sees; /* it reads pictures */
     bool         hears; /* it reads sounds */
+    uint64_t     weights_found; /* bytes of weights that were in `weights_cache`, and are shared by processes */
+    uint64_t     weights_made; /* bytes that this load has put there */
 } luup_model_info;
 
 /* A snapshot of what the decoding thread does and has done. Counters start when the model is loaded, and go on when it
@@ -1087,6 +1098,8 @@ typedef struct luup_embedder_params {
     void *               user_data; /* for `progress` */
     const char * const * devices; /* as in luup_model_params (NULL) */
     size_t               n_devices;
+    const char *         weights_cache; /* as in luup_model_params (NULL) */
+    int64_t              weights_cache_size;
 } luup_embedder_params;
 
 /* Fills `params` with the defaults. NULL is ignored. */

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Tu
 
 from typing_extensions import Literal, Unpack
 
-from luup_agent import _logging, _native
+from luup_agent import _logging, _native, _weights
 from luup_agent._hub.names import is_model_name, looks_like_repository, prefix_of
 from luup_agent._loops import Check, after, load_in_thread
 from luup_agent.errors import ModelNotFoundError, UnsupportedError
@@ -44,6 +44,7 @@ class Loading:
         max_waiting: Optional[int] = None,
         cache_ram: int = 1 << 30,
         prefix_cache: Union[str, os.PathLike[str], None] = None,
+        weights_cache: Union[bool, str, os.PathLike[str]] = True,
         use_mmap: bool = True,
         use_mlock: bool = False,
         keep_alive: Optional[float] = None,
@@ -80,6 +81,9 @@ class Loading:
             prefix_cache: A folder that keeps the KV cache of system prompts and tools for later processes; created if
                 missing. Its files are as large as the KV cache of these tokens, at most 4 GiB in all, and must be as
                 trustworthy as the model file. None for no such folder.
+            weights_cache: Whether to keep the weights in a file in the layout of this machine's kernels, so that the
+                next load is quick and processes share the memory; on Linux, without a GPU. True for the user's own
+                folder, unless ``LUUP_WEIGHTS_CACHE=0`` is in the environment; a path for another folder.
             use_mmap: Map the file into memory instead of reading it.
             use_mlock: Lock the weights in RAM, so that they are never swapped out.
             keep_alive: Seconds after which a model that nobody uses frees its weights and its context; 0 for right
@@ -154,6 +158,8 @@ class Loading:
                 max_waiting=max_waiting,
                 cache_ram=cache_ram,
                 prefix_cache=prefix_cache,
+                weights_cache=_weights.folder(weights_cache),
+                weights_cache_size=_weights.limit(),
                 use_mmap=use_mmap,
                 use_mlock=use_mlock,
                 keep_alive=keep_alive,

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import cffi
 import pydantic
 
-from luup_agent import __version__, _luup_cffi, _native, catalog
+from luup_agent import __version__, _luup_cffi, _native, _weights, catalog
 from luup_agent.errors import LuupError
 
 __all__ = ["Report", "examine"]
@@ -70,7 +70,7 @@ class Report:
             lines += [("backend", f"{backend['name']}: {found}"), ("", backend["path"])]
         lines += [("device", _device_line(device)) for device in facts["devices"]]
         lines += [("model", f"{model['name']}: {model['path'] or 'not downloaded'}") for model in facts["models"]]
-        lines += [("model cache", facts["model_cache"])]
+        lines += [("model cache", facts["model_cache"]), ("weights cache", _weights_line(facts["weights_cache"]))]
         text = [f"{name:<14} {value}" for name, value in lines]
         text += [f"{'PROBLEM':<14} {problem}" for problem in self.problems] or ["No problems found."]
         return "\n".join(text)
@@ -123,8 +123,9 @@ def examine() -> Report:
 
 def _add_models(report: Report) -> None:
     """Add the models of the catalog, and the cache."""
-    report.facts.update(model_cache=None, models=[])
+    report.facts.update(model_cache=None, models=[], weights_cache={})
     try:
+        report.facts["weights_cache"] = _weights.contents()._asdict()
         report.facts["model_cache"] = str(catalog.cache_folder())
         report.facts["models"] = [_describe(model) for model in catalog.available()]
     except LuupError as error:
@@ -186,6 +187,15 @@ def _cgroup_share(path: Path) -> Optional[float]:
         return int(quota) / int(period)
     except (OSError, ValueError, ZeroDivisionError):  # no cgroup v2, or "max"
         return None
+
+
+def _weights_line(cache: Dict[str, Any]) -> str:
+    if not cache or cache["folder"] is None:
+        return "off"
+    return (
+        f"{cache['folder']}: {cache['files']} model{'' if cache['files'] == 1 else 's'}, {cache['size'] / 1e6:.0f} MB; "
+        f"at most {cache['limit'] / 1e9:.0f} GB"
+    )
 
 
 def _describe(model: catalog.CatalogModel) -> Dict[str, Any]:

@@ -21,7 +21,7 @@ from typing import (
 
 from typing_extensions import Literal, TypedDict, Unpack
 
-from luup_agent import _native
+from luup_agent import _native, _weights
 from luup_agent._hub.names import is_model_name, looks_like_repository
 from luup_agent._loops import Check, after, load_in_thread, require_asyncio
 from luup_agent._run import operations
@@ -47,6 +47,7 @@ class EmbedderOptions(TypedDict, total=False):
     batch_size: int
     threads: int
     pooling: Optional[Pooling]
+    weights_cache: Union[bool, str, os.PathLike[str]]
     use_mmap: bool
     use_mlock: bool
     devices: Optional[Sequence[str]]
@@ -85,6 +86,7 @@ class Embedder:
         batch_size: int = 512,
         threads: int = 0,
         pooling: Optional[Pooling] = None,
+        weights_cache: Union[bool, str, os.PathLike[str]] = True,
         use_mmap: bool = True,
         use_mlock: bool = False,
         devices: Optional[Sequence[str]] = None,
@@ -103,6 +105,7 @@ class Embedder:
             pooling: How a vector is made of those of the tokens: "mean", "cls" (the first one) or "last". None for what
                 the file says. A model that was made to generate text says nothing: it makes usable vectors with "last"
                 or "mean", though worse ones than a model for this purpose.
+            weights_cache: Whether to keep weights in a file for the next load, as `Model.from_local` does.
             use_mmap: Map the file into memory instead of reading it.
             use_mlock: Lock the weights in RAM, so that they are never swapped out.
             devices: Names of the GPUs to use, see `luup_agent.devices`. None for all.
@@ -137,6 +140,8 @@ class Embedder:
                 pooling=pooling,
                 use_mmap=use_mmap,
                 use_mlock=use_mlock,
+                weights_cache=_weights.folder(weights_cache),
+                weights_cache_size=_weights.limit(),
                 devices=devices,
                 on_progress=on_progress,
             )

@@ -92,6 +92,9 @@ class ModelInfo(Data):
         rope_original_context: The size of the context before it, in tokens.
         sees: Whether it reads pictures: it has a projector for them.
         hears: Whether it reads sounds.
+        weights_found: Bytes of weights that were in the cache of weights; all processes that use them share the memory.
+        weights_made: Bytes of weights that this load has put there; shared likewise. What is in neither is this
+            process's own memory, or the model's file mapped into memory.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -126,6 +129,8 @@ class ModelInfo(Data):
     rope_original_context: int
     sees: bool = False
     hears: bool = False
+    weights_found: int
+    weights_made: int
 
 
 class ModelStats(Data):

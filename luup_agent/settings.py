@@ -151,6 +151,7 @@ class LoadOptions(TypedDict, total=False):
     max_waiting: Optional[int]
     cache_ram: int
     prefix_cache: Union[str, "os.PathLike[str]", None]
+    weights_cache: Union[bool, str, "os.PathLike[str]"]
     use_mmap: bool
     use_mlock: bool
     keep_alive: Optional[float]

@@ -14,6 +14,7 @@ luup_embedder_params read_embedder_params(const luup_embedder_params * params) {
         fail(LUUP_ERROR_INVALID_PARAM, "devices has more than %zu entries", llama_max_devices());
     }
     checked_texts("devices", p.devices, p.n_devices);
+    optional_text("weights_cache", p.weights_cache);
     return p;
 }
 
@@ -28,6 +29,8 @@ void luup_embedder_default_params(luup_embedder_params * params) {
         params->batch_size   = 512;
         params->pooling      = LUUP_POOLING_DEFAULT;
         params->use_mmap     = true;
+
+        params->weights_cache_size = LUUP_WEIGHTS_CACHE_SIZE_DEFAULT;
     }
 }
 

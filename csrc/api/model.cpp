@@ -17,6 +17,7 @@ luup_model_params read_model_params(const luup_model_params * params) {
     optional_text("chat_template", p.chat_template);
     optional_text("prefix_cache", p.prefix_cache);
     optional_text("mmproj", p.mmproj);
+    optional_text("weights_cache", p.weights_cache);
     optional_text("cache_type_k", p.cache_type_k);
     optional_text("cache_type_v", p.cache_type_v);
     optional_text("rope_scaling", p.rope_scaling);
@@ -104,6 +105,8 @@ void luup_model_default_params(luup_model_params * params) {
         params->split_mode    = LUUP_SPLIT_LAYER;
         params->rope_factor   = 1;
         params->keep_alive_ms = -1;
+
+        params->weights_cache_size = LUUP_WEIGHTS_CACHE_SIZE_DEFAULT;
     }
 }
 

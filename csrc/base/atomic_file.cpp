@@ -232,13 +232,21 @@ void AtomicFile::commit() {
     if (!sync_file(file_)) {
         refuse(system_reason());
     }
+    replace();
+    sync_folder(target_);
+}
+
+void AtomicFile::commit_soon() {
+    replace();
+}
+
+void AtomicFile::replace() {
     const intptr_t file = file_;
     file_               = -1;
     if (!close_file(file) || !replace_file(part_, target_)) {
         refuse(system_reason());
     }
     written_ = true;
-    sync_folder(target_);
 }
 
 }  // namespace luup

@@ -26,8 +26,13 @@ class AtomicFile {
     void write(const void * data, size_t size);
     void commit();
 
+    // The same, without waiting for the disk: after a crash of the machine, `path` may have another content. For files
+    // that are checked when they are read, and can be made again.
+    void commit_soon();
+
   private:
     [[noreturn]] void refuse(const std::string & reason) const;
+    void              replace();
 
     const std::string path_;
     std::string       target_, part_;  // the file that is replaced, and the one beside it

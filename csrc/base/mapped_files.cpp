@@ -236,22 +236,24 @@ void install_handler() {
 }  // namespace
 
 MappedFiles::MappedFiles(const std::vector<std::string> & paths) {
-    const std::lock_guard<std::mutex> lock(slots_mutex);
     for (const std::string & path : paths) {
-        Mapping mapping;
-        if (!identify(path, mapping)) {
-            continue;
-        }
-        Slot * slot = MappedFileTable::find(mapping.device, mapping.inode);
-        if (!slot) {
-            slot = MappedFileTable::take(mapping.device, mapping.inode);
-        }
-        if (slot) {  // more files than slots are not watched
-            slot->users.fetch_add(1);
-            files_.push_back({ path, slot, slot->losses.load() });
-        }
+        watch(path, path);
     }
-    if (!files_.empty()) {
+}
+
+void MappedFiles::watch(const std::string & path, const std::string & name) {
+    const std::lock_guard<std::mutex> lock(slots_mutex);
+    Mapping                           mapping;
+    if (!identify(path, mapping)) {
+        return;
+    }
+    Slot * slot = MappedFileTable::find(mapping.device, mapping.inode);
+    if (!slot) {
+        slot = MappedFileTable::take(mapping.device, mapping.inode);
+    }
+    if (slot) {  // more files than slots are not watched
+        slot->users.fetch_add(1);
+        files_.push_back({ name, slot, slot->losses.load() });
         install_handler();
     }
 }
@@ -277,6 +279,8 @@ std::string MappedFiles::lost() const {
 MappedFiles::MappedFiles(const std::vector<std::string> &) {}
 
 MappedFiles::~MappedFiles() = default;
+
+void MappedFiles::watch(const std::string &, const std::string &) {}
 
 std::string MappedFiles::lost() const {
     return "";

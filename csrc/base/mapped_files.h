@@ -19,6 +19,9 @@ class MappedFiles {
     MappedFiles(const MappedFiles &)             = delete;
     MappedFiles & operator=(const MappedFiles &) = delete;
 
+    // Watches another file, which lost() calls `name`. Call it while no other thread uses this object.
+    void watch(const std::string & path, const std::string & name);
+
     // Returns the path of a file of which a page could not be read, or "". Any thread may call it; it takes no time.
     std::string lost() const;
 

@@ -43,6 +43,9 @@ luup_model_params load_params(const luup_embedder_params & params) {
     p.n_devices         = params.n_devices;
     p.split_mode        = LUUP_SPLIT_LAYER;
     p.rope_factor       = 1;
+    p.weights_cache     = params.weights_cache;
+
+    p.weights_cache_size = params.weights_cache_size;
     return p;
 }
 
@@ -69,10 +72,11 @@ Embedder::Embedder(const std::string & path, const luup_embedder_params & params
     }
     const luup_model_params       loading = load_params(params);
     const enum llama_pooling_type wanted  = checked_pooling(params.pooling);
-    check_load(path, loading, wanted);
+    KeptWeights                   kept(path, loading);
+    check_load(path, loading, kept.known, wanted);
     Placement placement(loading);
     files_   = std::make_unique<MappedFiles>(params.use_mmap ? model_files(path) : std::vector<std::string>());
-    model_   = load_weights(path, loading, placement, *files_);
+    model_   = load_weights(path, loading, placement, *files_, kept);
     pooling_ = choose_pooling(model_.get(), path, wanted);
     limit_   = std::make_unique<TokenLimit>(llama_model_get_vocab(model_.get()), longest_text(model_.get(), params));
     if (pooling_ == LLAMA_POOLING_TYPE_RANK) {

@@ -35,7 +35,8 @@ bool is_on_gpu(ggml_backend_buffer_type_t type) {
 }  // namespace
 
 luup_memory_estimate estimate_memory(const std::string & path, const luup_model_params & params) {
-    check_load(path, params);
+    KnownFile unknown(nullptr, { path });
+    check_load(path, params, unknown);
     Placement          placement(params);
     llama_model_params p = placement.model_params();
     p.no_alloc           = true;

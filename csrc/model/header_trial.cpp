@@ -118,12 +118,20 @@ llama_context_params smallest_context() {
     return c;
 }
 
-void check_header(const std::string & path, std::optional<enum llama_pooling_type> pooling) {
+void check_header(const std::string & path, KnownFile & known, std::optional<enum llama_pooling_type> pooling) {
+    const std::string trial  = "header-" + std::to_string(pooling ? static_cast<int>(*pooling) : -1);
+    const std::string passed = LUUP_VERSION " " LUUP_LLAMA_COMMIT;
+    if (known.get(trial) == passed) {
+        return;
+    }
     TrialEnd          end;
     const std::string reason = try_in_child([&] { load_header(path, pooling); }, header_limits, &end);
     if (!reason.empty()) {
         fail(LUUP_ERROR_MODEL_LOAD_FAILED, "%s can't be loaded: %s (%s)", path.c_str(),
              end == TrialEnd::Killed ? "its header could not be checked" : "its header is damaged", reason.c_str());
+    }
+    if (end == TrialEnd::Passed) {
+        known.put(trial, passed);
     }
 }
 

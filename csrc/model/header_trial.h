@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/child_trial.h"
+#include "model/known_file.h"
 
 #include "llama-cpp.h"
 
@@ -21,6 +22,8 @@ llama_context_params smallest_context();
 // Reads the header in a child process, checks it and builds the graph of a step: llama.cpp asserts on some damaged or
 // absurd ones, and an assertion ends the process. Throws Error(LUUP_ERROR_MODEL_LOAD_FAILED) with the reason if the
 // header is damaged. With `pooling`, the step is one of a model that makes vectors. Call load_backends() before.
-void check_header(const std::string & path, std::optional<enum llama_pooling_type> pooling = std::nullopt);
+// `known` keeps that a header is good, so that the next load need not try it.
+void check_header(const std::string & path, KnownFile & known,
+                  std::optional<enum llama_pooling_type> pooling = std::nullopt);
 
 }  // namespace luup

@@ -50,6 +50,9 @@ KeptParams::KeptParams(const luup_model_params & params)
     if (params.mmproj) {
         mmproj_ = absolute_path(params.mmproj);
     }
+    if (params.weights_cache) {
+        weights_cache_ = absolute_path(params.weights_cache);
+    }
     chat_template_     = copy_of(params.chat_template);
     cache_type_k_      = copy_of(params.cache_type_k);
     cache_type_v_      = copy_of(params.cache_type_v);
@@ -62,6 +65,7 @@ luup_model_params KeptParams::view() const {
     luup_model_params params = numbers_;
     params.prefix_cache      = pointer_to(prefix_cache_);
     params.mmproj            = pointer_to(mmproj_);
+    params.weights_cache     = pointer_to(weights_cache_);
     params.chat_template     = pointer_to(chat_template_);
     params.cache_type_k      = pointer_to(cache_type_k_);
     params.cache_type_v      = pointer_to(cache_type_v_);

@@ -20,10 +20,11 @@ class KeptParams {
 
   private:
     luup_model_params          numbers_;  // the fields that are not pointers
-    std::optional<std::string> prefix_cache_, mmproj_, chat_template_, cache_type_k_, cache_type_v_, rope_scaling_;
-    std::vector<std::string>   devices_, servers_;
-    std::vector<const char *>  device_texts_, server_texts_;
-    std::vector<float>         tensor_split_;
+    std::optional<std::string> prefix_cache_, mmproj_, weights_cache_, chat_template_, cache_type_k_, cache_type_v_,
+        rope_scaling_;
+    std::vector<std::string>  devices_, servers_;
+    std::vector<const char *> device_texts_, server_texts_;
+    std::vector<float>        tensor_split_;
 
     std::vector<std::string>       adapter_names_, adapter_paths_;
     std::vector<luup_adapter_file> adapters_;

@@ -40,18 +40,19 @@ void check_params(const luup_model_params & p) {
     check_int("cache_ram", p.cache_ram, 0, INT64_MAX);
     cache_types(p);
     rope_scaling(p);
+    check_int("weights_cache_size", p.weights_cache_size, 0, INT64_MAX);
     check_int("keep_alive_ms", p.keep_alive_ms, -1, INT64_MAX);
 }
 
 }  // namespace
 
-void check_load(const std::string & path, const luup_model_params & params,
+void check_load(const std::string & path, const luup_model_params & params, KnownFile & known,
                 std::optional<enum llama_pooling_type> pooling) {
     check_params(params);
     check_file(path);
     load_backends();
     Placement{ params };
-    check_header(path, pooling);
+    check_header(path, known, pooling);
     check_context_settings(path, params);
 }
 

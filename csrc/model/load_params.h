@@ -2,6 +2,7 @@
 #pragma once
 
 #include "luup_agent.h"
+#include "model/known_file.h"
 
 #include "llama.h"
 
@@ -13,7 +14,7 @@ namespace luup {
 
 // Checks the parameters, the file and its header, and loads the backends: everything that can be known before weights
 // are read. With `pooling`, for a model that makes vectors. Throws Error.
-void check_load(const std::string & path, const luup_model_params & params,
+void check_load(const std::string & path, const luup_model_params & params, KnownFile & known,
                 std::optional<enum llama_pooling_type> pooling = std::nullopt);
 
 // The context that the model gets: LUUP_CONTEXT_SIZE_DEFAULT becomes its training context, at most 8,192 tokens. Call

@@ -9,11 +9,13 @@
 namespace luup {
 
 LoadedModel::LoadedModel(const std::string & path, const luup_model_params & params) {
-    check_load(path, params);
+    KeptWeights kept(path, params);
+    check_load(path, params, kept.known);
     Placement placement(params);
     servers_ = placement.take_servers();
     files_   = std::make_unique<MappedFiles>(params.use_mmap ? model_files(path) : std::vector<std::string>());
-    model_   = load_weights(path, params, placement, *files_);
+    model_   = load_weights(path, params, placement, *files_, kept);
+    stored_  = kept.sizes;
     vocab_   = llama_model_get_vocab(model_.get());
     check_can_generate(model_.get(), path);
     chat_ = std::make_unique<ChatTemplate>(model_.get(), params.chat_template ? params.chat_template : "");

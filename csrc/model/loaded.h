@@ -8,6 +8,7 @@
 #include "model/cache_type.h"
 #include "model/model.h"
 #include "model/rope_scaling.h"
+#include "model/stored_weights.h"
 #include "tokens/vocabulary.h"
 
 #include "llama-cpp.h"
@@ -48,6 +49,9 @@ class LoadedModel {
     const CacheTypes &  cache_types() const { return cache_types_; }
     const RopeScaling & rope_scaling() const { return rope_scaling_; }
 
+    // Of the weights that have a layout of the CPU's kernels.
+    const StoredSizes & stored() const { return stored_; }
+
     int32_t threads() const { return threads_; }
     int32_t threads_batch() const { return threads_batch_; }
 
@@ -69,6 +73,7 @@ class LoadedModel {
     ModelInfo                                 description_;
     CacheTypes                                cache_types_;
     RopeScaling                               rope_scaling_;
+    StoredSizes                               stored_;
     std::string                               files_key_;
     std::string                               context_key_;
     int32_t                                   threads_       = 0;

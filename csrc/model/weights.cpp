@@ -23,6 +23,88 @@ namespace {
 constexpr const char * out_of_memory[] = { "unable to allocate",     "failed to allocate", "insufficient memory",
                                            "Cannot allocate memory", "bad_alloc",          "alloc_tensor_range" };
 
+// The progress function, which may stop the load.
+struct Progress {
+    luup_load_progress callback;
+    void *             user_data;
+    bool               stopped;
+
+    // Returns whether to stop.
+    bool report(float done) {
+        stopped = stopped || (callback && !callback(done, user_data));
+        return stopped;
+    }
+};
+
+// Whether all layers stay in this machine's main memory.
+bool computes_on_cpu(const luup_model_params & params) {
+    if (params.n_rpc_servers > 0) {
+        return false;
+    }
+    for (size_t i = 0; params.gpu_layers != 0 && i < ggml_backend_dev_count(); i++) {
+        const auto type = ggml_backend_dev_type(ggml_backend_dev_get(i));
+        if (type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Returns a name for the content of the model's files; "" if its weights are not kept: they would be read twice where
+// memory is short, and must not be in a file that is mapped if the caller wants none.
+std::string content_of(const std::string & path, const luup_model_params & params, KeptWeights & kept) {
+    const uint64_t memory = available_memory();
+    if (!kept.cache || !kept.known.is_kept() || !params.use_mmap || params.use_mlock ||
+        (memory > 0 && kept.known.bytes() > memory / 2)) {
+        return "";
+    }
+    if (const auto content = kept.known.get("content")) {
+        return *content;
+    }
+    std::string content = std::to_string(kept.known.bytes());
+    for (const std::string & file : model_files(path)) {
+        const auto sum = file_sum(file);
+        if (!sum) {
+            return "";
+        }
+        content += " " + std::to_string(*sum);
+    }
+    kept.known.put("content", content);
+    return kept.known.is_unchanged() ? content : "";
+}
+
+llama_model_ptr load_model(const std::string & path, const luup_model_params & params, Placement & placement,
+                           const MappedFiles & files, Progress & progress) {
+    llama_model_params p = placement.model_params();
+    p.load_mode          = params.use_mmap ? (params.use_mlock ? LLAMA_LOAD_MODE_MMAP_MLOCK : LLAMA_LOAD_MODE_MMAP)
+                                           : (params.use_mlock ? LLAMA_LOAD_MODE_MLOCK : LLAMA_LOAD_MODE_NONE);
+    if (progress.callback) {
+        p.progress_callback_user_data = &progress;
+        p.progress_callback = [](float done, void * data) { return !static_cast<Progress *>(data)->report(done); };
+    }
+    LogCapture      log;
+    llama_model_ptr model;
+    try {
+        model.reset(llama_model_load_from_file(path.c_str(), p));
+    } catch (const std::bad_alloc &) {
+        throw;
+    } catch (const std::exception & e) {
+        fail_load(path, e.what());
+    }
+    const std::string lost = files.lost();
+    if (!lost.empty()) {
+        fail(LUUP_ERROR_MODEL_LOAD_FAILED,
+             "%s can't be loaded: it became shorter while it was read, or its disk failed", lost.c_str());
+    }
+    if (progress.stopped) {
+        fail(LUUP_ERROR_CANCELLED, "loading %s was cancelled", path.c_str());
+    }
+    if (!model) {
+        fail_load(path, log.text());
+    }
+    return model;
+}
+
 }  // namespace
 
 std::vector<std::string> model_files(const std::string & path) {
@@ -51,45 +133,24 @@ std::string files_key(const std::string & path) {
 }
 
 llama_model_ptr load_weights(const std::string & path, const luup_model_params & params, Placement & placement,
-                             const MappedFiles & files) {
-    struct Progress {
-        luup_load_progress callback;
-        void *             user_data;
-        bool               stopped;
-    } progress = { params.progress, params.user_data, false };
-
-    llama_model_params p = placement.model_params();
-    p.load_mode          = params.use_mmap ? (params.use_mlock ? LLAMA_LOAD_MODE_MMAP_MLOCK : LLAMA_LOAD_MODE_MMAP)
-                                           : (params.use_mlock ? LLAMA_LOAD_MODE_MLOCK : LLAMA_LOAD_MODE_NONE);
-    if (progress.callback) {
-        p.progress_callback_user_data = &progress;
-        p.progress_callback           = [](float done, void * data) {
-            auto * self   = static_cast<Progress *>(data);
-            self->stopped = self->stopped || !self->callback(done, self->user_data);
-            return !self->stopped;
-        };
+                             MappedFiles & files, KeptWeights & kept) {
+    Progress progress{ params.progress, params.user_data, false };
+    if (!computes_on_cpu(params)) {
+        return load_model(path, params, placement, files, progress);
     }
-    LogCapture      log;
-    llama_model_ptr model;
-    try {
-        model.reset(llama_model_load_from_file(path.c_str(), p));
-    } catch (const std::bad_alloc &) {
-        throw;
-    } catch (const std::exception & e) {
-        fail_load(path, e.what());
+    const auto stop = [&] { return progress.report(0); };
+    for (std::string content = content_of(path, params, kept);; content.clear()) {
+        StoredWeights   stored(kept.cache, content, params.use_mmap, files, stop);
+        llama_model_ptr model = load_model(path, params, placement, files, progress);
+        if (content.empty() || kept.known.is_unchanged()) {
+            stored.keep();
+            if (content.empty() || stored.is_right()) {
+                kept.sizes = stored.sizes();
+                return model;
+            }
+        }
+        log_write(LUUP_LOG_WARN, path + " is loaded again: its weights in the cache are those of another file");
     }
-    const std::string lost = files.lost();
-    if (!lost.empty()) {
-        fail(LUUP_ERROR_MODEL_LOAD_FAILED,
-             "%s can't be loaded: it became shorter while it was read, or its disk failed", lost.c_str());
-    }
-    if (progress.stopped) {
-        fail(LUUP_ERROR_CANCELLED, "loading %s was cancelled", path.c_str());
-    }
-    if (!model) {
-        fail_load(path, log.text());
-    }
-    return model;
 }
 
 bool tells_of_memory(const std::string & log) {

@@ -4,6 +4,9 @@
 #include "base/mapped_files.h"
 #include "device/placement.h"
 #include "luup_agent.h"
+#include "model/known_file.h"
+#include "model/stored_weights.h"
+#include "model/weights_cache.h"
 
 #include "llama-cpp.h"
 
@@ -18,9 +21,20 @@ std::vector<std::string> model_files(const std::string & path);
 // file_key() of all files of a model. Throws an Error that names a missing one.
 std::string files_key(const std::string & path);
 
-// Never null. `files` are those of the model. Throws Error, LUUP_ERROR_CANCELLED if params.progress says so.
+// The files that loads of the same model keep for one another.
+struct KeptWeights {
+    KeptWeights(const std::string & path, const luup_model_params & params)
+        : cache(params.weights_cache, params.weights_cache_size), known(cache.folder(), model_files(path)) {}
+
+    WeightsCache cache;
+    KnownFile    known;
+    StoredSizes  sizes;  // of the weights that were loaded
+};
+
+// Never null. `files` are those of the model, and get those of the cache. Throws Error, LUUP_ERROR_CANCELLED if
+// params.progress says so.
 llama_model_ptr load_weights(const std::string & path, const luup_model_params & params, Placement & placement,
-                             const MappedFiles & files);
+                             MappedFiles & files, KeptWeights & kept);
 
 // Whether llama.cpp says in its log that memory is short.
 bool tells_of_memory(const std::string & log);

@@ -24,7 +24,14 @@ from luup_agent._native.library import (
     llama_version,
     version,
 )
-from luup_agent._native.models import Layout, NativeModel, RemoteSettings, default_model_params, estimate
+from luup_agent._native.models import (
+    WEIGHTS_CACHE_SIZE,
+    Layout,
+    NativeModel,
+    RemoteSettings,
+    default_model_params,
+    estimate,
+)
 from luup_agent._native.runs import (
     EVENT_COMPLETION_REQUEST,
     EVENT_DONE,
@@ -68,6 +75,7 @@ __all__ = [
     "EVENT_TEXT",
     "EVENT_TOOL_CALL",
     "EVENT_TOOL_RESULT",
+    "WEIGHTS_CACHE_SIZE",
     "EmbedCall",
     "Layout",
     "NativeAgent",

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 from luup_agent._luup_cffi import ffi, lib
 from luup_agent._native.diagnostics import check, drain_logs
 from luup_agent._native.handles import Owner
-from luup_agent._native.models import Load
+from luup_agent._native.models import Load, set_weights_cache
 from luup_agent._native.values import (
     INT32_MAX,
     encode_bool,
@@ -79,6 +79,8 @@ class NativeEmbedder:
         pooling: Optional[str],
         use_mmap: bool,
         use_mlock: bool,
+        weights_cache: Union[str, os.PathLike[str], None],
+        weights_cache_size: Optional[int],
         devices: Optional[Sequence[str]],
         on_progress: Optional[Callable[[float], object]],
     ) -> None:
@@ -99,6 +101,7 @@ class NativeEmbedder:
             params.pooling = _POOLINGS[pooling]
         params.use_mmap = encode_bool("use_mmap", use_mmap)
         params.use_mlock = encode_bool("use_mlock", use_mlock)
+        kept_folder = set_weights_cache(params, weights_cache, weights_cache_size)
         names, pointers = encode_texts("devices", devices)
         if names:
             params.devices, params.n_devices = pointers, len(names)
@@ -106,6 +109,7 @@ class NativeEmbedder:
         params.user_data = user_data
         self._owner = Owner("embedder", lib.luup_embedder_destroy)
         load.perform(lambda: lib.luup_embedder_load(c_path, params, self._owner.cell))
+        del kept_folder
         self.dimensions: int = self.info()["dimensions"]
 
     def info(self) -> Dict[str, Any]:

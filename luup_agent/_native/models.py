@@ -38,6 +38,9 @@ _SPLIT_MODES: Dict[str, int] = {
 }
 
 
+WEIGHTS_CACHE_SIZE: int = lib.LUUP_WEIGHTS_CACHE_SIZE_DEFAULT
+
+
 def default_model_params() -> Dict[str, Any]:
     """Return the library's defaults for loading a model, with None for "default" and "no limit" as in Python."""
     params = ffi.new("luup_model_params *")
@@ -49,6 +52,8 @@ def default_model_params() -> Dict[str, Any]:
         "chat_template",
         "prefix_cache",
         "mmproj",
+        "weights_cache",
+        "weights_cache_size",
         "devices",
         "n_devices",
         "tensor_split",
@@ -72,6 +77,23 @@ def default_model_params() -> Dict[str, Any]:
     values["keep_alive"] = None if keep_alive_ms == -1 else keep_alive_ms / 1000
     values["split_mode"] = next(name for name, mode in _SPLIT_MODES.items() if mode == values["split_mode"])
     return values
+
+
+def set_weights_cache(params: Any, folder: Union[str, os.PathLike[str], None], size: Optional[int]) -> Any:
+    """Set the fields of the parameters of a load. Return what must live as long as these.
+
+    Args:
+        params: A ``luup_model_params`` or ``luup_embedder_params``.
+        folder: The folder; None for none.
+        size: Bytes that its files may take; None for the default.
+    """
+    if size is not None:
+        params.weights_cache_size = size
+    if folder is None:
+        return None
+    path = ffi.new("char[]", encode_absolute_path("weights_cache", folder))
+    params.weights_cache = path
+    return path
 
 
 class Load:
@@ -255,6 +277,8 @@ class NativeModel:
         max_waiting: Optional[int],
         cache_ram: int,
         prefix_cache: Union[str, os.PathLike[str], None],
+        weights_cache: Union[str, os.PathLike[str], None],
+        weights_cache_size: Optional[int],
         use_mmap: bool,
         use_mlock: bool,
         adapters: Optional[Mapping[str, Union[str, os.PathLike[str]]]],
@@ -286,13 +310,14 @@ class NativeModel:
         params.keep_alive_ms = encode_timeout(keep_alive, "keep_alive")
         params.prefix_cache = folder
         params.mmproj = projector
+        kept_folder = set_weights_cache(params, weights_cache, weights_cache_size)
         params.adapters, params.n_adapters, kept = _encode_adapters(adapters)
         params.chat_template = template
         params.progress = lib.luup_py_load_progress
         params.user_data = user_data
         self._owner = Owner("model", lib.luup_model_destroy)
         load.perform(lambda: lib.luup_model_load(c_path, params, self._owner.cell))
-        del kept
+        del kept, kept_folder
 
     @property
     def handle(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from luup_agent import catalog, doctor, hub
+from luup_agent import _weights, catalog, doctor, hub
 from luup_agent._hub import report
 from luup_agent._server import command
 from luup_agent.cli import loading, options, output, progress
@@ -37,6 +37,13 @@ def list_models(arguments: argparse.Namespace) -> int:
 def remove_model(arguments: argparse.Namespace) -> int:
     """Delete a model, and print its path."""
     for path in hub.remove(arguments.name):
+        print(path)
+    return output.EXIT_OK
+
+
+def clear_weights(arguments: argparse.Namespace) -> int:
+    """Delete the cache of weights, and print the paths of its files."""
+    for path in _weights.clear():
         print(path)
     return output.EXIT_OK
 

@@ -199,6 +199,14 @@ def _add_models(commands: Any, known: str) -> None:
     remove.set_defaults(run=actions.remove_model, parser=remove)
     remove.add_argument("name", metavar="NAME", help="its name, as the list shows it")
 
+    clear = subcommands.add_parser(
+        "clear-weights",
+        help="delete the cache of weights",
+        description="Delete the weights that are kept in the layout of this machine's kernels, and print their paths. "
+        "They are made again when a model is loaded; `luup-agent doctor` shows their folder and size.",
+    )
+    clear.set_defaults(run=actions.clear_weights, parser=clear)
+
 
 def _add_bench(commands: Any, known: str) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(

@@ -71,22 +71,32 @@ def test_the_model_tells_it_and_takes_what_was_estimated(model_path, cache_type)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_half_of_the_resident_memory(model_path, child):
+def test_half_of_the_resident_memory_and_none_for_tokens_that_are_not_there(model_path, child):
     script = """
         import sys
-        from luup_agent import Model
-        with Model.from_local(sys.argv[1], threads=1, context_size=32768, max_sequences=1, cache_type=sys.argv[2]):
-            print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS")))
+        from luup_agent import Agent, Model
+
+        def resident():
+            return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon"))
+
+        with Model.from_local(sys.argv[1], threads=2, context_size=32768, max_sequences=1, cache_type=sys.argv[2]) as m:
+            agent = Agent(m, temperature=0, max_tokens=1)
+            agent.generate("one " * 300)
+            few = resident()
+            agent.generate("two " * 900)
+            print(few, resident(), m.stats().context_used)
     """
-    resident = {}
+    cache = Model.estimate(model_path, context_size=32768, max_sequences=1).memory_context
+    grown = {}
     for cache_type in ("f16", "q8_0"):
         result = child(script, model_path, cache_type)
         assert result.returncode == 0, result.stderr
-        resident[cache_type] = int(result.stdout) / 1024
-    cache = Model.estimate(model_path, context_size=32768, max_sequences=1).memory_context / 2**20
-    saved = resident["f16"] - resident["q8_0"]
-    print(f"RSS in MB: {resident}; the F16 cache alone: {cache:.0f}")
-    assert saved == pytest.approx(cache * (1 - 8.5 / 16), rel=0.1)
+        few, many, tokens = map(int, result.stdout.split())
+        assert many * 1024 < cache / 3, "memory for the whole context"
+        grown[cache_type] = (many - few) * 1024 / 900
+    print(f"bytes of a token: {grown}; F16 alone: {cache / 32768:.0f}")
+    assert grown["f16"] == pytest.approx(cache / 32768, rel=0.15)
+    assert grown["q8_0"] == pytest.approx(cache / 32768 * 8.5 / 16, rel=0.15)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

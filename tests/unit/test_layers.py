@@ -45,6 +45,7 @@ ORDER = [
         "luup_agent.hardware",
         "luup_agent.catalog",
         "luup_agent.hub",
+        "luup_agent._weights",
         "luup_agent._loading",
         "luup_agent._mapping",
         "luup_agent.model",
