@@ -146,6 +146,9 @@ class ModelStats(BaseModel):
         ram_used: Size of these in bytes.
         preemptions: Runs put back into the queue to make room, and computed again later.
         threads: Threads that computed the last step; fewer than `ModelInfo.threads` while the machine is busy.
+        checkpoints: States kept in RAM of recurrent and hybrid models, whose sequences can't be shortened elsewhere.
+        checkpoint_bytes: Size of these.
+        rewound: Sequences that went back to a checkpoint.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -170,6 +173,9 @@ class ModelStats(BaseModel):
     ram_used: int
     preemptions: int
     threads: int
+    checkpoints: int
+    checkpoint_bytes: int
+    rewound: int
 
 
 def short_description(info: ModelInfo) -> str:

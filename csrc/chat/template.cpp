@@ -244,7 +244,11 @@ Prompt ChatTemplate::render(const std::vector<Message> & messages, const ToolSet
         prompt.opening.text = {};
     }
     prompt.tokens = tokenizer_->tokenize(params.prompt, seal, known);
-    prompt.stops  = params.additional_stops;
+    prompt.stable = prompt.tokens.size();
+    for (size_t opened = 0; prompt.stable > 0 && opened < params.generation_prompt.size();) {
+        opened += token_bytes(vocab_, prompt.tokens[--prompt.stable], true).size();
+    }
+    prompt.stops = params.additional_stops;
     if ((params.supports_thinking || !traits_->opening_text.empty()) && !params.parser.empty()) {
         auto parser = std::make_shared<common_chat_parser_params>(params);
         parser->parser.load(params.parser);

@@ -310,6 +310,9 @@ void Engine::publish_stats() {
     totals_.restored         = sequences_->restored();
     totals_.sequences_in_ram = static_cast<int32_t>(sequences_->store().count());
     totals_.ram_used         = sequences_->store().bytes();
+    totals_.checkpoints      = static_cast<int32_t>(sequences_->checkpoints().count());
+    totals_.checkpoint_bytes = sequences_->checkpoints().bytes();
+    totals_.rewound          = sequences_->checkpoints().restored();
     inbox_.publish(totals_);
 }
 
