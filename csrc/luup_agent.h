@@ -269,7 +269,9 @@ typedef struct luup_model_params {
     int32_t threads_batch; /* for prefill; 0 = like `threads` (0) */
     int32_t max_sequences; /* runs decoded at once plus histories kept in the context, 1 … 256 (64) */
     int32_t max_waiting; /* runs that may wait; another one is LUUP_ERROR_BUSY; -1 = no limit (-1) */
-    int64_t cache_ram; /* bytes for histories that leave the context; 0 = they are computed again (1 GiB) */
+    /* Bytes for histories that leave the context, and of recurrent and hybrid models half for checkpoints; 0 = they are
+     * computed again (1 GiB) */
+    int64_t cache_ram;
     bool    use_mmap; /* map the file instead of reading it (true) */
     bool    use_mlock; /* keep the weights from being swapped out (false) */
     /* A folder that keeps the KV state of what agents begin with, system prompt and tools, for later processes. Created
@@ -391,6 +393,10 @@ typedef struct luup_model_stats {
     uint64_t preemptions; /* runs put back into the queue to make room, and computed again later */
     int32_t  threads; /* that the last batch was computed with: fewer than the model's on a busy machine */
     uint64_t media_encoded; /* pictures and sounds that were encoded, or parts of them if they were cut */
+    /* Of recurrent and hybrid models, whose sequences can only go back to places where their state was kept in RAM */
+    int32_t  checkpoints; /* such places */
+    uint64_t checkpoint_bytes;
+    uint64_t rewound; /* sequences that went back to one */
 } luup_model_stats;
 
 /* Loads a GGUF file. `params` may be NULL for the defaults. Blocks; mostly disk time. LUUP_ERROR_MODEL_NOT_FOUND,

@@ -158,6 +158,9 @@ class ModelStats(Data):
         preemptions: Runs put back into the queue to make room, and computed again later.
         threads: Threads that computed the last step; fewer than `ModelInfo.threads` while the machine is busy.
         media_encoded: Pictures and sounds that were encoded, or parts of them if they were cut.
+        checkpoints: States kept in RAM of recurrent and hybrid models, whose sequences can't be shortened elsewhere.
+        checkpoint_bytes: Size of these.
+        rewound: Sequences that went back to a checkpoint.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -183,6 +186,9 @@ class ModelStats(Data):
     preemptions: int
     threads: int
     media_encoded: int = 0
+    checkpoints: int
+    checkpoint_bytes: int
+    rewound: int
 
 
 def short_description(info: ModelInfo) -> str:

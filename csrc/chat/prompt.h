@@ -35,6 +35,7 @@ struct AnswerOpening {
 struct Prompt {
     std::vector<llama_token> tokens;
     std::vector<MediaSpan>   media;      // the pictures and sounds among `tokens`, in order
+    size_t                   stable = 0;  // the tokens before the beginning of the answer
     std::vector<std::string> stops;      // texts at which this template's answers end
     std::vector<llama_token> preserved;  // control tokens whose names the parser needs to see
     Thinking                 thinking;

@@ -29,6 +29,8 @@ target_compile_features(llama-mtmd-cli PRIVATE cxx_std_17)
 set(LUUP_TESTS "${CMAKE_CURRENT_SOURCE_DIR}/../tests/core")
 add_executable(luup-reference "${LUUP_TESTS}/programs/reference.cpp")
 target_link_libraries(luup-reference PRIVATE llama ggml)
+add_executable(luup-tensor-shapes "${LUUP_TESTS}/programs/tensor_shapes.cpp")
+target_link_libraries(luup-tensor-shapes PRIVATE llama ggml)
 
 # Tests and benchmarks of the core's classes, without the C API. The folder of a case is the room that it checks.
 file(GLOB LUUP_CASES CONFIGURE_DEPENDS "${LUUP_TESTS}/*/*.cpp")
@@ -74,7 +76,7 @@ if(LUUP_HAS_GLIBC AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
   set(LUUP_INJECTED luup-injected)
 endif()
 
-set(LUUP_PROGRAMS llama-bench llama-completion llama-mtmd-cli llama-server ggml-rpc-server luup-reference luup-core-cases luup-template-cases
+set(LUUP_PROGRAMS llama-bench llama-completion llama-mtmd-cli llama-server ggml-rpc-server luup-reference luup-tensor-shapes luup-core-cases luup-template-cases
   luup-kernel-cases luup-grammar-bench ${LUUP_STORM} ${LUUP_INJECTED})
 
 # Built in the folder of the libraries that they load.

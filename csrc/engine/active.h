@@ -6,6 +6,7 @@
 #include "engine/sampler.h"
 #include "engine/sequence_pool.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -32,6 +33,7 @@ struct Active {
     Metrics                     metrics;
     uint64_t                    order = 0;  // of admission
     size_t                      keep  = 0;  // at this many tokens the sequence is copied for other prompts; 0 = never
+    std::vector<size_t>         marks;  // at these it gets a checkpoint, in ascending order
     size_t                      computed = 0;  // tokens that the sequence had when it was preempted
 
     struct {
@@ -46,6 +48,23 @@ struct Active {
 
     size_t pending() const { return tokens.size() - sequence->tokens.size(); }
     bool   decoding() const { return pending() == 1; }
+
+    // Asks for a checkpoint at `length` tokens.
+    void mark(size_t length) {
+        const auto at = std::lower_bound(marks.begin(), marks.end(), length);
+        if (at == marks.end() || *at != length) {
+            marks.insert(at, length);
+        }
+    }
+
+    bool is_marked(size_t length) const { return std::binary_search(marks.begin(), marks.end(), length); }
+
+    // Returns how many of the tokens from `begin` on may be in one batch: something is copied between two decodes.
+    size_t until_copy(size_t begin) const {
+        const auto   next = std::upper_bound(marks.begin(), marks.end(), begin);
+        const size_t mark = next == marks.end() ? SIZE_MAX : *next;
+        return std::min(mark, keep > begin ? keep : SIZE_MAX) - begin;
+    }
 
     AdapterSet adapters() const { return completion->key.adapters; }
 };

@@ -69,6 +69,7 @@ bool Engine::admit_one(Waiting & waiting) {
         return false;
     }
     load_prefix(*active, *sequence);
+    mark_checkpoint(*active, *sequence);
     if (fresh) {
         active->times.admitted = Clock::now();
         active->metrics.queue_seconds =
@@ -88,7 +89,7 @@ bool Engine::admit_one(Waiting & waiting) {
 
 // Whether an active completion is computing a prefix that this one shares: of agents with the same system prompt that
 // start together, the first computes it, and the others wait and share it.
-bool Engine::must_wait_for_prefix(Waiting & waiting) const {
+bool Engine::must_wait_for_prefix(Waiting & waiting) {
     const std::vector<llama_token> & tokens = waiting.tokens();
     if (waiting.behind != 0) {
         for (const auto & a : active_) {
@@ -116,6 +117,9 @@ bool Engine::must_wait_for_prefix(Waiting & waiting) const {
         if (common > cached + prefix_worth_waiting) {
             waiting.behind        = a->order;
             waiting.behind_tokens = common;
+            if (!sequences_->can_shorten()) {
+                a->mark(common);
+            }
             return true;
         }
     }
@@ -152,6 +156,22 @@ void Engine::load_prefix(Active & active, Sequence & sequence) {
         active.keep = length;
     } else if (sequences_->load(sequence, *stored)) {
         totals_.prefixes_loaded++;
+        if (!sequences_->can_shorten()) {
+            sequences_->checkpoint(sequence, true);
+        }
+    }
+}
+
+// Marks where the next prompt may part from this one: it begins with the same messages, but perhaps not with the answer
+// as the model wrote it.
+void Engine::mark_checkpoint(Active & active, const Sequence & sequence) const {
+    const Completion & completion = *active.completion;
+    const size_t       stable     = std::min(completion.stable, active.tokens.size() - 1);
+    active.marks.clear();
+    if (!sequences_->can_shorten() && stable > sequence.tokens.size() &&
+        stable >=
+            sequences_->last_checkpoint(completion.key, active.tokens, stable) + SequencePool::checkpoint_distance) {
+        active.mark(stable);
     }
 }
 
@@ -159,7 +179,7 @@ void Engine::load_prefix(Active & active, Sequence & sequence) {
 void Engine::keep_prefix(Active & active) {
     active.keep = 0;
     if (!sequences_->can_shorten()) {
-        sequences_->keep(*active.sequence);
+        sequences_->checkpoint(*active.sequence, true);
     }
     if (prefixes_) {
         if (auto copy = sequences_->copy_of(*active.sequence)) {

@@ -109,9 +109,7 @@ size_t Engine::max_draft_tokens(const Active & active) const {
 void Engine::add_to_batch(Active & active, int32_t n) {
     const size_t begin = active.sequence->tokens.size();
     active.batch       = {};
-    if (active.keep > begin) {  // keep_prefix() copies the state between two decodes
-        n = std::min(n, static_cast<int32_t>(active.keep - begin));
-    }
+    n                  = static_cast<int32_t>(std::min(static_cast<size_t>(n), active.until_copy(begin)));
     llama_pos position = sequences_->position(active.tokens, begin);
     for (size_t at = begin; at < begin + static_cast<size_t>(n) && !is_media(active.tokens[at]); at++) {
         const bool    last  = at + 1 == active.tokens.size();

@@ -71,6 +71,7 @@ class Completion {
     std::vector<llama_token> prompt;          // never empty, and ends with a token of text
     std::vector<MediaSpan>   media;           // the pictures and sounds of the prompt, by `begin`
     size_t                   prefix         = 0;  // first tokens of the prompt that other prompts share; 0 = keep none
+    size_t                   stable         = 0;  // first tokens of the prompt that the next prompt keeps; 0 = unknown
     int32_t                  thought_tokens = 0;  // of the answer: max_tokens does not count them; set by choose()
     Sampling                 sampling;
     SequenceKey              key;  // the agent whose next turn may reuse the KV state, or 0, and the adapters

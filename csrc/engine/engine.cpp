@@ -325,6 +325,9 @@ void Engine::publish_stats() {
     totals_.sequences_in_ram = static_cast<int32_t>(sequences_->store().count());
     totals_.ram_used         = sequences_->store().bytes();
     totals_.media_encoded    = encoder_ ? encoder_->encoded() : 0;
+    totals_.checkpoints      = static_cast<int32_t>(sequences_->checkpoints().count());
+    totals_.checkpoint_bytes = sequences_->checkpoints().bytes();
+    totals_.rewound          = sequences_->checkpoints().restored();
     inbox_.publish(totals_);
 }
 

@@ -121,10 +121,11 @@ class Engine {
     void queue(Waiting waiting, bool first);
     void admit();
     bool admit_one(Waiting & waiting);
-    bool must_wait_for_prefix(Waiting & waiting) const;
+    bool must_wait_for_prefix(Waiting & waiting);
     bool has_room(const Waiting & waiting) const;
     void load_prefix(Active & active, Sequence & sequence);
     void keep_prefix(Active & active);
+    void mark_checkpoint(Active & active, const Sequence & sequence) const;
     bool make_room(size_t n);
     void preempt();
 

@@ -3,6 +3,7 @@
 #include "engine/token_prefix.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace luup {
 
@@ -52,8 +53,10 @@ void SequencePool::restore(Sequence & sequence, const std::vector<llama_token> &
     if (!stored) {
         return;
     }
-    const size_t common = std::min(common_prefix(stored->tokens, tokens), tokens.size() - 1);
-    const size_t length = whole_chunks(tokens, common);
+    size_t length = whole_chunks(tokens, std::min(common_prefix(stored->tokens, tokens), tokens.size() - 1));
+    if (!partial_ && length < stored->tokens.size()) {
+        length = last_checkpoint(sequence.key, tokens, length);
+    }
     const Sequence * sharer = nullptr;  // holds the tokens that were not stored
     for (const Sequence & s : sequences_) {
         const bool alike = s.key.adapters == sequence.key.adapters;
@@ -61,7 +64,7 @@ void SequencePool::restore(Sequence & sequence, const std::vector<llama_token> &
             sharer = &s;
         }
     }
-    if ((!partial_ && length < stored->tokens.size()) || (stored->from > 0 && !sharer)) {
+    if (length <= sequence.tokens.size() || (stored->from > 0 && !sharer)) {
         return;  // useless by now
     }
     if (fill(sequence, *stored, sharer)) {
@@ -73,12 +76,8 @@ void SequencePool::restore(Sequence & sequence, const std::vector<llama_token> &
 // Replaces the content of an active sequence by a stored one, and copies the tokens that were not stored from `sharer`.
 bool SequencePool::fill(Sequence & sequence, const StoredSequence & stored, const Sequence * sharer) {
     const size_t own = stored.tokens.size() - stored.from;
-    while (cells_.used() + own > n_cells_) {
-        Sequence * oldest = oldest_parked(sharer);
-        if (!oldest) {
-            return false;
-        }
-        move_to_ram(*oldest);
+    if (!free_cells(own, sharer)) {
+        return false;
     }
     truncate(sequence, 0);
     if (llama_state_seq_set_data(context_, stored.state.data(), stored.state.size(), sequence.id) == 0) {
@@ -89,6 +88,34 @@ bool SequencePool::fill(Sequence & sequence, const StoredSequence & stored, cons
         copy(*sharer, sequence, stored.from);
     }
     append(sequence, stored.tokens.data() + stored.from, own);
+    return true;
+}
+
+// A checkpoint of a model without attention is a whole state: it needs no sequence that begins alike.
+void SequencePool::restore_checkpoint(Sequence & sequence, const Lengths & checkpoints,
+                                      const std::vector<llama_token> & tokens) {
+    const auto   beyond = std::upper_bound(checkpoints.begin(), checkpoints.end(), tokens.size() - 1);
+    const size_t length = beyond == checkpoints.begin() ? 0 : *std::prev(beyond);
+    if (attends_ || length <= sequence.tokens.size() || !free_cells(length, nullptr)) {
+        return;
+    }
+    truncate(sequence, 0);
+    if (checkpoints_.restore(sequence.id, sequence.key.adapters, tokens, length)) {
+        append(sequence, tokens.data(), length);
+    } else {
+        llama_memory_seq_rm(memory_, sequence.id, -1, -1);
+    }
+}
+
+// Evicts parked sequences, except `keep`, until `n` more cells are free. False if that is not possible.
+bool SequencePool::free_cells(size_t n, const Sequence * keep) {
+    while (cells_.used() + n > n_cells_) {
+        Sequence * oldest = oldest_parked(keep);
+        if (!oldest) {
+            return false;
+        }
+        move_to_ram(*oldest);
+    }
     return true;
 }
 

@@ -3,6 +3,7 @@
 #include "engine/token_prefix.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace luup {
 
@@ -17,19 +18,32 @@ constexpr size_t worth_sharing_active = 16;
 // How many parked sequences without an owner are kept for their prefixes.
 constexpr size_t max_orphans = 2;
 
+bool can_cut(const llama_model * model) {
+    return !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model);
+}
+
+// The largest of these lengths that is at most `limit`; 0 if none is.
+size_t longest(const std::vector<size_t> & lengths, size_t limit) {
+    const auto beyond = std::upper_bound(lengths.begin(), lengths.end(), limit);
+    return beyond == lengths.begin() ? 0 : *std::prev(beyond);
+}
+
 }  // namespace
 
 SequencePool::SequencePool(llama_context * context, int32_t n_sequences, uint64_t ram)
     : context_(context),
       memory_(llama_get_memory(context)),
+      partial_(can_cut(llama_get_model(context))),
+      attends_(!llama_model_is_recurrent(llama_get_model(context))),
       whole_states_(llama_model_n_swa(llama_get_model(context)) <= 0),
       n_cells_(llama_n_ctx(context)),
       sequences_(n_sequences),
-      store_(whole_states_ ? ram : 0) {
-    const llama_model * model = llama_get_model(context);
-    partial_                  = !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model);
-    const llama_rope_type rope = llama_model_rope_type(model);
-    planes_ = rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE;
+      store_(!whole_states_ ? 0
+             : partial_     ? ram
+                            : ram - ram / 2),
+      checkpoints_(context, partial_ ? 0 : ram / 2) {
+    const llama_rope_type rope = llama_model_rope_type(llama_get_model(context));
+    planes_                    = rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE;
     for (int32_t i = 0; i < n_sequences; i++) {
         sequences_[i].id = i;
     }
@@ -37,24 +51,26 @@ SequencePool::SequencePool(llama_context * context, int32_t n_sequences, uint64_
 
 // How many tokens of `sequence` are worth reusing for `tokens`.
 size_t SequencePool::reusable(const Sequence & sequence, const SequenceKey & key,
-                              const std::vector<llama_token> & tokens) const {
+                              const std::vector<llama_token> & tokens, const Lengths & checkpoints) const {
     if (sequence.key.adapters != key.adapters) {
         return 0;
     }
-    const size_t common    = std::min(common_prefix(sequence.tokens, tokens), tokens.size() - 1);
-    const size_t length    = whole_chunks(tokens, common);
-    const bool   continued = key.owner != 0 && sequence.key.owner == key.owner && 2 * length >= sequence.tokens.size();
-    const bool   possible  = partial_ || length == sequence.tokens.size();
+    const size_t same      = std::min(common_prefix(sequence.tokens, tokens), tokens.size() - 1);
+    const size_t common    = whole_chunks(tokens, same);
+    const bool   anywhere  = partial_ || common == sequence.tokens.size();
+    const size_t length    = anywhere ? common : longest(checkpoints, common);
+    const bool   continued = key.owner != 0 && sequence.key.owner == key.owner && 2 * common >= sequence.tokens.size();
     const size_t least     = sequence.active ? worth_sharing_active : worth_sharing_parked;
-    return possible && (continued || length >= least) ? length : 0;
+    return continued || length >= least ? length : 0;
 }
 
 // The sequence with the most reusable tokens; nullptr if none has any.
-Sequence * SequencePool::best_donor(const SequenceKey & key, const std::vector<llama_token> & tokens, size_t & length) {
+Sequence * SequencePool::best_donor(const SequenceKey & key, const std::vector<llama_token> & tokens,
+                                    const Lengths & checkpoints, size_t & length) {
     Sequence * best = nullptr;
     length          = 0;
     for (Sequence & s : sequences_) {
-        const size_t n = reusable(s, key, tokens);
+        const size_t n = reusable(s, key, tokens, checkpoints);
         if (n > length) {
             length = n;
             best   = &s;
@@ -64,24 +80,37 @@ Sequence * SequencePool::best_donor(const SequenceKey & key, const std::vector<l
 }
 
 size_t SequencePool::cached_tokens(const SequenceKey & key, const std::vector<llama_token> & tokens) const {
-    size_t length = 0;
+    const Lengths checkpoints = checkpoints_of(key, tokens);
+    size_t        length      = 0;
     for (const Sequence & s : sequences_) {
-        length = std::max(length, reusable(s, key, tokens));
+        length = std::max(length, reusable(s, key, tokens, checkpoints));
     }
-    return length;
+    return attends_ ? length : std::max(length, longest(checkpoints, tokens.size() - 1));
+}
+
+SequencePool::Lengths SequencePool::checkpoints_of(const SequenceKey &              key,
+                                                   const std::vector<llama_token> & tokens) const {
+    return partial_ ? Lengths() : checkpoints_.lengths(key.adapters, tokens);
+}
+
+size_t SequencePool::last_checkpoint(const SequenceKey & key, const std::vector<llama_token> & tokens,
+                                     size_t limit) const {
+    return longest(checkpoints_of(key, tokens), limit);
 }
 
 Sequence * SequencePool::acquire(const SequenceKey & key, const std::vector<llama_token> & tokens) {
-    size_t     length = 0;
-    Sequence * donor  = best_donor(key, tokens, length);
-    Sequence * chosen = nullptr;
+    const Lengths checkpoints = checkpoints_of(key, tokens);
+    size_t        length      = 0;
+    Sequence *    donor       = best_donor(key, tokens, checkpoints, length);
+    Sequence *    chosen      = nullptr;
 
     // The owner's own parked sequence is continued in place. So is one without an owner that is reused to its end: the
     // next prompt that shares this prefix can cut it back to that length.
     for (Sequence & s : sequences_) {
         const bool own    = key.owner != 0 && s.key.owner == key.owner,
-                   orphan = partial_ && s.key.owner == 0 && s.tokens.size() == length;
-        if (!s.active && !s.tokens.empty() && (own || orphan) && length > 0 && reusable(s, key, tokens) == length) {
+                   orphan = s.key.owner == 0 && s.tokens.size() == length;
+        if (!s.active && !s.tokens.empty() && (own || orphan) && length > 0 &&
+            reusable(s, key, tokens, checkpoints) == length) {
             chosen = &s;
             break;
         }
@@ -103,6 +132,9 @@ Sequence * SequencePool::acquire(const SequenceKey & key, const std::vector<llam
         return nullptr;
     }
     if (chosen == donor || chosen->tokens.size() > 0) {
+        if (!partial_ && length == chosen->tokens.size()) {  // others, and its owner, may go on from here otherwise
+            checkpoint(*chosen, chosen->key.owner != key.owner);
+        }
         truncate(*chosen, length);
     } else if (donor) {
         copy(*donor, *chosen, length);
@@ -112,10 +144,26 @@ Sequence * SequencePool::acquire(const SequenceKey & key, const std::vector<llam
     chosen->active = true;
     chosen->used   = ++clock_;
     restore(*chosen, tokens);
+    restore_checkpoint(*chosen, checkpoints, tokens);
     move_orphans_to_ram();
     return chosen;
 }
 
+void SequencePool::checkpoint(const Sequence & sequence, bool shared) {
+    const SequenceKey key    = { shared ? 0 : sequence.key.owner, sequence.key.adapters };
+    const size_t      length = sequence.tokens.size();
+    if (whole_chunks(sequence.tokens, length) < length) {
+        return;  // in the middle of a picture
+    }
+    if (!shared && length < last_checkpoint(key, sequence.tokens, length) + checkpoint_distance) {
+        return;
+    }
+    if (!checkpoints_.take(sequence.id, key, sequence.tokens) && shared) {
+        keep(sequence);
+    }
+}
+
+// Parks a copy of an active sequence if a sequence is free, for prompts that begin alike.
 void SequencePool::keep(const Sequence & sequence) {
     const auto empty = std::find_if(sequences_.begin(), sequences_.end(),
                                     [](const Sequence & s) { return !s.active && s.tokens.empty(); });
@@ -136,17 +184,23 @@ void SequencePool::append(Sequence & sequence, const llama_token * first, size_t
 void SequencePool::rollback(Sequence & sequence) {
     const size_t length = whole_chunks(sequence.tokens, sequence.tokens.size());
     drop_cells(sequence, length);
-    if (!llama_memory_seq_rm(memory_, sequence.id, position(sequence.tokens, length), -1)) {
-        truncate(sequence, 0);
+    if (!llama_memory_seq_rm(memory_, sequence.id, position(sequence.tokens, length), -1) && !cut(sequence, length)) {
+        shorten(sequence, std::max<size_t>(length, 1) - 1);
     }
 }
 
-// Cuts the sequence to at most `length` tokens, or empties it where the model can't cut in the middle. Returns whether
-// it has `length` tokens now.
+void SequencePool::shorten(Sequence & sequence, size_t length) {
+    if (length < sequence.tokens.size()) {
+        truncate(sequence, partial_ ? length : last_checkpoint(sequence.key, sequence.tokens, length));
+    }
+}
+
+// Cuts the sequence to at most `length` tokens, or empties it where the model can't cut there. Returns whether it has
+// `length` tokens now.
 bool SequencePool::truncate(Sequence & sequence, size_t length) {
     if (length < sequence.tokens.size()) {
         length = whole_chunks(sequence.tokens, length);
-        if (length == 0 || !llama_memory_seq_rm(memory_, sequence.id, position(sequence.tokens, length), -1)) {
+        if (length == 0 || !cut(sequence, length)) {
             llama_memory_seq_rm(memory_, sequence.id, -1, -1);
             length = 0;
         }
@@ -155,14 +209,22 @@ bool SequencePool::truncate(Sequence & sequence, size_t length) {
     return sequence.tokens.size() == length;
 }
 
+// Removes what is behind `length` tokens from the context. What is left is undefined if that fails.
+bool SequencePool::cut(Sequence & sequence, size_t length) {
+    return (partial_ || checkpoints_.restore(sequence.id, sequence.key.adapters, sequence.tokens, length)) &&
+           llama_memory_seq_rm(memory_, sequence.id, position(sequence.tokens, length), -1);
+}
+
 void SequencePool::copy(const Sequence & from, Sequence & to, size_t length) {
     llama_memory_seq_cp(memory_, from.id, to.id, partial_ ? 0 : -1, partial_ ? position(from.tokens, length) : -1);
-    to.key.adapters = from.key.adapters;
-    to.tokens.assign(from.tokens.begin(), from.tokens.begin() + length);
-    to.cells.assign(from.cells.begin(), from.cells.begin() + length);
+    const size_t copied = partial_ ? length : from.tokens.size();
+    to.key.adapters     = from.key.adapters;
+    to.tokens.assign(from.tokens.begin(), from.tokens.begin() + static_cast<std::ptrdiff_t>(copied));
+    to.cells.assign(from.cells.begin(), from.cells.begin() + static_cast<std::ptrdiff_t>(copied));
     for (uint32_t cell : to.cells) {
         cells_.share(cell);
     }
+    truncate(to, length);
 }
 
 void SequencePool::drop_cells(Sequence & sequence, size_t length) {
@@ -187,15 +249,16 @@ void SequencePool::release(Sequence & sequence) {
 
 void SequencePool::disown(uint64_t owner) {
     store_.disown(owner);
+    checkpoints_.disown(owner);
     std::vector<Sequence *> orphans;
     for (Sequence & s : sequences_) {
         if (s.key.owner == owner && !s.active) {
             s.key.owner = 0;
-            if (!partial_) {
-                release(s);  // useless to others, since it can't be cut; keep() kept a copy of its prefix
+            if (!partial_ && last_checkpoint(s.key, s.tokens, s.tokens.size()) == 0) {
+                release(s);  // useless to others, since it can't be cut
             }
         }
-        if (partial_ && s.key.owner == 0 && !s.active && !s.tokens.empty()) {
+        if (s.key.owner == 0 && !s.active && !s.tokens.empty()) {
             orphans.push_back(&s);
         }
     }

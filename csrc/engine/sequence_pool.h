@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/cell_table.h"
+#include "engine/checkpoints.h"
 #include "engine/sequence_store.h"
 #include "engine/stored_sequence.h"
 #include "tokens/media_token.h"
@@ -29,7 +30,11 @@ struct Sequence {
 // Belongs to the thread that owns the context.
 class SequencePool {
   public:
-    // `ram`: bytes for parked sequences that have to leave the context.
+    // Checkpoints of one text that are closer together are not worth their memory.
+    static constexpr size_t checkpoint_distance = 16;
+
+    // `ram`: bytes for parked sequences that have to leave the context. Of a model whose sequences can't be shortened,
+    // half of them is for checkpoints.
     SequencePool(llama_context * context, int32_t n_sequences, uint64_t ram);
 
     // Returns an active sequence for `key` that holds the longest possible prefix of `tokens`, computed with the same
@@ -48,15 +53,20 @@ class SequencePool {
         return planes_ ? position_behind(tokens, length) : static_cast<llama_pos>(length);
     }
 
-    // Whether shorten() can cut anywhere. Recurrent models keep one state for everything that they read.
+    // Whether shorten() can cut anywhere. Recurrent models keep one state for everything that they read: their
+    // sequences are cut at checkpoints only.
     bool can_shorten() const { return partial_; }
 
-    // Cuts an active sequence to at most `length` tokens.
-    void shorten(Sequence & sequence, size_t length) { truncate(sequence, length); }
+    // Cuts an active sequence to `length` tokens, or to fewer where it can't be cut there.
+    void shorten(Sequence & sequence, size_t length);
 
-    // Parks a copy of an active sequence if a sequence is free, for prompts that begin alike. Only needed where the
-    // sequence can't be shortened later.
-    void keep(const Sequence & sequence);
+    // Keeps the state of an active sequence, so that it can be cut here later. Only needed where it can't be shortened.
+    // `shared`: for prompts of others that begin alike, even when its owner is gone; without, only where the last
+    // checkpoint is far enough.
+    void checkpoint(const Sequence & sequence, bool shared);
+
+    // Returns the length of the longest checkpoint of at most `limit` tokens that `tokens` begins with; 0 if none.
+    size_t last_checkpoint(const SequenceKey & key, const std::vector<llama_token> & tokens, size_t limit) const;
 
     // Removes from the context what a failed decode left behind `sequence.tokens`.
     void rollback(Sequence & sequence);
@@ -99,13 +109,21 @@ class SequencePool {
     size_t cells_active() const;  // used by active sequences, which can't be evicted
 
     const SequenceStore & store() const { return store_; }
+    const Checkpoints &   checkpoints() const { return checkpoints_; }
     uint64_t              evictions() const { return evictions_; }
     uint64_t              restored() const { return restored_; }
 
   private:
-    size_t reusable(const Sequence & sequence, const SequenceKey & key, const std::vector<llama_token> & tokens) const;
-    Sequence * best_donor(const SequenceKey & key, const std::vector<llama_token> & tokens, size_t & length);
+    using Lengths = std::vector<size_t>;  // of the checkpoints that a prompt begins with
+
+    size_t     reusable(const Sequence & sequence, const SequenceKey & key, const std::vector<llama_token> & tokens,
+                        const Lengths & checkpoints) const;
+    Sequence * best_donor(const SequenceKey & key, const std::vector<llama_token> & tokens, const Lengths & checkpoints,
+                          size_t & length);
+    Lengths    checkpoints_of(const SequenceKey & key, const std::vector<llama_token> & tokens) const;
+    void       keep(const Sequence & sequence);
     bool       truncate(Sequence & sequence, size_t length);
+    bool       cut(Sequence & sequence, size_t length);
     void       copy(const Sequence & from, Sequence & to, size_t length);
     void       drop_cells(Sequence & sequence, size_t length);
 
@@ -115,13 +133,16 @@ class SequencePool {
     void       move_to_ram(Sequence & sequence);
     bool       copy_to_ram(Sequence & sequence);
     void       restore(Sequence & sequence, const std::vector<llama_token> & tokens);
-    bool       fill(Sequence & sequence, const StoredSequence & stored, const Sequence * sharer);
-    void       move_orphans_to_ram();
-    size_t     shared(const Sequence & sequence) const;
+    void restore_checkpoint(Sequence & sequence, const Lengths & checkpoints, const std::vector<llama_token> & tokens);
+    bool free_cells(size_t n, const Sequence * keep);
+    bool fill(Sequence & sequence, const StoredSequence & stored, const Sequence * sharer);
+    void move_orphans_to_ram();
+    size_t shared(const Sequence & sequence) const;
 
     llama_context *       context_;
     llama_memory_t        memory_;
     bool                  partial_;       // false for recurrent models: a state can be extended, but not cut
+    bool                  attends_;       // false for models without attention, whose KV cache is empty
     bool                  whole_states_;  // false with a sliding window
     bool                  planes_;        // M-RoPE: a picture has fewer positions than tokens
     size_t                n_cells_;
@@ -129,6 +150,7 @@ class SequencePool {
     std::vector<Sequence> sequences_;
     CellTable             cells_;
     SequenceStore         store_;
+    Checkpoints           checkpoints_;
     uint64_t              evictions_ = 0;
     uint64_t              restored_  = 0;
 };

@@ -133,6 +133,9 @@ void Engine::after_decode() {
         if (a->keep > 0 && a->keep == a->sequence->tokens.size()) {
             keep_prefix(*a);
         }
+        if (a->is_marked(a->sequence->tokens.size())) {
+            sequences_->checkpoint(*a->sequence, false);
+        }
     }
     bool ended = false;
     for (Active * a : in_batch_) {

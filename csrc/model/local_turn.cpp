@@ -146,13 +146,15 @@ void LocalTurn::make_answer(std::shared_ptr<TurnListener> listener) {
     std::vector<MediaSpan> media = std::move(prompt_.media);
     resolve_logit_bias(request_.sampling.logit_bias, model_.vocab,
                        [&](std::string_view text) { return model_.vocabulary()->find(text); });
-    adapters_ = model_.engine.adapters().find(request_.sampling.adapters);
+    adapters_           = model_.engine.adapters().find(request_.sampling.adapters);
+    const size_t stable = prompt_.stable;
     if (request_.choices.empty()) {
         AnswerPlan answer     = make_plan();
         const auto vocabulary = answer.needs_guide() ? model_.vocabulary() : nullptr;
         answer_ = std::make_shared<Answer>(std::move(listener), model_.vocab, vocabulary, std::move(prompt_),
                                            std::move(answer), request_.sampling);
         completions_.push_back(answer_);
+        answer_->stable = stable;
     } else {
         score_choices(listener);
     }
@@ -199,6 +201,7 @@ void LocalTurn::score_choices(const std::shared_ptr<TurnListener> & listener) {
     auto              scoring = std::make_shared<Scoring>(listener, ChoiceTree(std::move(choices)), end);
     scoring->prompt           = prompt_.tokens;
     scoring->prompt.insert(scoring->prompt.end(), scoring->beginning().begin(), scoring->beginning().end());
+    scoring->stable = scoring->prompt.size() - 1;  // it goes back there, again and again
     completions_.push_back(std::move(scoring));
 }
 

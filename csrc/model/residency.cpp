@@ -45,6 +45,7 @@ void add_stats(luup_model_stats & stats, const luup_model_stats & more) {
     stats.evictions += past.evictions;
     stats.restored += past.restored;
     stats.preemptions += past.preemptions;
+    stats.rewound += past.rewound;
 }
 
 // Sets what describes the present moment to that of a model without an engine.
@@ -53,6 +54,8 @@ void clear_present(luup_model_stats & stats) {
     stats.sequences_active = stats.sequences_parked = stats.sequences_in_ram = 0;
     stats.context_used                                                       = 0;
     stats.ram_used                                                           = 0;
+    stats.checkpoints                                                        = 0;
+    stats.checkpoint_bytes                                                   = 0;
 }
 
 }  // namespace

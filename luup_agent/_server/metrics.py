@@ -20,6 +20,8 @@ _GAUGES = {
     "ram_used": "Bytes of these.",
     "largest_batch": "Tokens of the largest step.",
     "threads": "Threads that computed the last step.",
+    "checkpoints": "States of recurrent models kept in RAM.",
+    "checkpoint_bytes": "Bytes of these.",
 }
 _COUNTERS = {
     "tokens_prefilled": "Prompt tokens computed.",
@@ -32,6 +34,7 @@ _COUNTERS = {
     "evictions": "Parked sequences evicted from the KV cache.",
     "restored": "Evicted sequences restored from RAM.",
     "preemptions": "Runs put back into the queue.",
+    "rewound": "Sequences that went back to a checkpoint.",
 }
 
 

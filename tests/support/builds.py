@@ -17,12 +17,17 @@ def not_built(name):
     return f"{name} is not built: install with --config-settings=cmake.define.LUUP_BUILD_TOOLS=ON"
 
 
-def find_templates():
-    """Return the chat templates that llama.cpp bundles, sorted; [] without a build."""
+def find_llama():
+    """Return the folder of llama.cpp's source, that of the newest build; None without a build."""
     caches = (ROOT / "build").glob("*/CMakeCache.txt")
     for cache in sorted(caches, key=lambda path: path.stat().st_mtime, reverse=True):
         found = re.search(r"^llama\.cpp_SOURCE_DIR:\w+=(.+)$", cache.read_text(encoding="utf-8"), re.MULTILINE)
-        files = sorted(Path(found.group(1)).glob("models/templates/*.jinja")) if found else []
-        if files:
-            return files
-    return []
+        if found and Path(found.group(1)).is_dir():
+            return Path(found.group(1))
+    return None
+
+
+def find_templates():
+    """Return the chat templates that llama.cpp bundles, sorted; [] without a build."""
+    source = find_llama()
+    return sorted(source.glob("models/templates/*.jinja")) if source else []

@@ -91,16 +91,6 @@ def write(
     say, about as likely, but likes what has one of `closing`: without that every string would go on to its bound. The
     first number of its state is the same for all tokens, and weighed by that liking.
     """
-    vocabulary = _vocabulary(gguf, source)
-
-    def values(name):
-        return vocabulary[f"tokenizer.{name}"]
-
-    tokens = [text.decode("utf-8") for text in values("ggml.tokens")]
-    kinds = [int.from_bytes(kind, "little") for kind in values("ggml.token_type")]
-    for name in sorted(set(names) - set(tokens)):
-        tokens.append(name)
-        kinds.append(_USER_DEFINED if _TAG.fullmatch(name) else _CONTROL)
     writer = gguf.GGUFWriter(str(target), kind, split_max_tensors=per_file)
     numbers = {"context_length": context, "embedding_length": WIDTH, **_NUMBERS[kind]}
     if heads != HEADS:
@@ -112,16 +102,7 @@ def write(
     if kind == "qwen2vl":
         writer.add_array("qwen2vl.rope.dimension_sections", [2, 1, 1, 0])
     writer.add_float32(f"{kind}.attention.layer_norm_rms_epsilon", 1e-5)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_string("tokenizer.ggml.pre", pre or values("ggml.pre")[0].decode())
-    writer.add_token_list(tokens)
-    writer.add_token_types(kinds)
-    writer.add_token_merges([text.decode("utf-8") for text in values("ggml.merges")])
-    for name in ("bos_token_id", "eos_token_id", "unknown_token_id", "padding_token_id"):
-        writer.add_uint32(f"tokenizer.ggml.{name}", int.from_bytes(values(f"ggml.{name}")[0], "little"))
-    writer.add_bool("tokenizer.ggml.add_bos_token", False)
-    writer.add_bool("tokenizer.ggml.add_space_prefix", False)
-    writer.add_string("tokenizer.chat_template", values("chat_template")[0].decode("utf-8"))
+    tokens = add_tokenizer(writer, gguf, source, names, pre)
 
     random = numpy.random.default_rng(1)
 
@@ -146,6 +127,31 @@ def write(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def add_tokenizer(writer, gguf, source, names=(), pre=None):
+    """Add the tokenizer of the file `source` and the control tokens `names` to a file. Return the tokens."""
+    vocabulary = _vocabulary(gguf, source)
+
+    def values(name):
+        return vocabulary[f"tokenizer.{name}"]
+
+    tokens = [text.decode("utf-8") for text in values("ggml.tokens")]
+    kinds = [int.from_bytes(kind, "little") for kind in values("ggml.token_type")]
+    for name in sorted(set(names) - set(tokens)):
+        tokens.append(name)
+        kinds.append(_USER_DEFINED if _TAG.fullmatch(name) else _CONTROL)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_string("tokenizer.ggml.pre", pre or values("ggml.pre")[0].decode())
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges([text.decode("utf-8") for text in values("ggml.merges")])
+    for name in ("bos_token_id", "eos_token_id", "unknown_token_id", "padding_token_id"):
+        writer.add_uint32(f"tokenizer.ggml.{name}", int.from_bytes(values(f"ggml.{name}")[0], "little"))
+    writer.add_bool("tokenizer.ggml.add_bos_token", False)
+    writer.add_bool("tokenizer.ggml.add_space_prefix", False)
+    writer.add_string("tokenizer.chat_template", values("chat_template")[0].decode("utf-8"))
+    return tokens
 
 
 def write_adapter(gguf, numpy, target, seed, alpha=8.0, rank=4, change=None):

@@ -1,0 +1,359 @@
+"""A model of random weights for each architecture of llama.cpp: luup-tensor-shapes says which tensors it has."""
+
+import re
+import subprocess
+
+from support import builds, random_model
+
+LAYERS, WIDTH, HEADS, HEAD, INNER, EXPERTS = 4, 64, 4, 16, 96, 4
+CONTEXT = 2048
+WINDOW = 64
+
+_BASE = {
+    "context_length": CONTEXT,
+    "embedding_length": WIDTH,
+    "block_count": LAYERS,
+    "feed_forward_length": INNER,
+    "leading_dense_block_count": 1,
+    "attention.head_count": HEADS,
+    "attention.head_count_kv": HEADS,
+    "attention.layer_norm_epsilon": 1e-5,
+    "attention.layer_norm_rms_epsilon": 1e-5,
+    "attention.group_norm_epsilon": 1e-5,
+    "attention.group_norm_groups": 8,
+    "attention.sliding_window": WINDOW,
+    "attention.sliding_window_pattern": 2,
+    "attention.q_lora_rank": 32,
+    "attention.kv_lora_rank": 32,
+    "attention.indexer.head_count": 1,
+    "attention.indexer.key_length": 64,
+    "attention.indexer.top_k": 8,
+    "attention.max_alibi_bias": 8.0,
+    "attention.clamp_kqv": 8.0,
+    "rope.dimension_count": HEAD,
+    "rope.freq_base": 10000.0,
+    "rope.freq_base_swa": 10000.0,
+    "use_parallel_residual": False,
+    "logit_scale": 1.0,
+    "full_attention_interval": 2,
+    "time_mix_extra_dim": 16,
+    "time_decay_extra_dim": 32,
+    "wkv.head_size": WIDTH,  # ggml's operators read whole vectors
+    "attention.decay_lora_rank": 16,
+    "attention.iclr_lora_rank": 16,
+    "attention.value_residual_mix_lora_rank": 16,
+    "attention.gate_lora_rank": 16,
+    "token_shift_count": 2,
+    "rescale_every_n_layers": 0,
+    "ssm.conv_kernel": 4,
+    "ssm.inner_size": 2 * WIDTH,
+    "ssm.state_size": 16,
+    "ssm.time_step_rank": HEADS,
+    "ssm.group_count": 2,
+    "kda.head_dim": HEAD,
+    "shortconv.l_cache": 3,
+}
+
+# Where there are experts; some architectures take a file with them for another model.
+_EXPERTS = {
+    "expert_feed_forward_length": 32,
+    "interleave_moe_layer_step": 2,
+    "moe_every_n_layers": 2,
+    "expert_count": EXPERTS,
+    "expert_used_count": 2,
+    "expert_shared_count": 1,
+    "expert_shared_feed_forward_length": 32,
+    "expert_gating_func": 2,
+    "expert_group_scale": 1.0,
+    "experts_per_group": 2,
+    "expert_weights_scale": 1.0,
+    "expert_weights_norm": True,
+}
+
+_ALTERNATING = [HEADS if layer % 2 else 0 for layer in range(LAYERS)]  # layers with and without attention
+_HYBRID = {"attention.head_count_kv": _ALTERNATING}
+_MLA = {
+    "attention.key_length": 48,
+    "attention.value_length": 32,
+    "attention.key_length_mla": 32,
+    "attention.value_length_mla": 16,
+    "rope.dimension_count": 16,
+    "attention.head_count_kv": 1,
+}
+_MLA_HYBRID = {**_MLA, "attention.head_count_kv": [layer % 2 for layer in range(LAYERS)]}
+_SECTIONS = {"rope.dimension_sections": [4, 2, 2, 0]}
+
+_DELTA = {
+    "ssm.inner_size": 64,
+    "ssm.group_count": 2,
+    "ssm.state_size": 16,
+}  # heads of delta-nets are as wide as a state
+
+_WINDOWS = {"attention.sliding_window_pattern": [1 - layer % 2 for layer in range(LAYERS)]}  # of each layer
+_HYPER = {
+    "hyper_connection.count": 4,
+    "hyper_connection.sinkhorn_iterations": 4,
+    "hyper_connection.epsilon": 1e-6,
+    "hyper_connection.magnitude": 1.0,
+    "hyper_connection.low_rank": 8,
+}
+_CLAMPED = {"swiglu_clamp_exp": [7.0] * LAYERS, "swiglu_clamp_shexp": [7.0] * LAYERS}
+
+_WITH_EXPERTS = {
+    "afmoe",
+    "arctic",
+    "bailingmoe",
+    "bailingmoe2",
+    "bailingmoe3",
+    "cohere2moe",
+    "dbrx",
+    "deepseek",
+    "deepseek2",
+    "deepseek2-ocr",
+    "deepseek32",
+    "deepseek4",
+    "dots1",
+    "dots3note",
+    "ernie4_5-moe",
+    "exaone-moe",
+    "glm-dsa",
+    "glm4moe",
+    "glm5-next",
+    "gpt-oss",
+    "granitehybrid",
+    "granitemoe",
+    "grok",
+    "grovemoe",
+    "hunyuan-moe",
+    "hy_v3",
+    "hy_v4",
+    "kimi-k3",
+    "kimi-linear",
+    "laguna",
+    "lfm2moe",
+    "llada-moe",
+    "llama4",
+    "maple",
+    "mellum",
+    "mimo2",
+    "minimax-01",
+    "minimax-m2",
+    "minimax-m3",
+    "mistral4",
+    "nemotron_h_moe",
+    "olmoe",
+    "phimoe",
+    "qwen2moe",
+    "qwen35moe",
+    "qwen3moe",
+    "qwen3next",
+    "qwen3vlmoe",
+    "qwen4exp",
+    "rnd1",
+    "smallthinker",
+    "step35",
+}
+
+_OF = {
+    "apertus": {"xielu.alpha_n": 1.0, "xielu.alpha_p": 1.0, "xielu.beta": 1.0, "xielu.eps": 1e-7},
+    "arwkv7": {"token_shift_count": 1},
+    "bailingmoe3": {**_MLA_HYBRID, "kda.gate_lower_bound": -5.0},
+    "cohere2moe": _WINDOWS,
+    "deepseek2": _MLA,
+    "deepseek2-ocr": _MLA,
+    "deepseek32": _MLA,
+    "deepseek4": {
+        **_HYPER,
+        **_CLAMPED,
+        "attention.output_group_count": 2,
+        "attention.output_lora_rank": 16,
+        "attention.compress_rope_freq_base": 10000.0,
+        "attention.compress_ratios": [0, 4, 128, 4],
+        "attention.key_length": 32,
+        "attention.value_length": 32,
+        "attention.head_count_kv": 1,
+        "hash_layer_count": 0,
+        "expert_gating_func": 4,
+    },
+    "dots3note": {
+        **_MLA,
+        **_WINDOWS,
+        "attention.kv_lora_rank_swa": 32,
+        "attention.key_length_mla_swa": 32,
+        "attention.value_length_mla_swa": 16,
+        "attention.indexer.types": [1] * LAYERS,
+    },
+    "gemma4": {
+        **_WINDOWS,
+        "attention.key_length_swa": HEAD,
+        "attention.value_length_swa": HEAD,
+        "embedding_length_per_layer_input": 16,
+        "final_logit_softcapping": 30.0,
+        "attention.shared_kv_layers": 0,
+    },
+    "glm-dsa": _MLA,
+    "glm5-next": {**_MLA_HYBRID, **_HYPER, "attention.indexer.kpool": 4},
+    "granite_swa": _WINDOWS,
+    "granitehybrid": _HYBRID,
+    "graniteswitch": {
+        "adapters.count": 2,
+        "adapters.lora_rank": 4,
+        "adapters.token_ids_activate": [5, 6],
+        "adapters.token_ids_substitute": [7, 8],
+    },
+    "hrm_text": {"hrm.layers_per_stack": 1, "hrm.h_cycles": 2, "hrm.l_cycles": 2, "block_count": 6},
+    "hy_v4": {**_MLA, **_HYPER, "attention.indexer.types": [1] * LAYERS},
+    "jamba": _HYBRID,
+    "kimi-k3": {
+        **_MLA_HYBRID,
+        "attn_res.block_size": 2,
+        "activation.situ_beta": 1.0,
+        "activation.situ_linear_beta": 1.0,
+    },
+    "kimi-linear": _MLA_HYBRID,
+    "lfm2": {**_HYBRID, "attention.sliding_window": None},
+    "lfm2moe": {**_HYBRID, "attention.sliding_window": None},
+    "maple": {**_WINDOWS, **_CLAMPED},
+    "mellum": _WINDOWS,
+    "mimo2": _WINDOWS,
+    "minimax-01": {"residual_scale": 1.0},
+    "minimax-m3": {"attention.indexer.block_size": 16, "attention.indexer.local_blocks": 1},
+    "mistral4": _MLA,
+    "nemotron_h": {**_HYBRID, "feed_forward_length": [0, 0, 96, 0]},
+    "nemotron_h_moe": {**_HYBRID, "feed_forward_length": [0, 0, 96, 0]},
+    "plamo2": {**_HYBRID, "ssm.group_count": 0},
+    "qwen2vl": _SECTIONS,
+    "qwen35": {**_SECTIONS, **_DELTA},
+    "qwen35moe": {**_SECTIONS, **_DELTA},
+    "qwen3next": _DELTA,
+    "qwen3tts": _SECTIONS,
+    "qwen3vl": _SECTIONS,
+    "qwen3vlmoe": _SECTIONS,
+    "qwen4exp": {**_SECTIONS, **_DELTA, **_HYPER, "attention.compress_ratios": [0] * LAYERS},
+    "rwkv6qwen2": {"token_shift_count": 1, "attention.head_count_kv": 1},
+    "spark2_5": _WINDOWS,
+    "step35": {**_WINDOWS, **_CLAMPED},
+    "t5": {"attention.relative_buckets_count": 8},
+}
+
+# Architectures with a state that can't be cut back, as llm_arch_is_recurrent() and llm_arch_is_hybrid() say.
+RECURRENT = {
+    "mamba",
+    "mamba2",
+    "rwkv6",
+    "rwkv6qwen2",
+    "rwkv7",
+    "arwkv7",
+    "jamba",
+    "falcon-h1",
+    "granitehybrid",
+    "lfm2",
+    "lfm2moe",
+    "nemotron_h",
+    "nemotron_h_moe",
+    "qwen3next",
+    "kimi-linear",
+    "bailingmoe3",
+    "qwen35",
+    "qwen35moe",
+}
+
+# Architectures that generate no text of a prompt by themselves.
+NOT_FOR_TEXT = {}
+
+
+def architectures():
+    """Return the names of llama.cpp's architectures, sorted; [] without a build."""
+    source = builds.find_llama()
+    if source is None:
+        return []
+    text = (source / "src" / "llama-arch.cpp").read_text(encoding="utf-8")
+    table = text[: text.index("LLM_KV_NAMES")]
+    return sorted(set(re.findall(r'\{ LLM_ARCH_\w+,\s*"([^"(]+)"', table)))
+
+
+class NotMade(Exception):
+    """llama.cpp refuses these fields, or ended at them."""
+
+
+def write(gguf, numpy, source, target, name, seed=1):
+    """Write a model of the architecture `name` with the tokenizer of the file `source`.
+
+    The model likes the ends of strings and lists, as those of `random_model.write` do.
+    """
+    program = builds.find_program("luup-tensor-shapes")
+    header = target.with_suffix(".header")
+    writer = gguf.GGUFWriter(str(header), name)
+    _add_fields(writer, name)
+    tokens = random_model.add_tokenizer(writer, gguf, source)
+    _close(writer)
+    try:
+        found = subprocess.run(
+            [str(program), str(header)], capture_output=True, encoding="utf-8", timeout=60, check=False
+        )
+    finally:
+        header.unlink()
+    if found.returncode != 0:
+        raise NotMade(f"{name}: exit {found.returncode}: {found.stderr.strip()[-400:]}")
+    writer = gguf.GGUFWriter(str(target), name)
+    _add_fields(writer, name)
+    random_model.add_tokenizer(writer, gguf, source)
+    random = numpy.random.default_rng(seed)
+    likes = numpy.array([1.5 if any(mark in text for mark in ('"', "]", "}")) else 0.0 for text in tokens])
+    for line in found.stdout.splitlines():
+        tensor, *sizes = line.split()
+        shape = [int(size) for size in reversed(sizes)]
+        while len(shape) > 1 and shape[0] == 1:
+            del shape[0]
+        writer.add_tensor(tensor, _weights(numpy, random, tensor, shape, likes).astype(numpy.float32))
+    _close(writer)
+
+
+def _add_fields(writer, name):
+    for key, value in fields(name).items():
+        full = key if key.startswith("xielu.") else f"{name}.{key}"
+        if isinstance(value, bool):
+            writer.add_bool(full, value)
+        elif isinstance(value, int):
+            writer.add_uint32(full, value)
+        elif isinstance(value, float):
+            writer.add_float32(full, value)
+        elif isinstance(value, str):
+            writer.add_string(full, value)
+        else:
+            writer.add_array(full, value)
+
+
+def _close(writer):
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _weights(numpy, random, tensor, shape, likes):
+    kind = tensor.split(".", 2)[-1] if tensor.startswith("blk.") else tensor
+    if kind.endswith(("scale", "norm.weight", "norm_2.weight")) or kind.startswith(("rope_f", "ssm_d", "ssm_norm")):
+        return numpy.ones(shape) if kind != "ssm_dt.bias" else random.standard_normal(shape) * 0.1
+    if kind.startswith("ssm_a"):
+        return -numpy.exp(random.standard_normal(shape) * 0.1)
+    weights = random.standard_normal(shape)
+    if kind == "token_embd.weight":
+        weights[:, 0] = 3.0
+    elif kind == "output.weight":
+        weights *= 0.25
+        weights[:, 0] = likes
+    elif kind.endswith(".bias") or len(shape) == 1:
+        weights *= 0.1
+    else:
+        weights *= 0.7 / numpy.sqrt(shape[-1])
+    return weights
+
+
+def fields(name, experts=None):
+    """Return the fields of a small model of the architecture."""
+    of = dict(_BASE)
+    if name in _WITH_EXPERTS if experts is None else experts:
+        of.update(_EXPERTS)
+    of.update(_OF.get(name, {}))
+    return {key: value for key, value in of.items() if value is not None}
