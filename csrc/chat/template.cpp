@@ -202,11 +202,11 @@ Prompt ChatTemplate::render(const std::vector<Message> & given, const ToolSet * 
                             TokenizedText * known, const Reasoning & reasoning) const {
     const MediaMarkers           markers(given, encoder_);
     const std::vector<Message> & messages = markers.messages();
-    static const ToolSet none({});
-    const bool           native = tools ? takes(*tools) : traits_->native_tools;
-    std::vector<Message> list   = !native                  ? tools_as_text(messages, tools ? *tools : none)
-                                  : traits_->several_calls ? messages
-                                                           : one_call_a_message(messages);
+    static const ToolSet         none({});
+    const bool                   native = tools ? takes(*tools) : traits_->native_tools;
+    std::vector<Message>         list   = !native                  ? tools_as_text(messages, tools ? *tools : none)
+                                          : traits_->several_calls ? messages
+                                                                   : one_call_a_message(messages);
     make_ids_portable(list);
     if (is_unusual_order(list)) {
         list = fold(std::move(list), orders());
@@ -269,7 +269,7 @@ Prompt ChatTemplate::render(const std::vector<Message> & given, const ToolSet * 
         prompt.opening.text = {};
     }
     tokenize(params.prompt, seal, known, markers, prompt);
-    prompt.stops  = params.additional_stops;
+    prompt.stops = params.additional_stops;
     if ((params.supports_thinking || !traits_->opening_text.empty()) && !params.parser.empty()) {
         auto parser = std::make_shared<common_chat_parser_params>(params);
         parser->parser.load(params.parser);

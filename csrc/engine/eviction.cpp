@@ -52,8 +52,8 @@ void SequencePool::restore(Sequence & sequence, const std::vector<llama_token> &
     if (!stored) {
         return;
     }
-    const size_t common = std::min(common_prefix(stored->tokens, tokens), tokens.size() - 1);
-    const size_t length = whole_chunks(tokens, common);
+    const size_t     common = std::min(common_prefix(stored->tokens, tokens), tokens.size() - 1);
+    const size_t     length = whole_chunks(tokens, common);
     const Sequence * sharer = nullptr;  // holds the tokens that were not stored
     for (const Sequence & s : sequences_) {
         const bool alike = s.key.adapters == sequence.key.adapters;

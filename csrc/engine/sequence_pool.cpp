@@ -26,10 +26,10 @@ SequencePool::SequencePool(llama_context * context, int32_t n_sequences, uint64_
       n_cells_(llama_n_ctx(context)),
       sequences_(n_sequences),
       store_(whole_states_ ? ram : 0) {
-    const llama_model * model = llama_get_model(context);
-    partial_                  = !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model);
+    const llama_model * model  = llama_get_model(context);
+    partial_                   = !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model);
     const llama_rope_type rope = llama_model_rope_type(model);
-    planes_ = rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE;
+    planes_                    = rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE;
     for (int32_t i = 0; i < n_sequences; i++) {
         sequences_[i].id = i;
     }

@@ -79,6 +79,8 @@ def test_every_number_of_the_library_is_a_setting():
         "n_choices",
         "system_prompt",
         "history",
+        "media",
+        "n_media",
     }
     beside = {"n_stop", "max_reasoning_tokens", "n_logit_bias", "n_adapters"}  # the second numbers of other settings
     for struct in ("sampling", "run"):
