@@ -78,7 +78,7 @@ int main(int argc, char ** argv) {
     luup_string_free(text);
     luup_string_free(answer);
 
-    /* What is refused leaves the history as it is. */
+    /* A refused message leaves the history unchanged. */
     struct {
         luup_media   media;
         const char * message;
