@@ -317,8 +317,8 @@ typedef struct luup_model_params {
     int64_t keep_alive_ms;
 
     /* A projector: the GGUF file of the model's encoder of pictures or sound, often named "mmproj-…". It is tried in a
-     * child process first. One that is damaged, or does not belong to the model, is LUUP_ERROR_MODEL_LOAD_FAILED. NULL =
-     * the model reads text alone (NULL) */
+     * child process first. One that is damaged, or does not belong to the model, is LUUP_ERROR_MODEL_LOAD_FAILED.
+     * NULL = the model reads text alone (NULL) */
     const char * mmproj;
     /* A folder that keeps the weights in the layout of this machine's CPU kernels, so that the next load need not make
      * it and all processes share the memory. Made if missing, for this user alone (0700); what was not used for the
@@ -647,7 +647,8 @@ typedef enum luup_media_type {
 /* A picture or sound of a message: a whole file in memory, at most 64 MiB, or for remote models the address of a
  * picture. For example, a question about two pictures:
  *
- *     luup_media pictures[] = { { LUUP_MEDIA_IMAGE, cat, cat_size, NULL, 0 }, { LUUP_MEDIA_IMAGE, dog, dog_size, NULL, 0 } };
+ *     const luup_media pictures[] = { { LUUP_MEDIA_IMAGE, cat, cat_size, NULL, 0 },
+ *                                     { LUUP_MEDIA_IMAGE, dog, dog_size, NULL, 0 } };
  *     luup_run_params params;
  *     luup_run_default_params(&params);
  *     params.media   = pictures;
@@ -665,7 +666,7 @@ typedef struct luup_media {
     size_t          offset; /* the place in the message's text, in bytes, between two characters */
 } luup_media;
 
-/* What a file of a picture or sound is. */
+/* The format and size of a picture or sound. */
 typedef struct luup_media_info {
     size_t       size;
     const char * format; /* "png", "jpeg", "webp", "wav", "mp3" or "flac"; static memory */
@@ -771,7 +772,8 @@ LUUP_API int luup_agent_set_system_prompt(luup_agent * agent, const char * syste
 LUUP_API int luup_agent_get_context(const luup_agent * agent, luup_context_usage * usage);
 
 /* Writes the tokens of a run's prompt: system prompt, history, `message` and the start of the answer, as the template
- * lays them out. Negative numbers stand for pictures and sounds. `message` NULL: the history alone. Buffers as in luup_model_tokenize(). */
+ * lays them out. Negative numbers stand for pictures and sounds. `message` NULL: the history alone. Buffers as in
+ * luup_model_tokenize(). */
 LUUP_API int luup_agent_get_prompt(const luup_agent * agent, const char * message, int32_t * tokens, size_t capacity,
                                    size_t * n_tokens);
 

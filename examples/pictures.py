@@ -16,7 +16,7 @@ Short = Annotated[str, Field(max_length=40)]
 
 
 class Sight(BaseModel):
-    """What is in a picture."""
+    """The content of a picture."""
 
     subject: Short
     colour: Short

@@ -1,4 +1,4 @@
-"""What the headers of pictures and sounds say: format and size, read before anything is decoded."""
+"""The headers of pictures and sounds: format and size, read before anything is decoded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SIZES_OF_JPEG = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of
 
 
 class Header(NamedTuple):
-    """What the header of a file says.
+    """The header of a file.
 
     Attributes:
         format: "png", "jpeg", "webp", "wav", "mp3" or "flac".
@@ -38,7 +38,7 @@ class Header(NamedTuple):
 
 
 def read_picture(name: str, data: bytes) -> Header:
-    """Return what the header of a picture says; messages call it `name`.
+    """Return the header of a picture; messages call it `name`.
 
     Raises:
         InvalidParamError: It is empty, broken, too large, an animation, or of another format.
@@ -68,7 +68,7 @@ def read_picture(name: str, data: bytes) -> Header:
 
 
 def read_sound(name: str, data: bytes) -> Header:
-    """Return what the header of a sound says; messages call it `name`.
+    """Return the header of a sound; messages call it `name`.
 
     Raises:
         InvalidParamError: It is empty, too large, or of another format.

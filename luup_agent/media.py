@@ -6,6 +6,8 @@ Example:
     'A cat.'
 """
 
+# The package PIL is an extra.
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import base64
@@ -88,8 +90,8 @@ class _MediaPart:
 class Image(_MediaPart):
     """A picture in a message: the bytes of a PNG, JPEG or WebP file.
 
-    Its header is read here, so that what is no picture, an animation, or too large (64 megapixels, 64 MiB) is refused
-    before it is part of a message. The picture itself is decoded by a local model when it answers.
+    Its header is read here, so that other files, animations and what is too large (64 megapixels, 64 MiB) are refused
+    before they are part of a message. The picture itself is decoded by a local model when it answers.
 
     A local model needs a projector, `Model.from_local(path, mmproj=…)`. WebP is converted to PNG here, if Pillow is
     there: ``pip install "luup-agent[images]"``; without it only remote models can read WebP.

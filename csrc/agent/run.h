@@ -106,6 +106,7 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
     void        begin_next(bool aside);
     void        begin_aside();
     bool        hold_weights(bool aside);
+    bool        leave_media(bool aside);
     void        ask_model();
     TurnRequest turn_request();
     std::string tool_choice() const;

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <system_error>
@@ -64,7 +65,7 @@ void Run::begin_turn(bool aside) {
     turn_.reported = false;
     try {
         const auto in_use = agent_->model().use_candidate(turn_.candidate);
-        if (hold_weights(aside)) {
+        if (hold_weights(aside) && !leave_media(aside)) {
             ask_model();
         }
     } catch (...) {
@@ -99,6 +100,23 @@ bool Run::hold_weights(bool aside) {
     lock.lock();
     if (state_ != State::Ended) {
         weights_ = std::move(weights);
+    }
+    return true;
+}
+
+// Decoding and encoding pictures takes long: without `aside`, returns true and leaves it to a thread of its own.
+bool Run::leave_media(bool aside) {
+    const auto has_files = [](const Message & m) { return !m.attachments.empty(); };
+    const auto any       = [&](const std::vector<Message> & messages) {
+        return std::any_of(messages.begin(), messages.end(), has_files);
+    };
+    if (aside || !model().local() || !(any(transcript_.base) || any(transcript_.added))) {
+        return false;
+    }
+    std::lock_guard<std::mutex> lock(mutex_);
+    slow_ = true;
+    if (state_ != State::Ended) {
+        enter_next();
     }
     return true;
 }

@@ -31,7 +31,7 @@ MediaMarkers::MediaMarkers(const std::vector<Message> & messages, const MediaEnc
              "the conversation has pictures or sounds, and the model was loaded without a projector: give the file of "
              "its encoder as mmproj, as in Model.from_local(path, mmproj=\"mmproj.gguf\")");
     }
-    begin_ = unused_marker(messages);
+    begin_  = unused_marker(messages);
     marked_ = messages;
     for (Message & message : marked_) {
         size_t inserted = 0;

@@ -143,7 +143,7 @@ Message parse_message(const json & j, const std::string & where) {
         fail(LUUP_ERROR_INVALID_PARAM, "%s must be a JSON object", where.c_str());
     }
     Message m;
-    m.role           = text_field(j, "role", where);
+    m.role = text_field(j, "role", where);
     if (j.contains("content") && j["content"].is_array()) {
         parse_parts(j["content"], m, where + ".content");
     } else {
@@ -262,9 +262,10 @@ void check_role(const std::string & role) {
 json to_json(const MediaFile & file) {
     json part;
     if (file.kind == MediaKind::Image) {
-        const bool address       = !file.url.empty();
-        part["type"]             = "image_url";
-        part["image_url"]["url"] = address ? file.url : "data:" + file.mime_type() + ";base64," + encode_base64(file.bytes);
+        const bool address = !file.url.empty();
+        part["type"]       = "image_url";
+        part["image_url"]["url"] =
+            address ? file.url : "data:" + file.mime_type() + ";base64," + encode_base64(file.bytes);
     } else {
         part["type"]                  = "input_audio";
         part["input_audio"]["data"]   = encode_base64(file.bytes);

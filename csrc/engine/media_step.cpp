@@ -68,11 +68,11 @@ MediaSpan & Engine::span_of(Active & active) {
     const auto   span       = std::find_if(completion.media.begin(), completion.media.end(),
                                            [&](const MediaSpan & s) { return s.begin <= at && at < s.end(); });
     if (span == completion.media.end() || !encoder_) {
-        fail(LUUP_ERROR_INTERNAL, "token %zu of a prompt stands for a picture that is not there", at);
+        fail(LUUP_ERROR_INTERNAL, "token %zu of a prompt belongs to a picture that is missing", at);
     }
     if (!span->vectors) {
-        span->vectors = encoder_->vectors(span->file, span->chunk.index,
-                                          [&] { return reason_to_end(completion).has_value(); });
+        span->vectors =
+            encoder_->vectors(span->file, span->chunk.index, [&] { return reason_to_end(completion).has_value(); });
     }
     return *span;
 }

@@ -1,4 +1,5 @@
-// What an encoder makes of a picture or sound: runs of vectors, each in the place of a token, with text around them.
+// The output of an encoder for a picture or sound: runs of vectors, each in the place of a token, with text around
+// them.
 #pragma once
 
 #include "media/file.h"

@@ -3,21 +3,16 @@
 
 #include "media/file.h"
 
-#include <cstdint>
-#include <string>
 #include <vector>
 
 namespace luup {
-
-// Reads the size of a PNG or JPEG file from its header. False if that is broken.
-bool read_picture_size(const std::string & bytes, uint32_t & width, uint32_t & height);
 
 // Returns the pixels of a picture as bytes, red, green and blue each. Throws Error(LUUP_ERROR_INVALID_PARAM) if the
 // file is broken, and Error(LUUP_ERROR_UNSUPPORTED) for WebP, which this library can't decode.
 std::vector<unsigned char> decode_picture(const MediaFile & file);
 
-// Returns the samples of a sound, of all channels together. Throws Error(LUUP_ERROR_INVALID_PARAM) if the file is broken
-// or too long, and the Error of this thread's interruption.
+// Returns the samples of a sound, of all channels together. Throws Error(LUUP_ERROR_INVALID_PARAM) if the file is
+// broken or too long, and the Error of this thread's interruption.
 std::vector<float> decode_sound(const MediaFile & file, int samples_per_second);
 
 }  // namespace luup

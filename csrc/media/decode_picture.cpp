@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "media/decode.h"
+#include "media/picture_size.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -36,9 +37,9 @@ thread_local size_t PictureMemory::limit_ = size_t(1) << 24;
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
 #define STBI_NO_STDIO
-#define STBI_MALLOC(size)       luup::PictureMemory::resize(nullptr, size)
+#define STBI_MALLOC(size) luup::PictureMemory::resize(nullptr, size)
 #define STBI_REALLOC(old, size) luup::PictureMemory::resize(old, size)
-#define STBI_FREE(old)          std::free(old)
+#define STBI_FREE(old) std::free(old)
 #include "stb/stb_image.h"
 
 namespace luup {
@@ -56,13 +57,14 @@ bool read_picture_size(const std::string & bytes, uint32_t & width, uint32_t & h
 
 std::vector<unsigned char> decode_picture(const MediaFile & file) {
     if (file.format == "webp") {
-        fail(LUUP_ERROR_UNSUPPORTED,
-             "a local model can't read WebP by itself: give a PNG or JPEG picture, or install the package that converts "
-             "it: pip install \"luup-agent[images]\"");
+        fail(
+            LUUP_ERROR_UNSUPPORTED,
+            "a local model can't read WebP by itself: give a PNG or JPEG picture, or install the package that converts "
+            "it: pip install \"luup-agent[images]\"");
     }
-    const PictureMemory memory(file);
-    int                 width = 0, height = 0, channels = 0;
-    const auto          data = reinterpret_cast<const stbi_uc *>(file.bytes.data());
+    const PictureMemory                              memory(file);
+    int                                              width = 0, height = 0, channels = 0;
+    const auto                                       data = reinterpret_cast<const stbi_uc *>(file.bytes.data());
     const std::unique_ptr<stbi_uc, void (*)(void *)> pixels(
         stbi_load_from_memory(data, static_cast<int>(file.bytes.size()), &width, &height, &channels, 3), std::free);
     if (!pixels || static_cast<uint32_t>(width) != file.width || static_cast<uint32_t>(height) != file.height) {

@@ -1,5 +1,6 @@
 #include "media/encoder.h"
 
+#include "base/child_trial.h"
 #include "base/error.h"
 #include "base/fingerprint.h"
 #include "base/interrupt.h"
@@ -28,6 +29,17 @@ constexpr size_t most_vector_bytes = size_t(256) << 20;
 // The encoder is asked to stop between groups of so many steps of its graph.
 constexpr uint32_t steps_between_stops = 8;
 
+// Few programs have seen pictures of such shapes: with a side of fewer pixels than this, or oblong by more than that.
+constexpr uint32_t    least_side     = 8;
+constexpr uint32_t    most_oblong    = 32;
+constexpr TrialLimits unusual_limits = { 60, size_t(8) << 30 };
+
+bool is_unusual(const MediaFile & file) {
+    const uint32_t shorter = std::min(file.width, file.height), longer = std::max(file.width, file.height);
+    return file.kind == MediaKind::Image && file.url.empty() &&
+           (shorter < least_side || longer / shorter > most_oblong);
+}
+
 bool speaks_of_memory(const std::string & log) {
     return log.find("alloc") != std::string::npos || log.find("memory") != std::string::npos;
 }
@@ -45,7 +57,7 @@ std::string name_of(const Media & file, size_t index) {
 struct MediaEncoder::Pixels {
     std::unique_ptr<mtmd_input_chunks, void (*)(mtmd_input_chunks *)> chunks{ mtmd_input_chunks_init(),
                                                                               mtmd_input_chunks_free };
-    size_t bytes = 0;  // a rough figure
+    size_t                                                            bytes = 0;  // a rough figure
 
     // The chunk of vectors number `index`; null if there is none.
     const mtmd_input_chunk * chunk(size_t index) const {
@@ -66,7 +78,7 @@ MediaEncoder::MediaEncoder(const std::string & path, const llama_model * model, 
       pixels_(most_pixel_bytes),
       vectors_(most_vector_bytes) {
     check_projector(path);
-    ggml_log_callback log_to = nullptr;
+    ggml_log_callback log_to   = nullptr;
     void *            log_data = nullptr;
     llama_log_get(&log_to, &log_data);
     mtmd_log_set(log_to, log_data);
@@ -117,9 +129,9 @@ std::shared_ptr<const MediaLayout> MediaEncoder::layout(const Media & file) {
             return known;
         }
     }
-    const auto                  ready = pixels(file);
-    auto                        made  = lay_out(*file, *ready);
-    size_t                      bytes = 256;
+    const auto ready = pixels(file);
+    auto       made  = lay_out(*file, *ready);
+    size_t     bytes = 256;
     for (const MediaPiece & piece : *made) {
         bytes += sizeof(piece) + piece.tokens.size() * sizeof(llama_token);
     }
@@ -135,6 +147,9 @@ std::shared_ptr<const MediaEncoder::Pixels> MediaEncoder::pixels(const Media & f
             return known;
         }
     }
+    if (is_unusual(*file)) {
+        try_unusual(file);
+    }
     auto                        made = prepare(file);
     std::lock_guard<std::mutex> lock(mutex_);
     pixels_.put(file->hash, made, made->bytes);
@@ -145,8 +160,8 @@ std::shared_ptr<const MediaEncoder::Pixels> MediaEncoder::pixels(const Media & f
 std::shared_ptr<const MediaEncoder::Pixels> MediaEncoder::prepare(const Media & file) const {
     const bool picture = file->kind == MediaKind::Image;
     if (!(picture ? sees() : hears())) {
-        fail(LUUP_ERROR_UNSUPPORTED, picture ? "the model's projector (mmproj) hears, but can't see pictures" :
-                                               "the model's projector (mmproj) sees, but can't hear sounds");
+        fail(LUUP_ERROR_UNSUPPORTED, picture ? "the model's projector (mmproj) hears, but can't see pictures"
+                                             : "the model's projector (mmproj) sees, but can't hear sounds");
     }
     if (!file->url.empty()) {
         fail(LUUP_ERROR_UNSUPPORTED, "a local model can't fetch %.200s: give the bytes of the picture",
@@ -163,8 +178,8 @@ std::shared_ptr<const MediaEncoder::Pixels> MediaEncoder::prepare(const Media & 
         bitmap.reset(mtmd_bitmap_init_from_audio(samples.size(), samples.data()));
     }
     check_interruption();
-    LogCapture            log;
-    const mtmd_input_part part    = { nullptr, bitmap.get() };
+    LogCapture              log;
+    const mtmd_input_part   part  = { nullptr, bitmap.get() };
     const mtmd_input_part * parts = &part;
     if (mtmd_tokenize_from_parts(context_, made->chunks.get(), &parts, 1, false) != 0 || !made->chunk(0)) {
         fail(speaks_of_memory(log.text()) ? LUUP_ERROR_OUT_OF_MEMORY : LUUP_ERROR_INVALID_PARAM,
@@ -175,6 +190,41 @@ std::shared_ptr<const MediaEncoder::Pixels> MediaEncoder::prepare(const Media & 
         made->bytes += mtmd_input_chunk_get_n_tokens(made->chunk(i)) * size_t(28 * 28 * 3 * 4);
     }
     return made;
+}
+
+// Prepares a picture of an unusual shape in a child process first, and begins to encode it: an assertion of llama.cpp
+// would end the process.
+void MediaEncoder::try_unusual(const Media & file) {
+    const auto turn   = wait_for_turn([] { return false; });  // the child needs an idle encoder
+    const auto reason = try_in_child(
+        [&] {
+            const auto made = prepare(file);
+            for (size_t i = 0; made->chunk(i); i++) {
+                try {
+                    encode(*made, i, [] { return true; });
+                } catch (const Error & error) {
+                    if (error.code() != LUUP_ERROR_CANCELLED) {
+                        throw;
+                    }
+                }
+            }
+        },
+        unusual_limits);
+    if (!reason.empty()) {
+        fail(LUUP_ERROR_INVALID_PARAM, "a picture of %u x %u pixels can't be used with this projector: %s", file->width,
+             file->height, reason.c_str());
+    }
+}
+
+std::unique_lock<std::timed_mutex> MediaEncoder::wait_for_turn(const std::function<bool()> & stop) {
+    std::unique_lock<std::timed_mutex> turn(encoding_, std::try_to_lock);
+    while (!turn && !turn.try_lock_for(std::chrono::milliseconds(10))) {
+        check_interruption();
+        if (stop()) {
+            fail(LUUP_ERROR_CANCELLED, "the run was cancelled");
+        }
+    }
+    return turn;
 }
 
 std::shared_ptr<MediaLayout> MediaEncoder::lay_out(const MediaFile & file, const Pixels & pixels) const {
@@ -209,13 +259,13 @@ std::shared_ptr<MediaLayout> MediaEncoder::lay_out(const MediaFile & file, const
         if (picture && mtmd_decode_use_mrope(context_)) {
             const mtmd_image_tokens * plane = mtmd_input_chunk_get_tokens_image(chunk);
             for (int32_t k = 0; k < piece.chunk.tokens; k++) {
-                const auto x = static_cast<int32_t>(
-                    mtmd_image_tokens_get_decoder_pos(plane, 0, static_cast<size_t>(k)).x);
+                const auto x =
+                    static_cast<int32_t>(mtmd_image_tokens_get_decoder_pos(plane, 0, static_cast<size_t>(k)).x);
                 piece.chunk.width = std::max(piece.chunk.width, x + 1);
             }
         }
         for (int32_t k = 0; k < piece.chunk.tokens; k++) {
-            Fingerprint hash;
+            Fingerprint   hash;
             const int64_t place[2] = { static_cast<int64_t>(piece.chunk.index), k };
             hash.add(file.hash.data(), file.hash.size());
             hash.add(place, sizeof(place));
@@ -241,14 +291,8 @@ MediaVectors MediaEncoder::vectors(const Media & file, size_t index, const std::
     if (auto known = find()) {
         return known;
     }
-    const auto                         ready = pixels(file);
-    std::unique_lock<std::timed_mutex> turn(encoding_, std::try_to_lock);
-    while (!turn && !turn.try_lock_for(std::chrono::milliseconds(10))) {
-        check_interruption();
-        if (stop()) {
-            fail(LUUP_ERROR_CANCELLED, "the run was cancelled");
-        }
-    }
+    const auto ready = pixels(file);
+    auto       turn  = wait_for_turn(stop);
     if (auto known = find()) {  // encoded by the thread that this one has waited for
         return known;
     }

@@ -54,10 +54,12 @@ class MediaEncoder {
   private:
     struct Pixels;  // a file's chunks, ready to be encoded
 
-    std::shared_ptr<const Pixels> pixels(const Media & file);
-    std::shared_ptr<const Pixels> prepare(const Media & file) const;
-    std::shared_ptr<MediaLayout>  lay_out(const MediaFile & file, const Pixels & pixels) const;
-    MediaVectors                  encode(const Pixels & pixels, size_t index, const std::function<bool()> & stop);
+    std::shared_ptr<const Pixels>      pixels(const Media & file);
+    std::shared_ptr<const Pixels>      prepare(const Media & file) const;
+    void                               try_unusual(const Media & file);
+    std::unique_lock<std::timed_mutex> wait_for_turn(const std::function<bool()> & stop);
+    std::shared_ptr<MediaLayout>       lay_out(const MediaFile & file, const Pixels & pixels) const;
+    MediaVectors                       encode(const Pixels & pixels, size_t index, const std::function<bool()> & stop);
 
     MediaEncoderParams params_;
     size_t             vector_size_ = 0;

@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "media/decode.h"
+#include "media/picture_size.h"
 
 #include "hash/hash.h"
 
@@ -35,10 +35,10 @@ uint32_t big_endian(std::string_view bytes, size_t at) {
 }
 
 std::string picture_format(std::string_view bytes) {
-    return begins(bytes, "\x89PNG\r\n\x1a\n")                   ? "png"
-           : begins(bytes, "\xff\xd8\xff")                      ? "jpeg"
+    return begins(bytes, "\x89PNG\r\n\x1a\n")                  ? "png"
+           : begins(bytes, "\xff\xd8\xff")                     ? "jpeg"
            : begins(bytes, "RIFF") && begins(bytes, "WEBP", 8) ? "webp"
-                                                                : "";
+                                                               : "";
 }
 
 std::string sound_format(std::string_view bytes) {
@@ -56,10 +56,10 @@ std::string other_format(std::string_view bytes) {
         size_t           at;
         const char *     name;
     };
-    for (const Known & known :
-         { Known{ "GIF8", 0, "GIF" }, Known{ "BM", 0, "BMP" }, Known{ "II*\0", 0, "TIFF" }, Known{ "ftypavif", 4, "AVIF" },
-           Known{ "ftypheic", 4, "HEIC" }, Known{ "ftyp", 4, "MP4" }, Known{ "OggS", 0, "Ogg" },
-           Known{ "%PDF", 0, "PDF" }, Known{ "<svg", 0, "SVG" }, Known{ "\x1a\x45\xdf\xa3", 0, "WebM" } }) {
+    for (const Known & known : { Known{ "GIF8", 0, "GIF" }, Known{ "BM", 0, "BMP" }, Known{ "II*\0", 0, "TIFF" },
+                                 Known{ "ftypavif", 4, "AVIF" }, Known{ "ftypheic", 4, "HEIC" },
+                                 Known{ "ftyp", 4, "MP4" }, Known{ "OggS", 0, "Ogg" }, Known{ "%PDF", 0, "PDF" },
+                                 Known{ "<svg", 0, "SVG" }, Known{ "\x1a\x45\xdf\xa3", 0, "WebM" } }) {
         if (begins(bytes, known.begin, known.at)) {
             return known.name;
         }
@@ -120,8 +120,7 @@ void check_picture(MediaFile & file, const std::string & name) {
     }
     if (uint64_t(file.width) * file.height > media_limits::pixels) {
         fail(LUUP_ERROR_INVALID_PARAM, "%s has %u x %u pixels; at most %llu million are allowed: make it smaller",
-             name.c_str(), file.width, file.height,
-             static_cast<unsigned long long>(media_limits::pixels / 1'000'000));
+             name.c_str(), file.width, file.height, static_cast<unsigned long long>(media_limits::pixels / 1'000'000));
     }
 }
 

@@ -67,7 +67,8 @@ void check_projector(const std::string & path) {
     }
     for (const char * key : { "clip.projector_type", "clip.vision.projector_type", "clip.audio.projector_type" }) {
         const std::string kind = text_value(header.get(), key);
-        if (std::find(std::begin(unsupported_kinds), std::end(unsupported_kinds), kind) != std::end(unsupported_kinds)) {
+        if (std::find(std::begin(unsupported_kinds), std::end(unsupported_kinds), kind) !=
+            std::end(unsupported_kinds)) {
             fail(LUUP_ERROR_MODEL_LOAD_FAILED, "the projector %s is of the kind %s, which this library does not run",
                  path.c_str(), kind.c_str());
         }

@@ -1,4 +1,4 @@
-// What can be told of a projector file by its header.
+// Checks of a projector file by its header.
 #pragma once
 
 #include <string>

@@ -51,9 +51,9 @@ template <typename T> class SizedCache {
         size_t                   bytes;
     };
 
-    const size_t                                                      most_;
-    size_t                                                            bytes_ = 0;
-    std::list<Entry>                                                  entries_;  // the one used last first
+    const size_t                                                         most_;
+    size_t                                                               bytes_ = 0;
+    std::list<Entry>                                                     entries_;  // the one used last first
     std::unordered_map<std::string, typename std::list<Entry>::iterator> index_;
 };
 

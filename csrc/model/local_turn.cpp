@@ -141,7 +141,8 @@ void LocalTurn::make_answer(std::shared_ptr<TurnListener> listener) {
         fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template made an empty prompt of the messages");
     }
     if (is_media(prompt_.tokens.back())) {
-        fail(LUUP_ERROR_CHAT_TEMPLATE, "the chat template made a prompt that ends with a picture or sound, without text");
+        fail(LUUP_ERROR_CHAT_TEMPLATE,
+             "the chat template made a prompt that ends with a picture or sound, without text");
     }
     std::vector<MediaSpan> media = std::move(prompt_.media);
     resolve_logit_bias(request_.sampling.logit_bias, model_.vocab,
@@ -164,7 +165,7 @@ void LocalTurn::make_answer(std::shared_ptr<TurnListener> listener) {
     }
 }
 
-// Gives the completions their pictures and sounds. Those that the context has already need not be encoded.
+// Adds the pictures and sounds to the completions. Those that the context has already need not be encoded.
 void LocalTurn::add_media(std::vector<MediaSpan> media) {
     size_t     cached  = 0;
     bool       asked   = false;

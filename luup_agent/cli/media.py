@@ -16,7 +16,7 @@ def read_files(images: Sequence[str], sounds: Sequence[str]) -> List[File]:
 
     Raises:
         StorageError: One can't be read.
-        InvalidParamError: One is no picture or sound.
+        InvalidParamError: One is not a picture or sound.
     """
     return [*(read_file(Image, path) for path in images), *(read_file(Audio, path) for path in sounds)]
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import pictures, projectors
 from support.http_server import Server, replying
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
@@ -129,6 +130,7 @@ def run(example, model):
 
 OTHERS = [
     "mcp_tools.py",
+    "pictures.py",
     "rag.py",
     "remote_api.py",
     "serve_agent.py",
@@ -231,6 +233,23 @@ def test_the_example_with_vectors_tells_of_a_wrong_embedder(tmp_path, model_path
         assert result.returncode == code
         assert words in result.stderr
         assert "Traceback" not in result.stderr
+
+
+def test_the_example_with_a_picture(tmp_path, model_path):
+    gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
+    projectors.write(gguf, numpy, tmp_path / "mmproj.gguf", 576, scale=0.1)
+    (tmp_path / "cat.png").write_bytes(pictures.png(64, 48))
+    command = [sys.executable, "-W", "error", str(FOLDER / "pictures.py"), str(model_path)]
+    command += [str(tmp_path / "mmproj.gguf"), str(tmp_path / "cat.png")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("Picture: 64 x 48 pixels\nAnswer: ")
+    assert "\nTyped: subject=" in result.stdout
+    assert result.stdout.endswith("\nEncoded: 1\n")
+    result = subprocess.run([*command[:-1], str(tmp_path / "none.png")], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1
+    assert "none.png" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("how", [[], ["-m", "pytest", "-q", "-p", "no:cacheprovider"]], ids=["script", "pytest"])

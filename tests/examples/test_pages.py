@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from support import bert, pages, random_model
+from support import bert, pages, pictures, projectors, random_model
 
 TESTS = Path(__file__).resolve().parents[1]
-OWN_FILES = ("ADAPTERS.md", "EMBEDDINGS.md")  # their blocks load files that a test below makes
+OWN_FILES = ("ADAPTERS.md", "EMBEDDINGS.md", "PICTURES.md")  # their blocks load files that a test below makes
 
 
 def has_own_test(page: Path) -> bool:
@@ -33,6 +33,14 @@ def test_the_blocks_about_adapters_run(tiny_path, tmp_path):
     for seed, name in enumerate(("sql", "brief")):
         random_model.write_adapter(gguf, numpy, tmp_path / f"{name}.gguf", seed)
     pages.run(pages.DOCS / "ADAPTERS.md", tmp_path)
+
+
+def test_the_blocks_about_pictures_run(model_path, tmp_path):
+    gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
+    (tmp_path / "model.gguf").symlink_to(model_path)
+    projectors.write(gguf, numpy, tmp_path / "mmproj-model.gguf", 576, scale=0.1)
+    (tmp_path / "cat.png").write_bytes(pictures.png())
+    pages.run(pages.DOCS / "PICTURES.md", tmp_path)
 
 
 @pytest.mark.network

@@ -66,15 +66,16 @@ class _Writer:
         self.writer.close()
 
 
-def write(gguf, numpy, target, width, kind="mlp", seed=1, scale=1.0, change=None, side=SIDE):
+def write(gguf, numpy, target, width, kind="mlp", seed=1, scale=1.0, change=None, side=SIDE, layers=LAYERS):
     """Write a projector of random weights for a language model whose vectors have `width` numbers.
 
     Its kind: "mlp" as of LLaVA, with 16 tokens for any picture; "gemma3", whose tokens see each other; "qwen2vl_merger"
     with M-RoPE, whose tokens depend on the size of the picture; "ultravox" for sound. The vectors have about the size
-    `scale`. `change` is called with the writer before it writes. `side` is the size of pictures for "mlp", in pixels.
+    `scale`. `change` is called with the writer before it writes. `side` is the size of pictures for "mlp", in pixels,
+    and `layers` the number of its layers.
     """
     made = _Writer(gguf, numpy, target, width, seed, scale)
-    made.side = side
+    made.side, made.depth = side, layers
     _KINDS[kind](made)
     if change is not None:
         change(made.writer)
@@ -82,13 +83,13 @@ def write(gguf, numpy, target, width, kind="mlp", seed=1, scale=1.0, change=None
 
 
 def _mlp(made):
-    made.numbers("vision", "mlp")
+    made.numbers("vision", "mlp", made.depth)
     made.picture_numbers(made.side)
     made.add("v.class_embd", EMBD)
     made.add("v.patch_embd.weight", EMBD, 3, PATCH, PATCH)
     made.add("v.position_embd.weight", (made.side // PATCH) ** 2 + 1, EMBD)
     made.norm("v.pre_ln", EMBD)
-    made.layers("v")
+    made.layers("v", layers=made.depth)
     made.add("mm.0.weight", made.width, EMBD)
     made.add("mm.0.bias", made.width, scale=0.02)
     made.add("mm.2.weight", made.width, made.width, scale=made.scale / made.width**0.5)

@@ -83,6 +83,8 @@ def test_every_number_of_the_library_is_a_setting():
         "system_prompt",
         "history",
         "raw_prompt",
+        "media",
+        "n_media",
     }
     beside = {"n_stop", "max_reasoning_tokens", "n_logit_bias", "n_adapters"}  # the second numbers of other settings
     for struct in ("sampling", "run"):

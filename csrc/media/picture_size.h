@@ -1,0 +1,12 @@
+// The size of a picture, by its header.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace luup {
+
+// Reads the size of a PNG or JPEG file. False if its header is broken.
+bool read_picture_size(const std::string & bytes, uint32_t & width, uint32_t & height);
+
+}  // namespace luup
