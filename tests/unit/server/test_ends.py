@@ -248,6 +248,32 @@ def test_many_connections_that_send_nothing(echo):
             connection.close()
 
 
+def test_a_thousand_connections(echo):
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4096:
+        pytest.skip(f"needs 4096 open files, and {hard} are allowed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    connections = []
+    try:
+        for number in range(1000):
+            connections.append(socket.create_connection(("127.0.0.1", echo.port), 30))
+            if number % 2:  # a request that never ends
+                connections[-1].sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Le")
+        for connection in connections[::50]:
+            connection.close()
+        assert echo.chat("still there").json()["choices"][0]["message"]["content"] == "still there"
+        send_request(echo, {"stream": True}, connections[998])
+        answer = b""
+        while b"[DONE]" not in answer:
+            answer += connections[998].recv(65536)
+    finally:
+        for connection in connections:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert echo.chat().status_code == 200
+
+
 def test_comments_show_that_a_waiting_stream_lives(served, slow, monkeypatch):
     from luup_agent._server import streaming
 
