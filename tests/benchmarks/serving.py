@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import plots
 import workloads
 from bench import find_program
 
@@ -259,26 +260,13 @@ def report(found):
 
 
 def draw(found, folder):
-    import plots
-
-    figure, axes = plots.new_figure(1, 6.4, 3.6)
-    axis = axes[0] if isinstance(axes, (list, tuple)) or hasattr(axes, "__len__") else axes
-    counts = list(next(iter(found.values())))
-    width = 0.8 / len(found)
-    for place, (name, color) in enumerate(zip(found, (plots.DIM, plots.ACCENT, plots.SECOND))):
-        speeds = [statistics.median(found[name][count]) for count in counts]
-        bars = axis.bar(
-            [index + place * width for index in range(len(counts))], speeds, width * 0.92, label=name, color=color
-        )
-        axis.bar_label(bars, [plots.shown(speed) for speed in speeds], fontsize=8, padding=2)
-    axis.set_xticks(
-        [index + width * (len(found) - 1) / 2 for index in range(len(counts))], [str(count) for count in counts]
-    )
-    axis.set_xlabel("streaming clients")
-    axis.set_ylabel("tokens per second")
-    axis.legend(frameon=False)
-    figure.tight_layout()
-    figure.savefig(Path(folder) / "serving.svg")
+    """Draw a plot in the style of the documentation's, ours first."""
+    names = [name for name in ("our server", "in process", "llama-server") if name in found]
+    rows = [
+        (f"{clients} clients,\ntokens/s", [statistics.median(found[name][clients]) for name in names])
+        for clients in found[names[0]]
+    ]
+    plots.draw_peers(names, rows, folder / "serving.svg")
 
 
 def free_port():

@@ -116,6 +116,31 @@ def test_a_client_that_does_not_read_loses_its_answer(served, monkeypatch, caplo
         assert server.chat("quick").status_code == 200
 
 
+def test_a_client_that_stops_reading_while_the_model_waits(served, monkeypatch):
+    from luup_agent._server import streaming
+
+    monkeypatch.setattr(streaming, "_PING_SECONDS", 0.1)
+    monkeypatch.setattr(streaming, "_STALL_SECONDS", 0.5)
+    ended = threading.Event()
+
+    async def stuck(request):
+        try:
+            yield "x" * 20_000_000  # more than the buffers on the way to the client
+            await asyncio.sleep(600)
+        finally:
+            ended.set()
+
+    server = served({"stuck": FunctionModel(stuck)})
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        send_request(server, {"stream": True}, connection)
+        assert ended.wait(60)
+    with server.client() as client:
+        deadline = time.monotonic() + 30
+        while "luup_requests_active 0\n" not in client.get("/metrics").text:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
 def test_a_timeout_in_mid_stream_is_reported(served):
     async def slow(request):
         yield "The beginning "
