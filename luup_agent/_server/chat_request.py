@@ -55,6 +55,7 @@ class ChatTask(NamedTuple):
         include_usage: Whether a stream ends with the token counts.
         choices: The number of answers.
         approvals: Decisions on calls of an agent's tools that wait for an approval, by the ids of the calls.
+        names_length: Whether the request says how long the answer may be.
     """
 
     model: Optional[str]
@@ -66,6 +67,7 @@ class ChatTask(NamedTuple):
     include_usage: bool
     choices: int
     approvals: Dict[str, Union[bool, str]]
+    names_length: bool = True
 
 
 def read_chat(fields: Fields, max_tokens: Optional[int]) -> ChatTask:
@@ -99,6 +101,7 @@ def read_chat(fields: Fields, max_tokens: Optional[int]) -> ChatTask:
         include_usage,
         fields.whole("n", 1, MAX_CHOICES) or 1,
         _read_approvals(fields),
+        fields.has("max_tokens") or fields.has("max_completion_tokens"),
     )
     fields.finish(HARMLESS, REFUSED)
     return task

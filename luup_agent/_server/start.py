@@ -45,6 +45,8 @@ def answer_chat(served: Served, task: ChatTask, index: int) -> Answer:
         LuupError: A value of the request is wrong.
     """
     options = _options(task.options, index)
+    if served.kind == "agent" and not task.names_length:
+        options["max_tokens"] = _shorter(served.value._parts.settings.max_tokens, options["max_tokens"])
     agent = _agent_for(served, task, options)
     pending = {call.id for call in agent.pending}
     if pending and not task.approvals:
@@ -67,6 +69,11 @@ def answer_text(served: Served, task: TextTask, index: int) -> Answer:
     run = agent._new_run("stream_events_async", prompt, options)
     run._task = run._task._replace(raw=True)
     return Answer(agent, run)
+
+
+def _shorter(first: Optional[int], second: Optional[int]) -> Optional[int]:
+    """Return the smaller limit; None is no limit."""
+    return min((each for each in (first, second) if each is not None), default=None)
 
 
 def _options(options: Mapping[str, Any], index: int) -> Dict[str, Any]:

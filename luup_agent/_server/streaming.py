@@ -144,4 +144,8 @@ class EventStream:
                 if idle >= _STALL_SECONDS and answer is not None:
                     answer.cancel()
             elif idle >= _PING_SECONDS:
-                await self._send(send, b": the answer goes on\n\n")
+                try:
+                    await asyncio.wait_for(self._send(send, b": the answer goes on\n\n"), _STALL_SECONDS)
+                except asyncio.TimeoutError:  # the client has not read what came before
+                    if answer is not None:
+                        answer.cancel()

@@ -48,6 +48,12 @@ def peers(path=ROOT / "README.md"):
     return table[0][1:], [(row[0], [number(cell) for cell in row[1:]]) for row in table[1:]]
 
 
+def serving(path=ROOT / "docs" / "BENCHMARKS.md"):
+    """Return the servers of the table of serving.py, and for each row its title and a number for each of them."""
+    [table] = [table for table in read_tables(path) if table[0][0] == "streaming clients"]
+    return table[0][1:], [(row[0], [number(cell) for cell in row[1:]]) for row in table[1:] if all(row)]
+
+
 def shown(value):
     """Return a number as it is written in a plot: with three digits."""
     return f"{float(f'{value:.3g}'):,g}"
@@ -144,6 +150,10 @@ def main():
         ("decoding, streamed,\ntokens/s (more is better)", 3),
     ]
     draw_peers(libraries, [(name, rows[index][1]) for name, index in names], folder / "peers.svg")
+    servers, speeds = serving()
+    draw_peers(
+        servers, [(f"{clients} clients,\ntokens/s", values) for clients, values in speeds], folder / "serving.svg"
+    )
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@
                                        [--plots FOLDER] [--without-peer]
 
 Each candidate runs in a process of its own and answers the same questions behind one shared system prompt, which it has
-read once before. The candidates take turns. The load comes from one process with plain sockets; its CPU time is given
-too, because it shares the machine, and so is that of the candidate. llama-server comes from a build with
-LUUP_BUILD_TOOLS=ON, and has a slot for each client.
+read once before. It answers them twice: at first, and again, when llama-server has the system prompt in each of its
+slots, one for each client. The candidates take turns. The load comes from one process with plain sockets, whose CPU
+time is given too, because it shares the machine. llama-server comes from a build with LUUP_BUILD_TOOLS=ON.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import plots
 import workloads
 from bench import find_program
 
@@ -218,7 +219,7 @@ def cpu_of(process):
 
 
 def measure(options):
-    """Return tokens per second by candidate and number of clients: a list with the number of each round."""
+    """Return tokens per second by candidate and number of clients: those at first and those again of each round."""
     kinds = [InProcess, ours] + ([] if options.without_peer else [llama_server])
     found = {}
     for _ in range(options.rounds):
@@ -226,14 +227,16 @@ def measure(options):
             candidate = kind(options)
             try:
                 for clients in options.clients:
-                    one = candidate.run(clients)
-                    found.setdefault(candidate.name, {}).setdefault(clients, []).append(one.tokens / one.seconds)
-                    print(
-                        f"{candidate.name:>12}, {clients:3} clients: {one.tokens:6} tokens, "
-                        f"{one.tokens / one.seconds:7.1f} tokens/s, {1e6 * one.cpu / one.tokens:6.0f} us of CPU each, "
-                        f"{1e6 * one.client_cpu / one.tokens:4.0f} us of the clients'",
-                        flush=True,
-                    )
+                    for time_of in ("first", "again"):
+                        one = candidate.run(clients)
+                        speeds = found.setdefault(candidate.name, {}).setdefault(f"{clients}, {time_of}", [])
+                        speeds.append(one.tokens / one.seconds)
+                        print(
+                            f"{candidate.name:>12}, {clients:3} clients, {time_of}: {one.tokens:6} tokens, "
+                            f"{one.tokens / one.seconds:7.1f} tokens/s, {1e6 * one.cpu / one.tokens:6.0f} us of CPU, "
+                            f"{1e6 * one.client_cpu / one.tokens:4.0f} us the clients'",
+                            flush=True,
+                        )
             finally:
                 candidate.close()
     return found
@@ -257,26 +260,13 @@ def report(found):
 
 
 def draw(found, folder):
-    import plots
-
-    figure, axes = plots.new_figure(1, 6.4, 3.6)
-    axis = axes[0] if isinstance(axes, (list, tuple)) or hasattr(axes, "__len__") else axes
-    counts = sorted(next(iter(found.values())))
-    width = 0.8 / len(found)
-    for place, (name, color) in enumerate(zip(found, (plots.DIM, plots.ACCENT, plots.SECOND))):
-        speeds = [statistics.median(found[name][count]) for count in counts]
-        bars = axis.bar(
-            [index + place * width for index in range(len(counts))], speeds, width * 0.92, label=name, color=color
-        )
-        axis.bar_label(bars, [plots.shown(speed) for speed in speeds], fontsize=8, padding=2)
-    axis.set_xticks(
-        [index + width * (len(found) - 1) / 2 for index in range(len(counts))], [str(count) for count in counts]
-    )
-    axis.set_xlabel("streaming clients")
-    axis.set_ylabel("tokens per second")
-    axis.legend(frameon=False)
-    figure.tight_layout()
-    figure.savefig(Path(folder) / "serving.svg")
+    """Draw a plot in the style of the documentation's, ours first."""
+    names = [name for name in ("our server", "in process", "llama-server") if name in found]
+    rows = [
+        (f"{clients} clients,\ntokens/s", [statistics.median(found[name][clients]) for name in names])
+        for clients in found[names[0]]
+    ]
+    plots.draw_peers(names, rows, folder / "serving.svg")
 
 
 def free_port():

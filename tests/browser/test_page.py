@@ -278,6 +278,37 @@ def test_everything_has_a_name(page):
     assert page.tab.evaluate("document.activeElement.id") == "composer-text"
 
 
+def test_a_screen_reader_finds_its_way(page, expect):
+    page.ask("A room, please", "clerk")
+    tab = page.tab
+    for role, name in (
+        ("navigation", "Conversations"),
+        ("complementary", "Conversations"),
+        ("main", None),
+        ("log", "Conversation"),
+        ("article", "You"),
+        ("article", "Answer of clerk"),
+        ("textbox", "Message"),
+        ("searchbox", "Search the conversations"),
+        ("combobox", "Model"),
+        ("button", "Send"),
+        ("button", "Settings"),
+        ("button", "Add pictures"),
+        ("button", "Allow"),
+        ("button", "Deny"),
+        ("heading", "A room, please"),
+    ):
+        expect(tab.get_by_role(role, name=name, exact=True) if name else tab.get_by_role(role)).to_have_count(1)
+    expect(tab.locator("html")).to_have_attribute("lang", "en")
+    tab.get_by_role("button", name="Settings").click()
+    dialog = tab.get_by_role("dialog", name="Settings")
+    for label in ("System prompt", "Temperature", "Most tokens of an answer", "Thinking", "Colours", "API key"):
+        expect(dialog.get_by_label(label)).to_have_count(1)
+    tab.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(tab.get_by_role("button", name="Settings")).to_be_focused()
+
+
 def test_the_keyboard_is_enough(page, expect):
     page.choose("echo")
     page.tab.focus("#composer-text")

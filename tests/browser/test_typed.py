@@ -1,5 +1,7 @@
 """Typed results in the page: JSON as names with values, and lists of objects as tables."""
 
+import json
+
 import pytest
 
 pytest.importorskip("starlette")
@@ -47,7 +49,7 @@ def test_a_deep_and_a_long_one(page, expect):
     page.tab.set_viewport_size({"width": 320, "height": 640})
     deep = '{"a":' * 30 + "1" + "}" * 30
     expect(page.ask(deep, "echo").locator(".typed code").first).to_contain_text('{"a":')
-    rows = "[" + ",".join('{"name": "%s", "n": %d}' % ("x" * 60, number) for number in range(600)) + "]"
+    rows = json.dumps([{"name": "x" * 60, "n": number} for number in range(600)])
     answer = page.ask(rows)
     expect(answer.get_by_role("region", name="A table of 600 rows")).to_contain_text("and 100 more rows")
     assert page.tab.evaluate("document.getElementById('scroll').scrollWidth") == 320

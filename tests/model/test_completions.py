@@ -7,7 +7,8 @@ pytest.importorskip("uvicorn")
 
 from support.serving import read_events, serving
 
-from luup_agent import Agent, Model
+from luup_agent import Agent, InvalidParamError, Model
+from luup_agent._run import sync_run
 from luup_agent.server import create_app
 from luup_agent.testing import FunctionModel
 
@@ -150,3 +151,27 @@ def test_the_official_client(server):
         assert "".join(chunk.choices[0].text for chunk in stream) == made.choices[0].text
         with pytest.raises(openai.BadRequestError, match="suffix"):
             client.completions.create(model="smollm2", suffix=".", **GREEDY)
+
+
+def test_a_raw_prompt_has_no_tools_and_no_type(model):
+    for options, output in (({"tools": [len_of]}, None), ({}, int)):
+        agent = Agent(model, enable_history=False, enable_builtin_tools=False)
+        run = agent._new_run("run", "Hi", options, output)
+        run._task = run._task._replace(raw=True)
+        with pytest.raises(InvalidParamError, match="raw_prompt needs a message, and takes no tools"):
+            run.start()
+
+
+def test_a_raw_prompt_is_recorded_as_it_is(model):
+    agent = Agent(model, "You are a helpful assistant.", max_tokens=2, temperature=0, enable_builtin_tools=False)
+    agent.add_message("user", "Hi")
+    run = agent._new_run("run", PROMPT, {"record_prompts": True})
+    run._task = run._task._replace(raw=True)
+    response = sync_run.respond(run)
+    assert response.turns[0].prompt.text == PROMPT
+    assert [message.content for message in agent.messages[1:3]] == ["Hi", PROMPT]
+
+
+def len_of(text: str) -> int:
+    """Return the length of a text."""
+    return len(text)

@@ -91,9 +91,12 @@ def test_the_plots_have_the_numbers_of_the_tables():
     numbers = [*growth["agents"].values(), *(row[0] for row in growth["prompt"].values())]
     numbers += [value for row in growth["vocabulary"].values() for value in row]
     assert (len(numbers), len(libraries), len(rows)) == (7 + 7 + 6, 3, 4)
+    servers, speeds = plots.serving()
+    assert (len(servers), len(speeds)) == (3, 2)
     for name, texts in (
         ("growth.svg", [plots.shown(value) for value in numbers]),
         ("peers.svg", [*libraries, *(plots.shown(value) for _, values in rows for value in values)]),
+        ("serving.svg", [*servers, *(plots.shown(value) for _, values in speeds for value in values)]),
     ):
         picture = (ROOT / "docs" / "images" / name).read_text(encoding="utf-8")
         drawn = {plain(html.unescape(text)) for text in re.findall(r"<text[^>]*>([^<]*)</text>", picture)}

@@ -156,3 +156,18 @@ def test_a_prompt_that_is_made_for_each_run_comes_before_that_of_the_request(ser
     assert server.chat(messages=asked).json()["choices"][0]["message"]["content"] == "b"
     seen = [[message.content for message in request.messages] for request in model.requests]
     assert seen == [["Made.", "x"], ["Made.\n\nBe brief.", "y"]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "limit", "found"), [(None, None, 7), (9, None, 9), (None, 5, 5), (9, 5, 5), (None, 8, 7)]
+)
+def test_an_agent_has_a_length_of_its_own(served, asked, limit, found):
+    lengths = []
+
+    def answer(request):
+        lengths.append(request.body["max_tokens"])
+        return "ok"
+
+    server = served({"a": Agent(FunctionModel(answer), max_tokens=7)}, max_tokens=limit)
+    assert server.chat(max_tokens=asked).status_code == 200
+    assert lengths == [found]

@@ -1,7 +1,11 @@
 """``luup-agent serve``: targets, names, and a process that serves until it gets a signal."""
 
+import argparse
+import os
 import signal
+import stat
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,7 +15,7 @@ pytest.importorskip("uvicorn")
 
 from support.serving import start_command
 
-from luup_agent import InvalidParamError, ModelNotFoundError
+from luup_agent import InvalidParamError, ModelNotFoundError, StorageError
 from luup_agent._server import command
 
 APP = """
@@ -117,3 +121,28 @@ def test_two_names(app):
     assert list(found) == ["a", "b"]
     with pytest.raises(InvalidParamError, match="NAME=a"):
         command._add(found, {"a": 1}, "", "a")
+
+
+def options(*arguments):
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers(), "smollm2", "smollm2")
+    return parser.parse_args(["serve", "smollm2", *arguments])
+
+
+def test_where_conversations_are_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_DATA_HOME" if sys.platform == "linux" else "LOCALAPPDATA", str(tmp_path / "data"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with command._open_sessions(options()) as kept:
+        assert str(tmp_path) in repr(kept)
+    usual = Path(command.default_sessions())
+    assert usual.is_file()
+    if os.name == "posix":
+        assert stat.S_IMODE(usual.stat().st_mode) == 0o600
+    with command._open_sessions(options("--sessions", str(tmp_path / "mine.db"))):
+        assert (tmp_path / "mine.db").is_file()
+    assert command._open_sessions(options("--no-sessions")) is None
+    with pytest.raises(StorageError, match="folder"):
+        command._open_sessions(options("--sessions", str(tmp_path)))
+    usual.write_text("not a database")
+    assert command._open_sessions(options()) is None  # the server starts all the same
+    assert "keeps its conversations in the browser" in capsys.readouterr().err

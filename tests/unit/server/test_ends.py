@@ -116,6 +116,31 @@ def test_a_client_that_does_not_read_loses_its_answer(served, monkeypatch, caplo
         assert server.chat("quick").status_code == 200
 
 
+def test_a_client_that_stops_reading_while_the_model_waits(served, monkeypatch):
+    from luup_agent._server import streaming
+
+    monkeypatch.setattr(streaming, "_PING_SECONDS", 0.1)
+    monkeypatch.setattr(streaming, "_STALL_SECONDS", 0.5)
+    ended = threading.Event()
+
+    async def stuck(request):
+        try:
+            yield "x" * 20_000_000  # more than the buffers on the way to the client
+            await asyncio.sleep(600)
+        finally:
+            ended.set()
+
+    server = served({"stuck": FunctionModel(stuck)})
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        send_request(server, {"stream": True}, connection)
+        assert ended.wait(60)
+    with server.client() as client:
+        deadline = time.monotonic() + 30
+        while "luup_requests_active 0\n" not in client.get("/metrics").text:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
 def test_a_timeout_in_mid_stream_is_reported(served):
     async def slow(request):
         yield "The beginning "
@@ -246,6 +271,32 @@ def test_many_connections_that_send_nothing(echo):
     finally:
         for connection in idle:
             connection.close()
+
+
+def test_a_thousand_connections(echo):
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4096:
+        pytest.skip(f"needs 4096 open files, and {hard} are allowed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    connections = []
+    try:
+        for number in range(1000):
+            connections.append(socket.create_connection(("127.0.0.1", echo.port), 30))
+            if number % 2:  # a request that never ends
+                connections[-1].sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Le")
+        for connection in connections[::50]:
+            connection.close()
+        assert echo.chat("still there").json()["choices"][0]["message"]["content"] == "still there"
+        send_request(echo, {"stream": True}, connections[998])
+        answer = b""
+        while b"[DONE]" not in answer:
+            answer += connections[998].recv(65536)
+    finally:
+        for connection in connections:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert echo.chat().status_code == 200
 
 
 def test_comments_show_that_a_waiting_stream_lives(served, slow, monkeypatch):
