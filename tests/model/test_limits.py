@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from luup_agent import Agent, Model, UsageLimitError, UsageLimits
+from luup_agent import Agent, Model, UsageLimitError, UsageLimits, _native
 from luup_agent.testing import ScriptedModel, tool_call
 
 STORY = "Tell me a very long story of the moon."
@@ -33,8 +33,7 @@ def limited(drive, agent, message=STORY, **options):
 def test_an_answer_ends_at_its_tokens(drive, greedy, most):
     agent = greedy(max_tokens=400)
     error = limited(drive, agent, usage_limits=UsageLimits(output_tokens_limit=most))
-    assert error.used == most
-    assert most <= error.usage.completion_tokens <= most + 2
+    assert error.used == error.usage.completion_tokens == most
     assert error.messages[-1].content == error.partial_text
     assert agent.get_history() == []
     assert agent.generate(STORY, max_tokens=most) == error.partial_text
@@ -136,5 +135,62 @@ def test_a_fallback_to_the_local_model(drive, model):
     first = ScriptedModel([HTTPError("down")] * 4)
     agent = Agent(Model.fallback(first, model), temperature=0, max_tokens=400)
     error = limited(drive, agent, usage_limits=UsageLimits(output_tokens_limit=20))
-    assert 20 <= error.usage.completion_tokens <= 120  # a fallback has no tokenizer: four bytes count as a token
+    assert error.usage.completion_tokens == 20
     assert agent.get_history() == []
+
+
+def test_the_counts_between_turns_are_exact(drive, greedy):
+    agent = greedy(tools=[add], max_tokens=256, tool_choice="add")
+    turns = agent.fork().run("What is 5 + 3?").turns
+    assert len(turns) > 1
+    first = turns[0].usage
+    for limits in ({"input_tokens_limit": first.prompt_tokens}, {"total_tokens_limit": first.total_tokens}):
+        error = limited(drive, agent, "What is 5 + 3?", usage_limits=UsageLimits(**limits))
+        assert [error.used] == list(limits.values())
+        assert error.usage.completion_tokens == first.completion_tokens
+        assert [call.result is None for call in error.tool_calls] == [True]
+    most = first.total_tokens + turns[1].usage.prompt_tokens + 3
+    error = limited(drive, agent, "What is 5 + 3?", usage_limits=UsageLimits(total_tokens_limit=most))
+    assert most <= error.used == error.usage.total_tokens  # the driver reads the text as it comes
+    assert error.tool_calls[0].result.content == "8"
+
+
+def test_all_events_of_a_run_have_its_counts(greedy):
+    agent = greedy(tools=[add], max_tokens=256, tool_choice="add")
+    run = agent._new_run("run", "What is 5 + 3?", {}, None)
+    seen = []
+    try:
+        run.start()
+        while not seen or seen[-1][0] != _native.EVENT_DONE:
+            kind = run.advance(1000)
+            if kind != _native.EVENT_NONE:
+                seen.append((kind, *run.native.tokens(), run.native.turns()))
+        response = run.response()
+    finally:
+        run.close()
+    first, last = response.turns[0].usage, response.usage
+    assert [counts for kind, *counts in seen if kind == _native.EVENT_TOOL_CALL] == [
+        [first.prompt_tokens, first.completion_tokens, 1]
+    ]
+    assert seen[0][1:] == (first.prompt_tokens, 0, 1)
+    assert seen[-1][1:] == (last.prompt_tokens, last.completion_tokens, 2)
+    for earlier, later in zip(seen, seen[1:]):
+        assert all(a <= b for a, b in zip(earlier[1:], later[1:]))
+    texts = [counts[1] for kind, *counts in seen if kind == _native.EVENT_TEXT]
+    assert first.completion_tokens < texts[0] <= texts[-1] <= last.completion_tokens
+
+
+def test_a_run_that_is_closed_in_its_middle_has_counted(greedy):
+    agent = greedy(max_tokens=400)
+    stream = agent.stream_events(STORY)
+    written = "".join(event.text for event, _ in zip((e for e in stream if e.type == "text"), range(5)))
+    stream.close()
+    tokens = len(agent.model.tokenize(written))
+    run = agent._new_run("run", STORY, {}, None)
+    run.start()
+    while run.native.tokens()[1] < tokens:
+        run.advance(1000)
+    run.fail(None)
+    assert run.record.usage.completion_tokens >= tokens
+    assert run.record.usage.prompt_tokens == len(agent._prompt_tokens(STORY))
+    run.close()
