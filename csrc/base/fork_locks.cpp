@@ -24,7 +24,7 @@ OwnFork::~OwnFork() = default;
 
 namespace {
 
-constexpr size_t n_locks = 3;
+constexpr size_t n_locks = 5;
 
 std::array<std::atomic<std::mutex *>, n_locks> locks{};
 std::array<std::mutex *, n_locks>              held{};  // each written by the thread that holds the lock
@@ -41,6 +41,8 @@ void take(ForkLock which) {
 
 void before_fork() {
     if (!own_fork) {
+        take(ForkLock::Weights);
+        take(ForkLock::MappedFiles);
         take(ForkLock::Backends);
         take(ForkLock::RpcServers);
         ggml_critical_section_start();

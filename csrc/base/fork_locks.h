@@ -6,7 +6,7 @@
 namespace luup {
 
 // The locks in the order in which a thread takes them. ggml's own comes before the log's.
-enum class ForkLock { Backends, RpcServers, Log };
+enum class ForkLock { Weights, MappedFiles, Backends, RpcServers, Log };
 
 // Has fork() wait until no thread holds `mutex`, which lives as long as the process. Call it once for each lock, while
 // the library is loaded: a fork that runs meanwhile holds it up, and would find a static variable half made. A

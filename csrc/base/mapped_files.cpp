@@ -3,6 +3,8 @@
 #include <atomic>
 
 #ifdef __linux__
+#    include "base/fork_locks.h"
+
 #    include <array>
 #    include <cerrno>
 #    include <csignal>
@@ -54,7 +56,13 @@ std::array<MappedFiles::Slot, 256> MappedFileTable::slots;
 
 namespace {
 
-std::mutex       slots_mutex;
+// Never destroyed, and made when the library is loaded, see keep_over_fork().
+std::mutex & slots_mutex = []() -> std::mutex & {
+    auto * made = new std::mutex();
+    keep_over_fork(ForkLock::MappedFiles, *made);
+    return *made;
+}();
+
 struct sigaction previous;  // the action that was there before ours
 
 // A line of /proc/self/maps: "begin-end perms offset major:minor inode   path".

@@ -1,6 +1,7 @@
 #include "model/stored_weights.h"
 
 #include "base/error.h"
+#include "base/fork_locks.h"
 #include "base/log.h"
 #include "device/backends.h"
 
@@ -55,6 +56,9 @@ struct WeightsHooks {
     static std::string                  features;  // of the CPU backend and the processor
     static thread_local StoredWeights * load;
 
+    static std::mutex & mutex;
+    static bool         installed;
+
     static Layout * find(ggml_backend_buffer_type_t type) {
         for (Layout & layout : layouts) {
             if (layout.type == type) {
@@ -64,9 +68,24 @@ struct WeightsHooks {
         return nullptr;
     }
 
+    // Adds a type, unless its buffers can't be put at another place.
+    static void add(Layout & layout, ggml_backend_buffer_type_t type) {
+        const ggml_backend_buffer_t buffer = type->iface.alloc_buffer(type, 64);
+        if (!buffer) {
+            return;
+        }
+        const bool known = buffer->iface.set_tensor && buffer->iface.free_buffer && buffer->iface.get_base &&
+                           buffer->iface.get_base(buffer) == buffer->context;
+        if (known) {
+            layout                   = { type, type->iface.alloc_buffer, buffer->iface.set_tensor };
+            type->iface.alloc_buffer = allocate;
+        }
+        ggml_backend_buffer_free(buffer);
+    }
+
     static void install() {
-        static std::once_flag once;
-        std::call_once(once, [] {
+        const std::lock_guard<std::mutex> lock(mutex);
+        if (!installed) {
             const ggml_backend_reg_t cpu   = ggml_backend_dev_backend_reg(cpu_device());
             const auto               types = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
                 ggml_backend_reg_get_proc_address(cpu, "ggml_backend_dev_get_extra_bufts"));
@@ -76,17 +95,16 @@ struct WeightsHooks {
             for (const ggml_backend_feature * f = describe ? describe(cpu) : nullptr; f && f->name; f++) {
                 features += std::string(" ") + f->name + "=" + f->value;
             }
-            size_t n = 0;
-            for (auto * type = types ? types(cpu_device()) : nullptr; type && *type && n < layouts.size(); type++) {
+            for (auto * type = types ? types(cpu_device()) : nullptr; type && *type; type++) {
                 for (const char * name : kept_layouts) {
-                    if (std::strcmp(ggml_backend_buft_name(*type), name) == 0) {
-                        layouts[n++]                = { *type, (*type)->iface.alloc_buffer, nullptr };
-                        (*type)->iface.alloc_buffer = allocate;
-                        break;
+                    Layout * const place = find(nullptr);
+                    if (place && !find(*type) && std::strcmp(ggml_backend_buft_name(*type), name) == 0) {
+                        add(*place, *type);
                     }
                 }
             }
-        });
+            installed = true;
+        }
     }
 
     static ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, size_t size) {
@@ -109,17 +127,11 @@ struct WeightsHooks {
 
     static void unmap(ggml_backend_buffer_t buffer) { munmap(buffer->context, mapped_size(buffer->size)); }
 
-    // Returns a buffer of this type whose memory is at `at`; null, and nothing is freed, if its type is another one
-    // than we know.
+    // Returns a buffer of this type whose memory is at `at`; null, and nothing is freed, without memory for it.
     static ggml_backend_buffer_t wrap(ggml_backend_buffer_type_t type, void * at, uint64_t size) {
-        Layout &                    layout = *find(type);
+        const Layout &              layout = *find(type);
         const ggml_backend_buffer_t buffer = layout.allocate(type, 64);
         if (!buffer) {
-            return nullptr;
-        }
-        layout.set = buffer->iface.set_tensor;
-        if (!layout.set || !buffer->iface.free_buffer || buffer->iface.get_base(buffer) != buffer->context) {
-            ggml_backend_buffer_free(buffer);
             return nullptr;
         }
         buffer->iface.free_buffer(buffer);
@@ -133,7 +145,15 @@ struct WeightsHooks {
 
 std::array<WeightsHooks::Layout, 8> WeightsHooks::layouts;
 std::string                         WeightsHooks::features;
-thread_local StoredWeights *        WeightsHooks::load = nullptr;
+thread_local StoredWeights *        WeightsHooks::load      = nullptr;
+bool                                WeightsHooks::installed = false;
+
+// Never destroyed, and made when the library is loaded, see keep_over_fork().
+std::mutex & WeightsHooks::mutex = []() -> std::mutex & {
+    auto * made = new std::mutex();
+    keep_over_fork(ForkLock::Weights, *made);
+    return *made;
+}();
 
 namespace {
 

@@ -47,7 +47,7 @@ class Work:
             env=environment,
         )
         first = self.read()
-        self.seconds, self.load_seconds = first["seconds"], first["load_seconds"]
+        self.seconds, self.load_seconds, self.cpu = first["seconds"], first["load_seconds"], first["cpu"]
         self.memory = {"loaded": first["loaded"], "first": first["first"]}
         for _state in states:
             self.memory.update(self.read())
@@ -98,6 +98,7 @@ def measure(name, python, options, weights):
     return {
         "seconds": single.seconds,
         "load_seconds": single.load_seconds,
+        "cpu": single.cpu,
         "memory": {
             **single.memory,
             "agents": crowd.memory["agents"],
@@ -127,6 +128,7 @@ def table(results, processes):
 
     add("to the first token, s", [row["seconds"] for row in results.values()], ".2f")
     add("of which the load, s", [row["load_seconds"] for row in results.values()], ".2f")
+    add("processor time of that, s", [row["cpu"] for row in results.values()], ".2f")
     add("most while loading, MB", [row["memory"]["loaded"]["peak"] for row in results.values()], ".0f")
     titles = {
         "loaded": "after the load",

@@ -35,6 +35,11 @@ def memory():
     }
 
 
+def processor():
+    """Seconds of processor time of this process and its children."""
+    return sum(os.times()[:4])
+
+
 def chat(side):
     side.answer([{"role": "user", "content": "Tell me about the sea."}], max_tokens=64)
 
@@ -56,15 +61,14 @@ def main():
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the libraries print is not an answer
     importlib.import_module(MODULES[library])
-    begin = time.perf_counter()
+    begin, cpu = time.perf_counter(), processor()
     side = SIDES[library](model, int(threads), int(context), int(slots))
     loaded = time.perf_counter() - begin
     used = memory()
     side.answer([{"role": "user", "content": "Hi"}], max_tokens=1)
-    first = time.perf_counter() - begin
-    print(
-        json.dumps({"seconds": first, "load_seconds": loaded, "loaded": used, "first": memory()}), file=out, flush=True
-    )
+    first, cpu = time.perf_counter() - begin, processor() - cpu
+    result = {"seconds": first, "load_seconds": loaded, "cpu": cpu, "loaded": used, "first": memory()}
+    print(json.dumps(result), file=out, flush=True)
     for state in states:
         STATES[state](side)
         print(json.dumps({state: memory()}), file=out, flush=True)
