@@ -312,6 +312,16 @@ typedef struct luup_model_params {
     /* Milliseconds after which a model that nobody uses frees its weights and its context, 0 = right after the last
      * run. What needs them loads them again: see luup_model_unload(). -1 = never (-1) */
     int64_t keep_alive_ms;
+
+    /* The file of a draft model: a smaller one with the same vocabulary (else LUUP_ERROR_MODEL_LOAD_FAILED), of a kind
+     * without recurrent layers. It guesses the next tokens, which the model checks together: the answers are the same.
+     * Used only while that is faster, by how often it is right and how long decodes take; `tokens_drafted` and
+     * `drafts_accepted` in luup_model_stats tell. Its KV cache is as long as the model's. For example:
+     *
+     *     params.draft = "Qwen3-0.6B-Q8_0.gguf"; // for Qwen3-8B-Q4_K_M.gguf
+     *
+     * NULL = none (NULL) */
+    const char * draft;
 } luup_model_params;
 
 /* Fills `params` with the defaults. NULL is ignored. */

@@ -55,6 +55,7 @@ class Loading:
         cache_type: CacheTypes = "f16",
         rope_scaling: Optional[RopeScaling] = None,
         adapters: Optional[Mapping[str, Union[str, os.PathLike[str]]]] = None,
+        draft: Union[str, os.PathLike[str], None] = None,
         chat_template: Optional[str] = None,
         on_progress: Optional[Callable[[float], object]] = None,
         verbose: bool = False,
@@ -102,6 +103,8 @@ class Loading:
                 the model's file says.
             adapters: LoRA adapters for `Agent(adapter=…)`: GGUF files by names of your choice. They stay in memory with
                 the model.
+            draft: A smaller model with the same vocabulary, which guesses the next tokens: a path, or a name as for
+                `catalog.resolve`. The answers are the same. It is used only while that is faster.
             chat_template: A Jinja template to use instead of the model's own.
             on_progress: Called with 0.0 to 1.0 while the model loads. An exception that it raises stops the load and is
                 raised from this function.
@@ -139,6 +142,8 @@ class Loading:
             rope_scaling,
         )
         path = _named_file(path, layout)
+        if draft is not None:
+            draft = _draft_file(draft)
         model = cls.__new__(cls)
         try:
             model._native_model = _native.NativeModel(
@@ -153,6 +158,7 @@ class Loading:
                 use_mlock=use_mlock,
                 keep_alive=keep_alive,
                 adapters=adapters,
+                draft=draft,
                 chat_template=chat_template,
                 on_progress=on_progress,
             )
@@ -380,6 +386,13 @@ def _named_file(path: Union[str, os.PathLike[str]], layout: _native.Layout) -> U
     from luup_agent import hub
 
     return hub.find(str(path), layout=layout)
+
+
+def _draft_file(draft: Union[str, os.PathLike[str]]) -> Union[str, os.PathLike[str]]:
+    """Return the path of a draft model; that of a name which is downloaded if it is missing."""
+    from luup_agent import catalog
+
+    return catalog.resolve(draft)
 
 
 def _with_hint(error: ModelNotFoundError, path: object) -> ModelNotFoundError:

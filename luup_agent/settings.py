@@ -162,6 +162,7 @@ class LoadOptions(TypedDict, total=False):
     cache_type: CacheTypes
     rope_scaling: Optional[RopeScaling]
     adapters: Optional[Mapping[str, Union[str, "os.PathLike[str]"]]]
+    draft: Union[str, "os.PathLike[str]", None]
     chat_template: Optional[str]
     on_progress: Optional[Callable[[float], object]]
     verbose: bool

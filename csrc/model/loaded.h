@@ -5,6 +5,7 @@
 #include "device/placement.h"
 #include "engine/engine.h"
 #include "model/cache_type.h"
+#include "model/draft.h"
 #include "model/model.h"
 #include "model/rope_scaling.h"
 #include "tokens/vocabulary.h"
@@ -55,6 +56,7 @@ class LoadedModel {
     std::unique_ptr<MappedFiles>              files_;
     llama_model_ptr                           model_;
     const llama_vocab *                       vocab_ = nullptr;
+    Draft                                     draft_;
     std::unique_ptr<ChatTemplate>             chat_;
     mutable std::once_flag                    vocabulary_made_;
     mutable std::shared_ptr<const Vocabulary> vocabulary_;

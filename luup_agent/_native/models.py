@@ -61,6 +61,7 @@ def default_model_params() -> Dict[str, Any]:
         "rope_original_context",
         "adapters",
         "n_adapters",
+        "draft",
     )
     values = {name: getattr(params, name) for name, _ in ffi.typeof("luup_model_params").fields if name not in skip}
     if values["context_size"] == lib.LUUP_CONTEXT_SIZE_DEFAULT:
@@ -257,6 +258,7 @@ class NativeModel:
         use_mmap: bool,
         use_mlock: bool,
         adapters: Optional[Mapping[str, Union[str, os.PathLike[str]]]],
+        draft: Union[str, os.PathLike[str], None],
         keep_alive: Optional[float],
         chat_template: Optional[str],
         on_progress: Optional[Callable[[float], object]],
@@ -282,6 +284,8 @@ class NativeModel:
         params.use_mlock = encode_bool("use_mlock", use_mlock)
         params.keep_alive_ms = encode_timeout(keep_alive, "keep_alive")
         params.prefix_cache = folder
+        c_draft = ffi.NULL if draft is None else ffi.new("char[]", encode_path("draft", draft))
+        params.draft = c_draft
         params.adapters, params.n_adapters, kept = _encode_adapters(adapters)
         params.chat_template = template
         params.progress = lib.luup_py_load_progress
