@@ -326,6 +326,15 @@ typedef struct luup_model_params {
      * nor without `use_mmap`; on Linux only. NULL = none (NULL) */
     const char * weights_cache;
     int64_t      weights_cache_size; /* bytes of all its files together (LUUP_WEIGHTS_CACHE_SIZE_DEFAULT) */
+    /* The file of a draft model: a smaller one with the same vocabulary (else LUUP_ERROR_MODEL_LOAD_FAILED), of a kind
+     * without recurrent layers. It guesses the next tokens, which the model checks together: the answers are the same.
+     * Used only while that is faster, by how often it is right and how long decodes take; `tokens_drafted` and
+     * `drafts_accepted` in luup_model_stats tell. Its KV cache is as long as the model's. For example:
+     *
+     *     params.draft = "Qwen3-0.6B-Q8_0.gguf"; // for Qwen3-8B-Q4_K_M.gguf
+     *
+     * NULL = none (NULL) */
+    const char * draft;
 } luup_model_params;
 
 /* Fills `params` with the defaults. NULL is ignored. */

@@ -57,6 +57,7 @@ class Loading:
         rope_scaling: Optional[RopeScaling] = None,
         adapters: Optional[Mapping[str, Union[str, os.PathLike[str]]]] = None,
         mmproj: Union[str, os.PathLike[str], Literal[False], None] = None,
+        draft: Union[str, os.PathLike[str], None] = None,
         chat_template: Optional[str] = None,
         on_progress: Optional[Callable[[float], object]] = None,
         verbose: bool = False,
@@ -111,6 +112,8 @@ class Loading:
                 named "mmproj-…". It is tried in a child process first, which encodes a small picture and takes about
                 as long as loading it. None for a model that reads text alone; but a model of a hub ("hf:owner/repo")
                 brings the projector of its repository along, unless this is False.
+            draft: A smaller model with the same vocabulary, which guesses the next tokens: a path, or a name as for
+                `catalog.resolve`. The answers are the same. It is used only while that is faster.
             chat_template: A Jinja template to use instead of the model's own.
             on_progress: Called with 0.0 to 1.0 while the model loads. An exception that it raises stops the load and is
                 raised from this function.
@@ -148,6 +151,8 @@ class Loading:
             rope_scaling,
         )
         path, mmproj = _named_files(path, layout, mmproj)
+        if draft is not None:
+            draft = _draft_file(draft)
         model = cls.__new__(cls)
         try:
             model._native_model = _native.NativeModel(
@@ -165,6 +170,7 @@ class Loading:
                 keep_alive=keep_alive,
                 adapters=adapters,
                 mmproj=mmproj or None,
+                draft=draft,
                 chat_template=chat_template,
                 on_progress=on_progress,
             )
@@ -405,6 +411,13 @@ def _named_files(path: Any, layout: _native.Layout, mmproj: Any) -> Tuple[Any, A
 
         return hub.download_with_projector(str(path), layout=layout)
     return _named_file(path, layout), mmproj
+
+
+def _draft_file(draft: Union[str, os.PathLike[str]]) -> Union[str, os.PathLike[str]]:
+    """Return the path of a draft model; that of a name which is downloaded if it is missing."""
+    from luup_agent import catalog
+
+    return catalog.resolve(draft)
 
 
 def _with_hint(error: ModelNotFoundError, path: object) -> ModelNotFoundError:

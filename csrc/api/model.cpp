@@ -21,6 +21,7 @@ luup_model_params read_model_params(const luup_model_params * params) {
     optional_text("cache_type_k", p.cache_type_k);
     optional_text("cache_type_v", p.cache_type_v);
     optional_text("rope_scaling", p.rope_scaling);
+    optional_text("draft", p.draft);
     if (p.n_devices > 0) {
         check_pointer("devices", p.devices);
     }

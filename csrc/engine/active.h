@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/completion.h"
+#include "engine/draft_model.h"
 #include "engine/drafts.h"
 #include "engine/sampler.h"
 #include "engine/sequence_pool.h"
@@ -18,6 +19,8 @@ namespace luup {
 struct Drafting {
     PromptLookup             lookup;
     DraftRecord              record;
+    DraftBets::Answer        bet;             // on a draft model
+    bool                     guessed = false; // by the draft model
     std::vector<llama_token> tokens;  // in the batch, behind the token of row `Active::output`
 };
 

@@ -52,6 +52,7 @@ bool Engine::admit_one(Waiting & waiting) {
         fresh             = std::make_unique<Active>(completion.sampling, llama_vocab_n_tokens(vocab_));
         fresh->completion = waiting.completion;
         fresh->tokens     = completion.prompt;
+        fresh->draft.bet  = bets_.begin();
         for (llama_token token : completion.prompt) {
             if (!is_media(token)) {
                 fresh->sampler.accept(token);

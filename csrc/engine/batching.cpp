@@ -83,6 +83,7 @@ size_t Engine::make_drafts(size_t decoding, size_t prefilling) {
     for (Active * a : group_) {
         Drafting & draft = a->draft;
         draft.tokens.clear();
+        draft.guessed                 = false;
         const Completion & completion = *a->completion;
         if (prefilling > 0 || !a->decoding() || !completion.sampling.prompt_lookup || !sequences_->can_shorten()) {
             continue;
@@ -93,7 +94,36 @@ size_t Engine::make_drafts(size_t decoding, size_t prefilling) {
         draft.tokens.resize(draft.record.worth(draft.tokens.size(), decoding - 1 + drafted, times_));
         drafted += draft.tokens.size();
     }
-    return drafted;
+    return prefilling > 0 || !draft_model_ || !sequences_->can_shorten() ? drafted : drafted + guess(decoding, drafted);
+}
+
+// Has the draft model guess for those without a draft, where that pays. Returns the number of guessed tokens.
+size_t Engine::guess(size_t decoding, size_t drafted) {
+    const size_t                  rows = static_cast<size_t>(std::min(context_->max_outputs(), context_->batch_size()));
+    std::vector<DraftModel::Wish> wishes;
+    for (Active * a : group_) {
+        Drafting & draft = a->draft;
+        const bool reads_text = a->completion->media.empty();  // the draft model knows no pictures
+        if (!a->decoding() || !draft.tokens.empty() || !a->completion->may_draft || !reads_text) {
+            continue;
+        }
+        const auto   sequence = static_cast<size_t>(a->sequence->id);
+        const size_t free     = rows - std::min(rows, decoding + drafted);
+        const size_t unread   = draft_model_->unread(sequence, a->tokens);
+        const size_t n = bets_.worth(draft.bet, std::min(max_draft_tokens(*a), free), decoding - 1 + drafted, decoding,
+                                     static_cast<size_t>(a->metrics.answer_tokens), unread, *draft_model_, times_);
+        if (n > 0 && draft_model_->read(sequence, a->tokens)) {
+            wishes.push_back({ sequence, &a->tokens, n, &draft.tokens });
+            draft.bet.begun = draft.guessed = true;
+            drafted += n;
+        }
+    }
+    draft_model_->draft(wishes);
+    size_t guessed = 0;
+    for (const DraftModel::Wish & wish : wishes) {
+        guessed += wish.draft->size();
+    }
+    return guessed;
 }
 
 // How many guessed tokens the context and max_tokens leave room for, behind the next one.

@@ -17,8 +17,10 @@ constexpr double right_weight   = 0.1;
 // Each decode of fewer tokens multiplies the trust in the time of one with more by this.
 constexpr double fading = 0.999;
 
-// An answer whose drafts were wrong gets another chance after about a hundred drafts that were not checked.
-constexpr double forgiveness = 0.01;
+// An answer whose drafts were wrong gets another chance after about a hundred drafts that were not checked, or a
+// thousand that take time to make.
+constexpr double forgiveness         = 0.01;
+constexpr double forgiveness_if_made = 0.001;
 
 // The speed-up that a draft has to promise: less is lost in what the estimates leave out.
 constexpr double worthwhile = 1.05;
@@ -100,22 +102,27 @@ void DraftRecord::record(size_t accepted, size_t offered) {
     }
 }
 
-size_t DraftRecord::worth(size_t available, size_t others, const DecodeTimes & times) {
+size_t DraftRecord::worth(size_t available, size_t others, const DecodeTimes & times, double each, double * saved) {
     const double alone = times.estimate(others + 1);
+    const double plain = static_cast<double>(others + 1) / std::max(alone, 1e-9);
     size_t       best  = 0;
-    double       pace  = worthwhile * static_cast<double>(others + 1) / std::max(alone, 1e-9);
+    double       pace  = worthwhile * plain;
     double       gain = 0, all_right = 1;
     for (size_t n = 1; n <= available && alone > 0; n++) {
         all_right *= right_;
         gain += all_right;
-        const double with = (static_cast<double>(others + 1) + gain) / times.estimate(others + 1 + n);
+        const double time = times.estimate(others + 1 + n) + static_cast<double>(n) * each;
+        const double with = (static_cast<double>(others + 1) + gain) / time;
         if (with > pace) {
             pace = with;
             best = n;
         }
     }
     if (best == 0 && available > 0) {
-        right_ += forgiveness * (likely - right_);
+        right_ += (each > 0 ? forgiveness_if_made : forgiveness) * (likely - right_);
+    }
+    if (saved) {
+        *saved = best > 0 ? 1 - plain / pace : 0;
     }
     return best;
 }

@@ -47,17 +47,23 @@ class DecodeTimes {
 // How often the drafted tokens of one answer were right.
 class DraftRecord {
   public:
+    static constexpr double likely = 0.6;
+
+    // `right`: the probability that the next drafted token is right, as far as it is known.
+    explicit DraftRecord(double right = likely) : right_(right) {}
+
+    double right() const { return right_; }
+
     // The first `accepted` of `offered` tokens were right.
     void record(size_t accepted, size_t offered);
 
     // Returns how many of `available` drafted tokens it pays to check when `others` tokens are decoded together with
-    // this answer's next one.
-    size_t worth(size_t available, size_t others, const DecodeTimes & times);
+    // this answer's next one. Drafting a token takes `each` seconds. `gain` (may be null) is set to the part of the
+    // time that is saved.
+    size_t worth(size_t available, size_t others, const DecodeTimes & times, double each = 0, double * gain = nullptr);
 
   private:
-    static constexpr double likely = 0.6;
-
-    double right_ = likely;  // the probability that the next drafted token is right
+    double right_;
 };
 
 }  // namespace luup

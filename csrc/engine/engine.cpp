@@ -54,6 +54,12 @@ Engine::Engine(llama_model * model, const EngineParams & params)
       few_tokens_threads_(params.threads, params.fixed_threads),
       many_tokens_threads_(params.threads_batch, params.fixed_threads),
       inbox_(params.max_waiting, context_->max_sequences()) {
+    if (params.draft) {
+        llama_context_params draft = params.context;
+        draft.n_outputs_max        = draft.n_seq_max;
+        draft.type_k = draft.type_v = GGML_TYPE_F16;
+        draft_model_ = std::make_unique<DraftModel>(params.draft, draft, params.threads, params.threads_batch);
+    }
     context_size_   = context_->size();
     keeps_prefixes_ = prefixes_ != nullptr || !sequences_->can_shorten();
     try {
@@ -77,6 +83,7 @@ void Engine::close() {
 }
 
 void Engine::release_context() {
+    draft_model_.reset();
     sequences_.reset();
     prefixes_.reset();
     media_batch_.reset();
@@ -273,6 +280,9 @@ void Engine::end(Active & active, luup_finish_reason reason, const Failure & fai
     active.metrics.thought_tokens = std::min(completion.thought_tokens, active.metrics.answer_tokens);
     if (!active.draft.tokens.empty()) {
         sequences_->rollback(*active.sequence);
+    }
+    if (draft_model_ && active.metrics.answer_tokens > 0) {
+        bets_.end(active.draft.bet, static_cast<size_t>(active.metrics.answer_tokens));
     }
     if (completion.key.owner != 0) {
         remember(completion.key.owner, active.sequence->tokens);

@@ -8,6 +8,7 @@
 #include "engine/batch.h"
 #include "engine/completion.h"
 #include "engine/context.h"
+#include "engine/draft_model.h"
 #include "engine/drafts.h"
 #include "engine/inbox.h"
 #include "engine/media_batch.h"
@@ -40,6 +41,7 @@ struct EngineParams {
     const MappedFiles *          files   = nullptr;  // those that the model is mapped from; must outlive the engine
     std::shared_ptr<Adapters>    adapters;           // null: none
     MediaEncoder *               encoder = nullptr;  // of pictures and sound; must outlive the engine; null: none
+    llama_model *                draft = nullptr;  // guesses how answers go on; may be null; must outlive the engine
 };
 
 // All public methods may be called from any thread but the engine's own.
@@ -133,6 +135,7 @@ class Engine {
     void   fill_batch();
     void   choose_group();
     size_t make_drafts(size_t decoding, size_t prefilling);
+    size_t guess(size_t decoding, size_t drafted);
     size_t max_draft_tokens(const Active & active) const;
     void   add_to_batch(Active & active, int32_t n);
     void   add_draft(const Active & active);
@@ -174,20 +177,22 @@ class Engine {
     std::shared_ptr<PrefixCache>         prefixes_;
     std::vector<std::unique_ptr<Active>> active_;  // by priority, then by age: the first is the last to be preempted
     std::deque<Waiting>                  waiting_;
-    std::vector<Active *>    group_;  // the active ones that the next batch may take: their adapters are alike
-    AdapterSet               applied_ = 0;  // the adapters of the last batch
-    Clock::time_point        group_since_;  // when they were applied
-    std::vector<Active *>    in_batch_;
-    Completion::Choice       choice_;  // of choose(), kept for its memory
-    std::vector<float>       row_;  // the logits as the model gave them, where somebody asks for them
-    std::vector<llama_token> ranking_;  // the same
-    DecodeTimes              times_;
-    ThreadCount              few_tokens_threads_, many_tokens_threads_;  // of a batch
-    Clock::time_point        decoded_;  // the end of the last decode
-    luup_model_stats         totals_          = {};  // what publish_stats() publishes
-    uint64_t                 admissions_      = 0;
-    uint64_t                 seen_interrupts_ = 0;
-    bool                     abortable_       = false;  // a prefill is decoded: worth aborting
+    std::vector<Active *>       group_;  // the active ones that the next batch may take: their adapters are alike
+    AdapterSet                  applied_ = 0;  // the adapters of the last batch
+    Clock::time_point           group_since_;  // when they were applied
+    std::vector<Active *>       in_batch_;
+    Completion::Choice          choice_;  // of choose(), kept for its memory
+    std::vector<float>          row_;  // the logits as the model gave them, where somebody asks for them
+    std::vector<llama_token>    ranking_;  // the same
+    std::unique_ptr<DraftModel> draft_model_;  // may be null
+    DraftBets                   bets_;
+    DecodeTimes                 times_;
+    ThreadCount                 few_tokens_threads_, many_tokens_threads_;  // of a batch
+    Clock::time_point           decoded_;  // the end of the last decode
+    luup_model_stats            totals_          = {};  // what publish_stats() publishes
+    uint64_t                    admissions_      = 0;
+    uint64_t                    seen_interrupts_ = 0;
+    bool                        abortable_       = false;  // a prefill is decoded: worth aborting
 
     // The tokens that each owner's last turn left in the context. They may have left it since: for room, or because the
     // sequence could not be cut where the next prompt differed.

@@ -53,6 +53,9 @@ KeptParams::KeptParams(const luup_model_params & params)
     if (params.weights_cache) {
         weights_cache_ = absolute_path(params.weights_cache);
     }
+    if (params.draft) {
+        draft_ = absolute_path(params.draft);
+    }
     chat_template_     = copy_of(params.chat_template);
     cache_type_k_      = copy_of(params.cache_type_k);
     cache_type_v_      = copy_of(params.cache_type_v);
@@ -70,6 +73,7 @@ luup_model_params KeptParams::view() const {
     params.cache_type_k      = pointer_to(cache_type_k_);
     params.cache_type_v      = pointer_to(cache_type_v_);
     params.rope_scaling      = pointer_to(rope_scaling_);
+    params.draft             = pointer_to(draft_);
     params.adapters          = adapters_.empty() ? nullptr : adapters_.data();
     params.devices           = device_texts_.empty() ? nullptr : device_texts_.data();
     params.rpc_servers       = server_texts_.empty() ? nullptr : server_texts_.data();

@@ -21,7 +21,7 @@ class KeptParams {
   private:
     luup_model_params          numbers_;  // the fields that are not pointers
     std::optional<std::string> prefix_cache_, mmproj_, weights_cache_, chat_template_, cache_type_k_, cache_type_v_,
-        rope_scaling_;
+        rope_scaling_, draft_;
     std::vector<std::string>  devices_, servers_;
     std::vector<const char *> device_texts_, server_texts_;
     std::vector<float>        tensor_split_;

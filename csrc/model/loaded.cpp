@@ -20,6 +20,9 @@ LoadedModel::LoadedModel(const std::string & path, const luup_model_params & par
     check_can_generate(model_.get(), path);
     chat_ = std::make_unique<ChatTemplate>(model_.get(), params.chat_template ? params.chat_template : "");
     describe_model(model_.get(), path, params.gpu_layers, description_);
+    if (params.draft) {
+        draft_ = load_draft(model_.get(), path, params);
+    }
     adapters_ = std::make_shared<Adapters>(load_adapters(model_.get(), params));
     load_encoder(params);
     make_engine(path, params);
@@ -52,6 +55,7 @@ void LoadedModel::make_engine(const std::string & path, const luup_model_params 
     p.files         = files_.get();
     p.adapters      = adapters_;
     p.encoder       = encoder_.get();
+    p.draft         = draft_.model.get();
     check_context_memory(model_.get(), p.context);
     const RopeScaling scaling = luup::rope_scaling(params);
     cache_types_              = luup::cache_types(params);

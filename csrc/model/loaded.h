@@ -6,6 +6,7 @@
 #include "engine/engine.h"
 #include "media/encoder.h"
 #include "model/cache_type.h"
+#include "model/draft.h"
 #include "model/model.h"
 #include "model/rope_scaling.h"
 #include "model/stored_weights.h"
@@ -65,6 +66,7 @@ class LoadedModel {
     llama_model_ptr                           model_;
     const llama_vocab *                       vocab_ = nullptr;
     std::unique_ptr<MediaEncoder>             encoder_;
+    Draft                                     draft_;
     std::unique_ptr<ChatTemplate>             chat_;
     mutable std::once_flag                    vocabulary_made_;
     mutable std::shared_ptr<const Vocabulary> vocabulary_;

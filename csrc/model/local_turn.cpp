@@ -29,6 +29,7 @@ class Scoring : public Completion {
         }
         sampling.max_tokens    = -1;
         sampling.prompt_lookup = false;
+        may_draft              = false;
     }
 
     // The tokens behind the prompt that all choices begin with.

@@ -67,6 +67,7 @@ def default_model_params() -> Dict[str, Any]:
         "rope_original_context",
         "adapters",
         "n_adapters",
+        "draft",
     )
     values = {name: getattr(params, name) for name, _ in ffi.typeof("luup_model_params").fields if name not in skip}
     if values["context_size"] == lib.LUUP_CONTEXT_SIZE_DEFAULT:
@@ -283,6 +284,7 @@ class NativeModel:
         use_mlock: bool,
         adapters: Optional[Mapping[str, Union[str, os.PathLike[str]]]],
         mmproj: Union[str, os.PathLike[str], None] = None,
+        draft: Union[str, os.PathLike[str], None] = None,
         keep_alive: Optional[float],
         chat_template: Optional[str],
         on_progress: Optional[Callable[[float], object]],
@@ -311,6 +313,8 @@ class NativeModel:
         params.prefix_cache = folder
         params.mmproj = projector
         kept_folder = set_weights_cache(params, weights_cache, weights_cache_size)
+        c_draft = ffi.NULL if draft is None else ffi.new("char[]", encode_path("draft", draft))
+        params.draft = c_draft
         params.adapters, params.n_adapters, kept = _encode_adapters(adapters)
         params.chat_template = template
         params.progress = lib.luup_py_load_progress

@@ -18,6 +18,7 @@ _CONTROL, _USER_DEFINED = 3, 4  # llama_token_type
 WIDTH, WIDE = 32, 64
 HEADS, HEAD = 4, 8
 WINDOW = 64  # tokens that the sliding layers of a "gemma3" see
+_IDLE = 8192  # the width of layers that only take time
 _INNER, _STATE, _RANK, _KERNEL = 2 * WIDTH, 8, 4, 4  # of "mamba"
 
 _ATTENTION = {
@@ -76,6 +77,7 @@ def write(
     per_file=0,
     heads=HEADS,
     added=None,
+    idle=0,
 ):
     """Write a model of random weights with the tokenizer of the file `source` and the control tokens `names` besides.
 
@@ -85,7 +87,8 @@ def write(
     A "llama" has `heads` heads, which share its width. `pre` names another pre-tokenizer than the source's. With
     `per_file`, so many tensors are in each file of a split model, whose names have the numbers of the parts.
 
-    `added` has numbers to add to tensors by their names.
+    `added` has numbers to add to tensors by their names. A "llama" may have `idle` layers besides, which change nothing
+    and take long: the answers are those of a model without them.
 
     Tags are user-defined tokens, as in the vocabularies that have them. The model says anything that it is allowed to
     say, about as likely, but likes what has one of `closing`: without that every string would go on to its bound. The
@@ -97,6 +100,9 @@ def write(
         shares = {"head_count": heads, "head_count_kv": heads}
         numbers.update({f"attention.{name}": share for name, share in shares.items()})
         numbers["rope.dimension_count"] = WIDTH // heads
+    if idle:
+        numbers["block_count"] = 1 + idle
+        numbers["feed_forward_length"] = _IDLE
     for name, number in numbers.items():
         writer.add_uint32(f"{kind}.{name}", number)
     if kind == "qwen2vl":
@@ -112,6 +118,9 @@ def write(
             weights[:, 0] = first
         if added and name in added:
             weights = weights + added[name]
+        if idle and ".ffn_" in name:
+            more = [(0, _IDLE - size if size == WIDE else 0) for size in shape]
+            weights = numpy.pad(weights, more)
         writer.add_tensor(name, weights.astype(numpy.float32))
 
     def add_ones(name, *shape):
@@ -123,6 +132,10 @@ def write(
     add_ones("output_norm.weight", WIDTH)
     for layer in range(_NUMBERS[kind]["block_count"]):
         _LAYERS[kind](f"blk.{layer}", add, add_ones)
+    for layer in range(1, 1 + idle):
+        for name, shape in _llama_shapes(_IDLE).items():
+            fill = numpy.ones if name.endswith("norm") else numpy.zeros
+            writer.add_tensor(f"blk.{layer}.{name}.weight", fill(shape, numpy.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -195,6 +208,13 @@ def _llama_layer(block, add, add_ones):
     for name in ("ffn_gate", "ffn_up"):
         add(f"{block}.{name}.weight", WIDE, WIDTH, scale=0.15)
     add(f"{block}.ffn_down.weight", WIDTH, WIDE, scale=0.15)
+
+
+def _llama_shapes(inner):
+    shapes = dict.fromkeys(("attn_norm", "ffn_norm"), (WIDTH,))
+    shapes.update(dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_output"), (WIDTH, WIDTH)))
+    shapes.update(dict.fromkeys(("ffn_gate", "ffn_up"), (inner, WIDTH)))
+    return {**shapes, "ffn_down": (WIDTH, inner)}
 
 
 def _gemma3_layer(block, add, add_ones):

@@ -97,3 +97,18 @@ CASE(drafts_that_do_not_pay_are_seldom_tried) {
         CHECK(spent < 1.03 * plain);
     }
 }
+
+CASE(drafts_that_take_time_to_make_have_to_save_more) {
+    DecodeTimes times;
+    for (size_t tokens = 1; tokens <= 9; tokens++) {
+        times.record(tokens, 0.010 + 0.0001 * static_cast<double>(tokens));
+    }
+    DraftRecord record(0.9);
+    double      gain = 0;
+    CHECK(record.worth(8, 0, times, 0.0001, &gain) > 3);
+    CHECK(gain > 0.5 && gain < 1);
+    const size_t few = record.worth(8, 0, times, 0.004, &gain);
+    CHECK(few > 0 && few < record.worth(8, 0, times, 0.0001));
+    CHECK(record.worth(8, 0, times, 0.010, &gain) == 0);  // as long as the model itself takes
+    CHECK(gain == 0);
+}
