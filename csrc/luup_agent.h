@@ -842,8 +842,8 @@ typedef struct luup_run_params {
      * API: image_url, with a data URL, and input_audio (NULL) */
     const luup_media * media;
     size_t             n_media; /* at most 256 */
-    /* The prompt is `message` as it is, without the chat template, the system prompt and the history, and the model goes
-     * on with it. A name of a control token in it stays text; the vocabulary's own first token comes first, as for
+    /* The prompt is `message` as it is, without the chat template, the system prompt and the history, and the model
+     * goes on with it. A name of a control token in it stays text; the vocabulary's own first token comes first, as for
      * luup_model_tokenize(). Not with a tool, `choices` or a typed output; a remote model has none:
      * LUUP_ERROR_UNSUPPORTED (false) */
     bool raw_prompt;

@@ -102,7 +102,7 @@ size_t Engine::guess(size_t decoding, size_t drafted) {
     const size_t                  rows = static_cast<size_t>(std::min(context_->max_outputs(), context_->batch_size()));
     std::vector<DraftModel::Wish> wishes;
     for (Active * a : group_) {
-        Drafting & draft = a->draft;
+        Drafting & draft      = a->draft;
         const bool reads_text = a->completion->media.empty();  // the draft model knows no pictures
         if (!a->decoding() || !draft.tokens.empty() || !a->completion->may_draft || !reads_text) {
             continue;

@@ -41,7 +41,7 @@ struct EngineParams {
     const MappedFiles *          files   = nullptr;  // those that the model is mapped from; must outlive the engine
     std::shared_ptr<Adapters>    adapters;           // null: none
     MediaEncoder *               encoder = nullptr;  // of pictures and sound; must outlive the engine; null: none
-    llama_model *                draft = nullptr;  // guesses how answers go on; may be null; must outlive the engine
+    llama_model *                draft   = nullptr;  // guesses how answers go on; may be null; must outlive the engine
 };
 
 // All public methods may be called from any thread but the engine's own.
