@@ -72,7 +72,7 @@ def answer_text(served: Served, task: TextTask, index: int) -> Answer:
 
 
 def _shorter(first: Optional[int], second: Optional[int]) -> Optional[int]:
-    """Return the smaller limit; None is no limit."""
+    """Return the smaller limit; None stands for none."""
     return min((each for each in (first, second) if each is not None), default=None)
 
 

@@ -139,6 +139,11 @@ def draw_peers(libraries, rows, path):
     save(figure, path)
 
 
+def title_of(clients):
+    """Return the title of a plot of so many clients of a server."""
+    return f"streaming clients: {clients},\ntokens/s (more is better)"
+
+
 def main():
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
     draw_growth(growth(), folder / "growth.svg")
@@ -151,9 +156,7 @@ def main():
     ]
     draw_peers(libraries, [(name, rows[index][1]) for name, index in names], folder / "peers.svg")
     servers, speeds = serving()
-    draw_peers(
-        servers, [(f"{clients} clients,\ntokens/s", values) for clients, values in speeds], folder / "serving.svg"
-    )
+    draw_peers(servers, [(title_of(clients), values) for clients, values in speeds], folder / "serving.svg")
 
 
 if __name__ == "__main__":

@@ -263,7 +263,7 @@ def draw(found, folder):
     """Draw a plot in the style of the documentation's, ours first."""
     names = [name for name in ("our server", "in process", "llama-server") if name in found]
     rows = [
-        (f"{clients} clients,\ntokens/s", [statistics.median(found[name][clients]) for name in names])
+        (plots.title_of(clients), [statistics.median(found[name][clients]) for name in names])
         for clients in found[names[0]]
     ]
     plots.draw_peers(names, rows, folder / "serving.svg")

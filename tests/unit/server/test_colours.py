@@ -1,4 +1,4 @@
-"""The colours of the page: texts stand out from what is behind them, as WCAG 2 asks for (level AA: 4.5 to 1)."""
+"""The colours of the page: texts stand out from their backgrounds, as WCAG 2 asks for (level AA: 4.5 to 1)."""
 
 import re
 
