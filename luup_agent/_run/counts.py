@@ -7,6 +7,9 @@ from typing import Any, Mapping
 from luup_agent.messages import Timings, Usage
 
 
+_NOTHING = {"prompt_tokens": 0, "cached_tokens": 0, "answer_tokens": 0, "reasoning_tokens": 0}
+
+
 class TurnCounts:
     """The turns that the model has answered, counted while a run goes on.
 
@@ -22,7 +25,7 @@ class TurnCounts:
         """Begin to count."""
         self.answers = 0
         self.overcounted = False
-        self._ended: Mapping[str, Any] = {}  # the counts of the turns that have ended
+        self._ended: Mapping[str, Any] = _NOTHING  # the counts of the turns that have ended
 
     def end_turn(self, counts: Mapping[str, Any]) -> None:
         """Take in the counts of the event that comes with the end of a turn."""
@@ -32,7 +35,7 @@ class TurnCounts:
     def usage(self, counts: Mapping[str, Any]) -> Usage:
         """Return the token counts of a DONE or ERROR event, corrected."""
         turns = counts["turns"]
-        if self.overcounted and self._ended:
+        if self.overcounted:
             counts, turns = self._ended, min(turns, self.answers)
         prompt, answer = counts["prompt_tokens"], counts["answer_tokens"]
         return Usage(

@@ -51,7 +51,7 @@ def coder():
     finding = f"import sys; sys.path.insert(0, {BENCHMARKS!r}); import bfcl_data; print(bfcl_data.qwen())"
     found = subprocess.run([sys.executable, "-c", finding], capture_output=True, text=True)
     if found.returncode:
-        pytest.skip(f"the model can't be had: {found.stderr.strip().splitlines()[-1]}")
+        pytest.skip(f"the model is not available: {found.stderr.strip().splitlines()[-1]}")
     with Model.from_local(found.stdout.splitlines()[-1], threads=2) as opened:
         yield LuupModel(opened, temperature=0, max_tokens=200)
 
