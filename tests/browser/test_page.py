@@ -82,8 +82,8 @@ def test_a_reload_in_the_middle_keeps_what_came(page, expect):
     page.send("Go on", "slow")
     expect(page.tab.locator(".message.answer .markdown")).to_contain_text("word80", timeout=30000)
     page.tab.reload()
-    expect(page.tab.locator(".message.answer .markdown")).to_contain_text("word10")
-    expect(page.tab.locator(".message.answer")).to_contain_text("You stopped the answer.")
+    expect(page.tab.locator(".message.answer .markdown")).to_contain_text("word10", timeout=30000)
+    expect(page.tab.locator(".message.answer")).to_contain_text("You stopped the answer.", timeout=30000)
 
 
 def test_editing_makes_a_branch(page, expect, models):

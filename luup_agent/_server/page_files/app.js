@@ -76,8 +76,20 @@ async function openConversation(id) {
     location.hash = id;
     chooseModel();
     draw();
+    lookAgain(4);
   }
   showSide(false);
+}
+
+/** Look again for the rest of an answer that is not complete: the page that it went to may just be keeping it. */
+function lookAgain(times) {
+  const mine = conversation;
+  if (!times || !mine.path().some((node) => node.finish === "away")) return;
+  setTimeout(async () => {
+    if (mine !== conversation) return;
+    await refresh(mine.id);
+    lookAgain(times - 1);
+  }, 1000);
 }
 
 /** Show what another window or device has changed; `id` is null if that may be any conversation. */
