@@ -6,7 +6,6 @@ import copy
 import pickle
 import subprocess
 import threading
-import time
 
 import pytest
 from pydantic import BaseModel
@@ -358,7 +357,7 @@ def test_an_address_needs_a_server(seeing):
 def slow(model_path, folder):
     """A model whose encoder takes long."""
     path = folder / "slow.gguf"
-    projectors.write(gguf, numpy, path, WIDTH, scale=0.1, side=420, layers=24)
+    projectors.write(gguf, numpy, path, WIDTH, scale=0.1, side=420, layers=150)
     with Model.from_local(model_path, mmproj=path, threads=1, context_size=8192) as model:
         yield model
 
@@ -367,21 +366,17 @@ def slow(model_path, folder):
 def test_cancel_and_timeout_while_a_picture_is_encoded(slow):
     agent = greedy(slow, max_tokens=1)
     before = slow.stats().media_encoded
-    began = time.monotonic()
-    agent.generate([Image(pictures.png(seed=5)), "What?"])
-    whole = time.monotonic() - began
-    agent.clear_history()
     with pytest.raises(RunTimeoutError):
-        agent.generate([Image(pictures.png(seed=6)), "What?"], timeout=whole / 20)
+        agent.generate([Image(pictures.png(seed=6)), "What?"], timeout=0.2)
     stream = agent.stream_events([Image(pictures.png(seed=7)), "What?"])
-    canceller = threading.Timer(whole / 20, stream.close)
+    canceller = threading.Timer(0.2, stream.close)
     canceller.start()
     with contextlib.suppress(RunCancelledError):
         for _ in stream:
             pass
     canceller.join()
     assert agent.generate("Hello")
-    assert slow.stats().media_encoded == before + 1  # the two others were not encoded to their ends
+    assert slow.stats().media_encoded == before  # neither was encoded to its end, which takes seconds
 
 
 # -- projectors --------------------------------------------------------------------------------------------------------
