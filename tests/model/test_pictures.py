@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import copy
+import io
 import pickle
 import subprocess
 import threading
@@ -322,6 +323,36 @@ def test_broken_pictures(seeing):
         agent.run([QUESTION, _webp_as_it_is()])
     assert agent.messages == []
     assert agent.generate("Hello")
+
+
+def _files():
+    """Yield files of each kind that can be made here."""
+    yield pictures.png(90, 70)
+    try:
+        from PIL import Image as Pillow
+    except ImportError:
+        return
+    noise = Pillow.effect_noise((90, 70), 80).convert("RGB")
+    for mode, kind, options in (("RGB", "JPEG", {}), ("CMYK", "JPEG", {}), ("P", "PNG", {}), ("LA", "PNG", {})):
+        written = io.BytesIO()
+        noise.convert(mode).save(written, kind, **options)
+        yield written.getvalue()
+
+
+def test_files_that_are_cut_or_changed_anywhere(small):
+    model = small()
+    random = numpy.random.default_rng(1)
+    for whole in _files():
+        assert greedy(model, max_tokens=1).generate([Image(whole), "What?"])
+        for cut in range(1, len(whole) - 1, len(whole) // 25):
+            with pytest.raises(InvalidParamError, match="broken|not a PNG"):
+                greedy(model, max_tokens=1).generate([Image(whole[:cut]), "What?"])
+        for _ in range(25):
+            changed = bytearray(whole)
+            for place in random.integers(0, len(whole), 5):
+                changed[place] = random.integers(256)
+            with contextlib.suppress(InvalidParamError):
+                greedy(model, max_tokens=1).generate([Image(bytes(changed)), "What?"])
 
 
 def _webp_as_it_is():
