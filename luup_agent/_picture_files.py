@@ -56,7 +56,7 @@ def read_picture(name: str, data: bytes) -> Header:
     else:
         raise InvalidParamError(f"{name} is not a PNG, JPEG or WebP picture{_other_format(data)}")
     if size is None or min(size) < 1:
-        raise InvalidParamError(f"{name} is a broken {kind} file: its header can't be read")
+        raise InvalidParamError(f"{name} is a broken {kind} file: its header can't be read, or it ends too early")
     if moves:
         raise InvalidParamError(f"{name} is an animation; give one of its frames as a picture")
     if size[0] * size[1] > MOST_PIXELS:
@@ -121,6 +121,7 @@ def _moves(png: bytes) -> bool:
 
 def _size_of_jpeg(data: bytes) -> Optional[Tuple[int, int]]:
     at = 2
+    size: Optional[Tuple[int, int]] = None
     while at + 4 <= len(data):
         if data[at] != 0xFF:
             return None
@@ -133,9 +134,10 @@ def _size_of_jpeg(data: bytes) -> Optional[Tuple[int, int]]:
             if at + 9 > len(data):
                 return None
             height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return width, height
-        elif marker in (0xD9, 0xDA):  # the picture begins, or ends
-            return None
+            size = width, height
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        elif marker == 0xDA:  # the picture begins; a decoder would make what is missing grey
+            return size if data.find(b"\xff\xd9", at) > 0 else None
         else:
             at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return None

@@ -15,7 +15,7 @@ endforeach()
 foreach(target luup-fuzz-frame ${LUUP_FUZZERS})
   target_include_directories(${target} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}" "${LUUP_FUZZ}" "${LUUP_FUZZ}/../core")
   target_include_directories(${target} SYSTEM PRIVATE "${LUUP_LLAMA_DIR}" "${LUUP_LLAMA_DIR}/src" "${LUUP_LLAMA_DIR}/ggml/src")
-  target_link_libraries(${target} PRIVATE llama llama-common ggml Threads::Threads ${CMAKE_DL_LIBS})
+  target_link_libraries(${target} PRIVATE luup-mtmd llama llama-common ggml vendor::hash Threads::Threads ${CMAKE_DL_LIBS})
 endforeach()
 set_target_properties(${LUUP_FUZZERS} PROPERTIES
   RUNTIME_OUTPUT_DIRECTORY "${LUUP_OUTPUT_DIR}" BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "${LUUP_RPATH}")

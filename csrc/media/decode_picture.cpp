@@ -14,6 +14,7 @@ class PictureMemory {
   public:
     explicit PictureMemory(const MediaFile & file) : outer_(limit_) {
         limit_ = size_t(16) * file.width * file.height + 2 * file.bytes.size() + (size_t(1) << 20);
+        short_ = false;
     }
 
     ~PictureMemory() { limit_ = outer_; }
@@ -21,14 +22,23 @@ class PictureMemory {
     PictureMemory(const PictureMemory &)             = delete;
     PictureMemory & operator=(const PictureMemory &) = delete;
 
-    static void * resize(void * old, size_t bytes) { return bytes > limit_ ? nullptr : std::realloc(old, bytes); }
+    // Whether the memory of the process was short.
+    static bool is_short() { return short_; }
+
+    static void * resize(void * old, size_t bytes) {
+        void * memory = bytes > limit_ ? nullptr : std::realloc(old, std::max<size_t>(bytes, 1));
+        short_        = short_ || (!memory && bytes <= limit_);
+        return memory;
+    }
 
   private:
     static thread_local size_t limit_;
+    static thread_local bool   short_;
     size_t                     outer_;
 };
 
 thread_local size_t PictureMemory::limit_ = size_t(1) << 24;
+thread_local bool   PictureMemory::short_ = false;
 
 }  // namespace luup
 
@@ -68,6 +78,9 @@ std::vector<unsigned char> decode_picture(const MediaFile & file) {
     const std::unique_ptr<stbi_uc, void (*)(void *)> pixels(
         stbi_load_from_memory(data, static_cast<int>(file.bytes.size()), &width, &height, &channels, 3), std::free);
     if (!pixels || static_cast<uint32_t>(width) != file.width || static_cast<uint32_t>(height) != file.height) {
+        if (PictureMemory::is_short()) {
+            throw std::bad_alloc();
+        }
         const char * reason = stbi_failure_reason();
         fail(LUUP_ERROR_INVALID_PARAM, "a picture is a broken %s file of %u x %u pixels: %s", file.format.c_str(),
              file.width, file.height, pixels || !reason ? "its parts contradict each other" : reason);

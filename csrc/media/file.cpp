@@ -82,6 +82,27 @@ bool is_moving_png(std::string_view bytes) {
     return false;
 }
 
+// Whether a JPEG file breaks off: no marker of an end follows its picture. A decoder would make the rest grey.
+bool ends_early(std::string_view jpeg) {
+    for (size_t at = 2; at + 4 <= jpeg.size();) {
+        const auto marker = static_cast<unsigned char>(jpeg[at + 1]);
+        if (jpeg[at] != '\xff') {
+            return true;
+        }
+        if (marker == 0xff) {  // a byte to fill
+            at++;
+        } else if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8)) {  // without a length
+            at += 2;
+        } else if (marker == 0xda) {
+            return jpeg.find("\xff\xd9", at) == std::string_view::npos;
+        } else {
+            at += 2 + (static_cast<size_t>(static_cast<unsigned char>(jpeg[at + 2])) << 8 |
+                       static_cast<unsigned char>(jpeg[at + 3]));
+        }
+    }
+    return true;
+}
+
 // Reads the size of a WebP file, and whether it moves. False if its header is broken.
 bool read_webp(std::string_view bytes, MediaFile & file, bool & moves) {
     if (bytes.size() < 30) {
@@ -114,6 +135,9 @@ void check_picture(MediaFile & file, const std::string & name) {
     if (!whole) {
         fail(LUUP_ERROR_INVALID_PARAM, "%s is a broken %s file: its header can't be read", name.c_str(),
              file.format.c_str());
+    }
+    if (file.format == "jpeg" && ends_early(file.bytes)) {
+        fail(LUUP_ERROR_INVALID_PARAM, "%s is a broken jpeg file: it ends too early", name.c_str());
     }
     if (moves) {
         fail(LUUP_ERROR_INVALID_PARAM, "%s is an animation; give one of its frames as a picture", name.c_str());

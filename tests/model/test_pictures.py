@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import copy
+import io
 import pickle
 import subprocess
 import threading
-import time
 
 import pytest
 from pydantic import BaseModel
@@ -325,6 +325,36 @@ def test_broken_pictures(seeing):
     assert agent.generate("Hello")
 
 
+def _files():
+    """Yield files of each kind that can be made here."""
+    yield pictures.png(90, 70)
+    try:
+        from PIL import Image as Pillow
+    except ImportError:
+        return
+    noise = Pillow.effect_noise((90, 70), 80).convert("RGB")
+    for mode, kind, options in (("RGB", "JPEG", {}), ("CMYK", "JPEG", {}), ("P", "PNG", {}), ("LA", "PNG", {})):
+        written = io.BytesIO()
+        noise.convert(mode).save(written, kind, **options)
+        yield written.getvalue()
+
+
+def test_files_that_are_cut_or_changed_anywhere(small):
+    model = small()
+    random = numpy.random.default_rng(1)
+    for whole in _files():
+        assert greedy(model, max_tokens=1).generate([Image(whole), "What?"])
+        for cut in range(1, len(whole) - 1, len(whole) // 25):
+            with pytest.raises(InvalidParamError, match="broken|not a PNG"):
+                greedy(model, max_tokens=1).generate([Image(whole[:cut]), "What?"])
+        for _ in range(25):
+            changed = bytearray(whole)
+            for place in random.integers(0, len(whole), 5):
+                changed[place] = random.integers(256)
+            with contextlib.suppress(InvalidParamError):
+                greedy(model, max_tokens=1).generate([Image(bytes(changed)), "What?"])
+
+
 def _webp_as_it_is():
     picture = Image(pictures.png())
     copied = object.__new__(Image)
@@ -358,7 +388,7 @@ def test_an_address_needs_a_server(seeing):
 def slow(model_path, folder):
     """A model whose encoder takes long."""
     path = folder / "slow.gguf"
-    projectors.write(gguf, numpy, path, WIDTH, scale=0.1, side=420, layers=24)
+    projectors.write(gguf, numpy, path, WIDTH, scale=0.1, side=420, layers=150)
     with Model.from_local(model_path, mmproj=path, threads=1, context_size=8192) as model:
         yield model
 
@@ -367,21 +397,17 @@ def slow(model_path, folder):
 def test_cancel_and_timeout_while_a_picture_is_encoded(slow):
     agent = greedy(slow, max_tokens=1)
     before = slow.stats().media_encoded
-    began = time.monotonic()
-    agent.generate([Image(pictures.png(seed=5)), "What?"])
-    whole = time.monotonic() - began
-    agent.clear_history()
     with pytest.raises(RunTimeoutError):
-        agent.generate([Image(pictures.png(seed=6)), "What?"], timeout=whole / 20)
+        agent.generate([Image(pictures.png(seed=6)), "What?"], timeout=0.2)
     stream = agent.stream_events([Image(pictures.png(seed=7)), "What?"])
-    canceller = threading.Timer(whole / 20, stream.close)
+    canceller = threading.Timer(0.2, stream.close)
     canceller.start()
     with contextlib.suppress(RunCancelledError):
         for _ in stream:
             pass
     canceller.join()
     assert agent.generate("Hello")
-    assert slow.stats().media_encoded == before + 1  # the two others were not encoded to their ends
+    assert slow.stats().media_encoded == before  # neither was encoded to its end, which takes seconds
 
 
 # -- projectors --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from luup_agent.media import MessageText, files_of, read_content
 def jpeg(width=40, height=30):
     """Return the header of a JPEG file."""
     size = b"\xff\xc0\x00\x0b\x08" + height.to_bytes(2, "big") + width.to_bytes(2, "big") + b"\x01\x01\x11\x00"
-    return b"\xff\xd8\xff\xe0\x00\x04ab\xff\xff" + size + b"\xff\xd9"
+    return b"\xff\xd8\xff\xe0\x00\x04ab\xff\xff" + size + b"\xff\xda\x00\x04ab" + b"\xff\xd9"
 
 
 def test_the_headers_of_files(tmp_path):
@@ -42,6 +42,7 @@ def test_the_headers_of_files(tmp_path):
         (pictures.png()[:20], "broken png"),
         (b"\xff\xd8\xff\xe0", "broken jpeg"),
         (jpeg()[:16], "broken jpeg"),
+        (jpeg()[:-2], "broken jpeg.* ends too early"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "broken webp"),
         (pictures.apng(), "animation"),
         (pictures.webp(moves=True), "animation"),
