@@ -39,7 +39,7 @@ def texts(n):
 
 def records(n):
     return [
-        f"{_NAMES[i % 8]} is a {_JOBS[i // 8 % 5]} who has lived in {_CITIES[i // 40 % 5]} for {i + 2} years."
+        f"{_NAMES[i % 8]} is a {_JOBS[i // 8 % 5]} and has lived in {_CITIES[i // 40 % 5]} for {i + 2} years."
         for i in range(n)
     ]
 
