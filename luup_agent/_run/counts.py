@@ -6,7 +6,6 @@ from typing import Any, Mapping
 
 from luup_agent.messages import Timings, Usage
 
-
 _NOTHING = {"prompt_tokens": 0, "cached_tokens": 0, "answer_tokens": 0, "reasoning_tokens": 0}
 
 
