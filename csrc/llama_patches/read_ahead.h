@@ -8,5 +8,11 @@ enum luup_read_ahead {
     LUUP_READ_NOTHING,  // a page is read when it is used
 };
 
+#if defined(_WIN32)
+#    define LUUP_READ_AHEAD_HIDDEN
+#else
+#    define LUUP_READ_AHEAD_HIDDEN __attribute__((visibility("hidden")))  // the library exports what begins with luup_
+#endif
+
 // For the files that this thread maps.
-extern thread_local luup_read_ahead luup_mapping;
+LUUP_READ_AHEAD_HIDDEN extern thread_local luup_read_ahead luup_mapping;

@@ -1,7 +1,7 @@
 """Memory and the time to the first token, against llama-cpp-python and xllamacpp, in turn on the same machine. Linux.
 
     python tests/benchmarks/memory.py [--model FILE] [--rounds N] [--context TOKENS] [--processes N] [--cold]
-                                      [--peers NAME …] [--peer-python NAME=INTERPRETER …] [--json FILE] [--plots FOLDER]
+                                      [--peers NAME …] [--peer-python NAME=INTERPRETER …] [--json FILE]
 
 Each library works in a process of its own, with as many slots as it needs: one for a chat and a prompt of 3,000 tokens,
 sixteen for as many agents. "made" is this library's first load, which makes the file of weights, "found" the next ones.
@@ -11,7 +11,7 @@ With --cold the files leave the kernel's cache before each load. Memory is that 
     unique     those that no other process has
     private    those that were written: what another process of the same model costs
 
-The peers are installed by pip as for `compare.py`. --plots needs matplotlib.
+The peers are installed by pip as for `compare.py`.
 """
 
 import argparse
@@ -145,32 +145,6 @@ def table(results, processes):
     return "\n".join(lines)
 
 
-def plot(results, folder):
-    """Draws resident and private memory by state, and the times."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    folder.mkdir(parents=True, exist_ok=True)
-    figure, axes = pyplot.subplots(1, 3, figsize=(11, 3.8))
-    states = ("loaded", "chat", "prompt", "agents", "processes")
-    shown = {name: row for name, row in results.items() if name != f"{OURS}, made"}
-    width = 0.8 / len(shown)
-    for axis, kind in zip(axes, ("resident", "private")):
-        for index, (name, row) in enumerate(shown.items()):
-            places = [state + index * width for state in range(len(states))]
-            axis.bar(places, [row["memory"][state][kind] for state in states], width, label=name)
-        axis.set_xticks([state + 0.4 - width / 2 for state in range(len(states))], states, fontsize=8)
-        axis.set(title=f"{kind}, MB")
-    axes[2].bar(list(results), [row["seconds"] for row in results.values()], 0.6, color="#4f46e5")
-    axes[2].tick_params(axis="x", labelsize=7, rotation=20)
-    axes[2].set(title="to the first token, s")
-    axes[0].legend(frameon=False, fontsize=8)
-    figure.tight_layout()
-    figure.savefig(folder / "memory.svg")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2", help="a GGUF file or a name of the catalog")
@@ -182,7 +156,6 @@ def main():
     parser.add_argument("--peers", nargs="*", choices=[LLAMA, SERVER], default=[LLAMA, SERVER])
     parser.add_argument("--peer-python", nargs="*", default=[], metavar="NAME=INTERPRETER")
     parser.add_argument("--json", metavar="FILE", type=Path)
-    parser.add_argument("--plots", metavar="FOLDER", type=Path)
     options = parser.parse_args()
     options.path = catalog.resolve(options.model)
     given = dict(word.split("=", 1) for word in options.peer_python)
@@ -199,8 +172,6 @@ def main():
     print(table(results, options.processes))
     if options.json:
         options.json.write_text(json.dumps(rounds, indent=1))
-    if options.plots:
-        plot(results, options.plots)
 
 
 if __name__ == "__main__":
