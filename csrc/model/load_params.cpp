@@ -10,6 +10,7 @@
 #include "model/rope_scaling.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace luup {
 
@@ -44,6 +45,13 @@ void check_params(const luup_model_params & p) {
     check_int("keep_alive_ms", p.keep_alive_ms, -1, INT64_MAX);
 }
 
+// llama.cpp writes the states of a PLaMo-2 to the wrong place when a batch has several sequences.
+bool takes_one_sequence(const llama_model * model) {
+    char architecture[16] = {};
+    llama_model_meta_val_str(model, "general.architecture", architecture, sizeof(architecture));
+    return std::strcmp(architecture, "plamo2") == 0;
+}
+
 }  // namespace
 
 void check_load(const std::string & path, const luup_model_params & params, KnownFile & known,
@@ -70,8 +78,8 @@ llama_context_params context_params(const llama_model * model, const luup_model_
     c.n_ctx = static_cast<uint32_t>(params.context_size == LUUP_CONTEXT_SIZE_DEFAULT ? automatic : params.context_size);
     c.n_batch         = static_cast<uint32_t>(params.batch_size);
     c.n_ubatch        = static_cast<uint32_t>(params.batch_size);
-    c.n_seq_max       = static_cast<uint32_t>(params.max_sequences);
-    c.n_outputs_max   = static_cast<uint32_t>(params.max_sequences) + drafted_rows;
+    c.n_seq_max       = takes_one_sequence(model) ? 1 : static_cast<uint32_t>(params.max_sequences);
+    c.n_outputs_max   = c.n_seq_max + drafted_rows;
     c.n_threads       = params.threads > 0 ? params.threads : usable_threads();
     c.n_threads_batch = params.threads_batch > 0 ? params.threads_batch : c.n_threads;
     c.kv_unified      = true;

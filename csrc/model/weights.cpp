@@ -7,6 +7,7 @@
 #include "model/load_params.h"
 
 #include "llama-ext.h"
+#include "llama-model.h"
 
 #include <algorithm>
 #include <array>
@@ -105,6 +106,14 @@ llama_model_ptr load_model(const std::string & path, const luup_model_params & p
     return model;
 }
 
+// ggml ends the process at such a model's first token.
+bool lacks_rope_sections(const llama_model * model) {
+    const auto   type     = llama_model_rope_type(model);
+    const auto & sections = model->hparams.rope_sections;
+    return (type == LLAMA_ROPE_TYPE_MROPE || type == LLAMA_ROPE_TYPE_IMROPE) && sections[0] <= 0 && sections[1] <= 0 &&
+           sections[2] <= 0;
+}
+
 }  // namespace
 
 std::vector<std::string> model_files(const std::string & path) {
@@ -183,6 +192,8 @@ void check_can_generate(const llama_model * model, const std::string & path) {
         why = "it is made for embeddings (it pools its outputs)";
     } else if (llama_model_is_diffusion(model)) {
         why = "it is a diffusion model";
+    } else if (lacks_rope_sections(model)) {
+        why = "its rotary positions have several dimensions, but the file does not say which (rope.dimension_sections)";
     } else if (llama_model_n_cls_out(model) > 1 && llama_model_cls_label(model, 0)) {
         why = "it is a classifier";
     }

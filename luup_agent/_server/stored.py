@@ -77,8 +77,7 @@ class StoredConversations:
         if entry is None:
             raise fields.missing("entry")
         check_entry(entry)
-        given = fields.items("messages") or []
-        messages = read_messages(given if "parts" in Message.model_fields else [*map(without_pictures, given)])
+        messages = read_messages(fields.items("messages") or [])
         title = _title(fields) if fields.has("title") else None
         new, usage = fields.flag("new"), _usage(fields.fields("usage"))
         fields.finish()
@@ -157,15 +156,6 @@ def check_entry(entry: Mapping[str, Any]) -> None:
             raise fields.wrong(field, problem, "invalid_value")
     if role not in _ROLES:
         raise fields.wrong("role", f'must be "user" or "assistant", got {role!r}', "invalid_value")
-
-
-def without_pictures(message: Any) -> Any:
-    """Return a message with the texts of its parts only: the entry keeps its pictures."""
-    content = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(content, list):
-        return message
-    texts = [each for each in content if not isinstance(each, dict) or each.get("type") == "text"]
-    return {**message, "content": texts or f"[pictures: {len(content)}]"}
 
 
 def _id(request: Any) -> str:

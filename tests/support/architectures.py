@@ -160,7 +160,6 @@ _OF = {
     "bailingmoe3": {**_MLA_HYBRID, "kda.gate_lower_bound": -5.0},
     "cohere2moe": _WINDOWS,
     "deepseek2": _MLA,
-    "deepseek2-ocr": _MLA,
     "deepseek32": _MLA,
     "deepseek4": {
         **_HYPER,
@@ -178,6 +177,7 @@ _OF = {
     "dots3note": {
         **_MLA,
         **_WINDOWS,
+        "attention.key_length_swa": 64,
         "attention.kv_lora_rank_swa": 32,
         "attention.key_length_mla_swa": 32,
         "attention.value_length_mla_swa": 16,
@@ -192,7 +192,13 @@ _OF = {
         "attention.shared_kv_layers": 0,
     },
     "glm-dsa": _MLA,
-    "glm5-next": {**_MLA_HYBRID, **_HYPER, "attention.indexer.kpool": 4},
+    "glm5-next": {
+        **_MLA_HYBRID,
+        **_HYPER,
+        "attention.indexer.kpool": 4,
+        "rope.dimension_count": 0,
+        "attention.key_length": 32,
+    },
     "granite_swa": _WINDOWS,
     "granitehybrid": _HYBRID,
     "graniteswitch": {
@@ -217,16 +223,21 @@ _OF = {
     "mellum": _WINDOWS,
     "mimo2": _WINDOWS,
     "minimax-01": {"residual_scale": 1.0},
-    "minimax-m3": {"attention.indexer.block_size": 16, "attention.indexer.local_blocks": 1},
+    "minimax-m3": {
+        "attention.indexer.head_count": HEADS,
+        "attention.indexer.block_size": 16,
+        "attention.indexer.local_blocks": 1,
+    },
     "mistral4": _MLA,
     "nemotron_h": {**_HYBRID, "feed_forward_length": [0, 0, 96, 0]},
     "nemotron_h_moe": {**_HYBRID, "feed_forward_length": [0, 0, 96, 0]},
+    "paddleocr": _SECTIONS,
+    "plm": {"attention.key_length": 32, "attention.value_length": 16},
     "plamo2": {**_HYBRID, "ssm.group_count": 0},
     "qwen2vl": _SECTIONS,
     "qwen35": {**_SECTIONS, **_DELTA},
     "qwen35moe": {**_SECTIONS, **_DELTA},
     "qwen3next": _DELTA,
-    "qwen3tts": _SECTIONS,
     "qwen3vl": _SECTIONS,
     "qwen3vlmoe": _SECTIONS,
     "qwen4exp": {**_SECTIONS, **_DELTA, **_HYPER, "attention.compress_ratios": [0] * LAYERS},
@@ -259,7 +270,40 @@ RECURRENT = {
 }
 
 # Architectures that generate no text of a prompt by themselves.
-NOT_FOR_TEXT = {}
+# Those for which no small sizes are known that work, and why.
+NOT_MADE = {
+    "dots3note": "the cache of its indexer ends the process, or refuses the header, at all sizes that were tried"
+}
+
+_EMBEDS = "it makes vectors of texts"
+_DRAFTS = "it is a head that drafts for another model"
+_DIFFUSION = "it is a diffusion model"
+_SOUND = "it makes sound"
+NOT_FOR_TEXT = {
+    "bert": _EMBEDS,
+    "clip": "it is a projector for pictures",
+    "dflash": _DRAFTS,
+    "dream": _DIFFUSION,
+    "eagle3": _DRAFTS,
+    "eurobert": _EMBEDS,
+    "gemma-embedding": _EMBEDS,
+    "gemma4-assistant": _DRAFTS,
+    "gptj": "llama.cpp has its name only",
+    "jina-bert-v2": _EMBEDS,
+    "jina-bert-v3": _EMBEDS,
+    "llada": _DIFFUSION,
+    "llada-moe": _DIFFUSION,
+    "llama-embed": _EMBEDS,
+    "modern-bert": _EMBEDS,
+    "neo-bert": _EMBEDS,
+    "nomic-bert": _EMBEDS,
+    "nomic-bert-moe": _EMBEDS,
+    "qwen3tts": _SOUND,
+    "rnd1": _DIFFUSION,
+    "t5": "it has an encoder",
+    "t5encoder": _EMBEDS,
+    "wavtokenizer-dec": _SOUND,
+}
 
 
 def architectures():
@@ -276,15 +320,16 @@ class NotMade(Exception):
     """llama.cpp refuses these fields, or ended at them."""
 
 
-def write(gguf, numpy, source, target, name, seed=1):
+def write(gguf, numpy, source, target, name, seed=1, **changed):
     """Write a model of the architecture `name` with the tokenizer of the file `source`.
 
-    The model likes the ends of strings and lists, as those of `random_model.write` do.
+    `changed` has fields with other values. The model likes the ends of strings and lists, as those of
+    `random_model.write` do.
     """
     program = builds.find_program("luup-tensor-shapes")
     header = target.with_suffix(".header")
     writer = gguf.GGUFWriter(str(header), name)
-    _add_fields(writer, name)
+    _add_fields(writer, name, changed)
     tokens = random_model.add_tokenizer(writer, gguf, source)
     _close(writer)
     try:
@@ -296,7 +341,7 @@ def write(gguf, numpy, source, target, name, seed=1):
     if found.returncode != 0:
         raise NotMade(f"{name}: exit {found.returncode}: {found.stderr.strip()[-400:]}")
     writer = gguf.GGUFWriter(str(target), name)
-    _add_fields(writer, name)
+    _add_fields(writer, name, changed)
     random_model.add_tokenizer(writer, gguf, source)
     random = numpy.random.default_rng(seed)
     likes = numpy.array([1.5 if any(mark in text for mark in ('"', "]", "}")) else 0.0 for text in tokens])
@@ -309,8 +354,8 @@ def write(gguf, numpy, source, target, name, seed=1):
     _close(writer)
 
 
-def _add_fields(writer, name):
-    for key, value in fields(name).items():
+def _add_fields(writer, name, changed):
+    for key, value in {**fields(name), **changed}.items():
         full = key if key.startswith("xielu.") else f"{name}.{key}"
         if isinstance(value, bool):
             writer.add_bool(full, value)

@@ -1,0 +1,105 @@
+"""Each architecture of llama.cpp that generates text: a random model chats, calls a tool, gives an object."""
+
+import pytest
+from support import architectures
+
+SAMPLE = {"gemma3n", "gpt-oss", "qwen35moe"}  # of the plain run
+
+USE = """
+import asyncio, sys
+from pydantic import BaseModel
+from typing import Literal
+from luup_agent import Agent, Model
+
+class Parcel(BaseModel):
+    country: Literal["France", "Italy"]
+    express: bool
+
+SYSTEM = "You are a careful assistant, and answer in plain English. " * 10
+
+async def several(model):
+    agents = [Agent(model, SYSTEM, temperature=0, max_tokens=6) for _ in range(4)]
+    return await asyncio.gather(*[agent.run_async(f"Is {n} prime?") for n, agent in enumerate(agents)])
+
+with Model.from_local(sys.argv[1], threads=1, context_size=2048, max_sequences=6) as model:
+    agent = Agent(model, SYSTEM, temperature=0, max_tokens=8)
+    calls = []
+
+    @agent.tool
+    def paint(colour: Literal["red", "blue"], twice: bool) -> str:
+        calls.append((colour, twice))
+        return "done"
+
+    before = len(agent._prompt_tokens(None))
+    agent.run("Hello, who are you?", tool_choice="none")
+    second = agent.run("And what do you do?", tool_choice="none")
+    assert second.usage.cached_tokens > before - 24, (second.usage, before)
+    agent.run("Paint it red.", tool_choice="required", max_tokens=100)
+    assert calls and calls[0][0] in ("red", "blue"), calls
+    parcel = agent.generate("A parcel.", output_type=Parcel, tool_choice="none", max_tokens=100)
+    assert parcel.country in ("France", "Italy"), parcel
+    assert all(len(answer.text) >= 0 for answer in asyncio.run(several(model)))
+    label = Agent(model, temperature=0).classify("It rains.", ["rather good", "rather bad", "quite bad"]).label
+    assert label, label
+print("fine")
+"""
+
+REFUSED = """
+import sys
+from luup_agent import LuupError, Model
+try:
+    Model.from_local(sys.argv[1], threads=1, context_size=2048).close()
+except LuupError as error:
+    print(type(error).__name__, str(error)[:400])
+else:
+    print("loaded")
+"""
+
+
+GENERATES = set(architectures.architectures()) - set(architectures.NOT_FOR_TEXT) - set(architectures.NOT_MADE)
+
+
+def marked(names):
+    gate = (pytest.mark.slow, pytest.mark.gate)
+    return [name if name in SAMPLE else pytest.param(name, marks=gate) for name in names]
+
+
+@pytest.fixture
+def write(tool, model_path, tmp_path):
+    """Writes the model of an architecture."""
+    gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
+    tool("luup-tensor-shapes")
+    path = tmp_path / "model.gguf"
+
+    def write(name, **changed):
+        architectures.write(gguf, numpy, model_path, path, name, **changed)
+        return path
+
+    yield write
+    if path.exists():
+        path.unlink()
+
+
+@pytest.mark.parametrize("name", marked(sorted(GENERATES)))
+def test_a_model_of_each_architecture_works(name, write, child):
+    done = child(USE, write(name), memory=8 << 30, timeout=300)
+    assert done.returncode == 0, (name, done.returncode, done.stderr[-3000:])
+    assert done.stdout.strip() == "fine"
+
+
+def test_rotary_positions_without_their_dimensions_are_refused(write, child):
+    path = write("qwen2vl", **{"rope.dimension_sections": [0, 0, 0, 0]})
+    done = child(REFUSED, path, timeout=120)
+    assert done.stdout.startswith("ModelLoadError"), (done.returncode, done.stdout, done.stderr[-2000:])
+    assert "rope.dimension_sections" in done.stdout
+
+
+@pytest.mark.parametrize("name", marked(sorted(architectures.NOT_FOR_TEXT)))
+def test_other_architectures_are_refused(name, write, child):
+    try:
+        path = write(name)
+    except architectures.NotMade:
+        return  # llama.cpp refuses it too, with the reason in the table
+    done = child(REFUSED, path, timeout=120)
+    assert done.returncode == 0, (name, done.returncode, done.stderr[-3000:])
+    assert done.stdout.split()[0] in ("ModelLoadError", "UnsupportedError"), (name, done.stdout)
