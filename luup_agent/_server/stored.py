@@ -17,7 +17,7 @@ from luup_agent._sessions.records import SessionInfo, check_id, check_title, rea
 from luup_agent._sessions.statements import Connection
 from luup_agent._sessions.store import Sessions, SQLiteSessions
 from luup_agent.errors import InvalidParamError
-from luup_agent.messages import Message, Usage
+from luup_agent.messages import Usage
 
 T = TypeVar("T")
 Endpoint = Callable[[Any], Awaitable[Any]]
