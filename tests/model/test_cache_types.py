@@ -91,12 +91,12 @@ def test_half_of_the_resident_memory_and_none_for_tokens_that_are_not_there(mode
     for cache_type in ("f16", "q8_0"):
         result = child(script, model_path, cache_type)
         assert result.returncode == 0, result.stderr
-        few, many, tokens = map(int, result.stdout.split())
+        few, many, _tokens = map(int, result.stdout.split())
         assert many * 1024 < cache / 3, "memory for the whole context"
         grown[cache_type] = (many - few) * 1024 / 900
     print(f"bytes of a token: {grown}; F16 alone: {cache / 32768:.0f}")
-    assert grown["f16"] == pytest.approx(cache / 32768, rel=0.15)
-    assert grown["q8_0"] == pytest.approx(cache / 32768 * 8.5 / 16, rel=0.15)
+    saved = grown["f16"] - grown["q8_0"]  # scratch buffers grow as well, in both
+    assert saved == pytest.approx(cache / 32768 * (1 - 8.5 / 16), rel=0.15)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
