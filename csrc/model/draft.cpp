@@ -45,6 +45,7 @@ Draft load_draft(const llama_model * target, const std::string & path, const luu
     const std::string file = params.draft;
     luup_model_params own  = params;
     own.draft              = nullptr;
+    own.mmproj             = nullptr;
     own.adapters           = nullptr;
     own.n_adapters         = 0;
     own.rope_scaling       = nullptr;
@@ -55,10 +56,11 @@ Draft load_draft(const llama_model * target, const std::string & path, const luu
     own.n_rpc_servers = 0;
     Draft draft;
     try {
-        check_load(file, own);
+        KeptWeights kept(file, own);
+        check_load(file, own, kept.known);
         Placement placement(own);
         draft.files = std::make_unique<MappedFiles>(own.use_mmap ? model_files(file) : std::vector<std::string>());
-        draft.model = load_weights(file, own, placement, *draft.files);
+        draft.model = load_weights(file, own, placement, *draft.files, kept);
         check_can_generate(draft.model.get(), file);
     } catch (const Error & error) {
         fail(error.code(), "the draft model: %s", error.what());
