@@ -73,9 +73,9 @@ class Completion {
     int32_t                  thought_tokens = 0;  // of the answer: max_tokens does not count them; set by choose()
     Sampling                 sampling;
     SequenceKey              key;  // the agent whose next turn may reuse the KV state, or 0, and the adapters
-    int32_t                  priority = 0;  // higher ones go first
+    int32_t                  priority  = 0;  // higher ones go first
     bool                     may_draft = true;  // by a draft model
-    bool                     admitted = false;  // a later turn of a run: max_waiting does not apply
+    bool                     admitted  = false;  // a later turn of a run: max_waiting does not apply
     std::optional<Clock::time_point> deadline;
     Clock::time_point                submitted = Clock::now();
     std::atomic<bool>                cancelled{ false };
