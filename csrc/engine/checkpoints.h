@@ -28,8 +28,8 @@ class Checkpoints {
     // Returns the lengths of those that `tokens` begins with, in ascending order.
     std::vector<size_t> lengths(AdapterSet adapters, const std::vector<llama_token> & tokens) const;
 
-    // Gives `sequence` the state behind the first `length` of `tokens`. False if there is no such checkpoint, or
-    // llama.cpp refuses it; what the sequence holds is undefined then.
+    // Sets the state of `sequence` to that behind the first `length` of `tokens`. False if there is no such checkpoint,
+    // or llama.cpp refuses it; what the sequence holds is undefined then.
     bool restore(llama_seq_id sequence, AdapterSet adapters, const std::vector<llama_token> & tokens, size_t length);
 
     // Drops those of an owner that was closed.

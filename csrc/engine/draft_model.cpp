@@ -24,7 +24,7 @@ constexpr double answer_weight  = 0.5;
 // Before anything was measured: how much faster a prompt is read than tokens are guessed.
 constexpr double read_speedup = 8;
 
-// What reading costs must be saved this many times by the answer that is expected.
+// The expected answer must save the cost of reading this many times.
 constexpr double safety = 2;
 
 }  // namespace
@@ -71,7 +71,7 @@ void DraftModel::start(size_t sequence, const std::vector<llama_token> & text) {
     }
 }
 
-// The context holds something that nobody knows, or has no room: it begins anew.
+// A decode failed, so the content of the context is unknown, or it has no room: all of it is removed.
 void DraftModel::forget() {
     llama_memory_clear(memory_, false);
     for (auto & each : sequences_) {

@@ -62,7 +62,7 @@ class DraftModel {
 // the times that decodes take here.
 class DraftBets {
   public:
-    // What is known of one answer.
+    // The record of one answer.
     struct Answer {
         DraftRecord record;
         bool        begun = false;  // the draft model has read its text once

@@ -111,7 +111,8 @@ size_t DraftRecord::worth(size_t available, size_t others, const DecodeTimes & t
     for (size_t n = 1; n <= available && alone > 0; n++) {
         all_right *= right_;
         gain += all_right;
-        const double time = times.estimate(others + 1 + n) + static_cast<double>(n) * each;
+        // More tokens never take less time: where they seem to, a busy machine held up the decode of fewer.
+        const double time = std::max(times.estimate(others + 1 + n), alone) + static_cast<double>(n) * each;
         const double with = (static_cast<double>(others + 1) + gain) / time;
         if (with > pace) {
             pace = with;

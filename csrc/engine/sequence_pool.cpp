@@ -209,7 +209,7 @@ bool SequencePool::truncate(Sequence & sequence, size_t length) {
     return sequence.tokens.size() == length;
 }
 
-// Removes what is behind `length` tokens from the context. What is left is undefined if that fails.
+// Removes the tokens behind the first `length` ones from the context. The rest is undefined if that fails.
 bool SequencePool::cut(Sequence & sequence, size_t length) {
     return (partial_ || checkpoints_.restore(sequence.id, sequence.key.adapters, sequence.tokens, length)) &&
            llama_memory_seq_rm(memory_, sequence.id, position(sequence.tokens, length), -1);

@@ -232,7 +232,6 @@ _OF = {
     "nemotron_h": {**_HYBRID, "feed_forward_length": [0, 0, 96, 0]},
     "nemotron_h_moe": {**_HYBRID, "feed_forward_length": [0, 0, 96, 0]},
     "paddleocr": _SECTIONS,
-    "plm": {"attention.key_length": 32, "attention.value_length": 16},
     "plamo2": {**_HYBRID, "ssm.group_count": 0},
     "qwen2vl": _SECTIONS,
     "qwen35": {**_SECTIONS, **_DELTA},
@@ -272,7 +271,8 @@ RECURRENT = {
 # Architectures that generate no text of a prompt by themselves.
 # Those for which no small sizes are known that work, and why.
 NOT_MADE = {
-    "dots3note": "the cache of its indexer ends the process, or refuses the header, at all sizes that were tried"
+    "dots3note": "the cache of its indexer ends the process, or its header is refused, at all sizes that were tried",
+    "plm": "its header is refused at all sizes that were tried",
 }
 
 _EMBEDS = "it makes vectors of texts"
