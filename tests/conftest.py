@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -44,6 +45,10 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_configure(config):
+    if "LUUP_WEIGHTS_CACHE" not in os.environ:  # not the user's own; the processes of pytest-xdist share it
+        folder = tempfile.TemporaryDirectory(prefix="luup-weights-")
+        os.environ["LUUP_WEIGHTS_CACHE"] = folder.name
+        config.add_cleanup(folder.cleanup)
     # Begun in the background of a shell: Ctrl-C is ignored then, by children too.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
