@@ -186,7 +186,7 @@ void check_can_generate(const llama_model * model, const std::string & path) {
         why = "it has no vocabulary";
     } else if (llama_model_has_encoder(model) || !llama_model_has_decoder(model)) {
         why = "it has an encoder, which this library does not run";
-    } else if (metadata(model, architecture + ".attention.causal") == "false") {
+    } else if (!model->hparams.causal_attn) {
         why = "its attention is not causal: it is made for embeddings";
     } else if (!pooling.empty() && pooling != "0") {
         why = "it is made for embeddings (it pools its outputs)";

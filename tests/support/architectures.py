@@ -155,6 +155,7 @@ _WITH_EXPERTS = {
 }
 
 _OF = {
+    **{name: {"attention.causal": False} for name in ("eurobert", "llama-embed", "modern-bert", "neo-bert")},
     "apertus": {"xielu.alpha_n": 1.0, "xielu.alpha_p": 1.0, "xielu.beta": 1.0, "xielu.eps": 1e-7},
     "arwkv7": {"token_shift_count": 1},
     "bailingmoe3": {**_MLA_HYBRID, "kda.gate_lower_bound": -5.0},
