@@ -22,6 +22,7 @@ NEWER = re.compile(
     r"|rorx|sarx|shlx|shrx|movbe)\s"
 )
 BASELINE = {"pmaxub", "pmaxsw", "pminub", "pminsw", "verr", "verw"}
+CHECKED = {"luup-agent": {"lzcnt"}}  # miniaudio's reader of FLAC asks the CPU before it uses it
 
 ANSWER = """
 import sys
@@ -58,7 +59,7 @@ def test_what_every_cpu_runs_asks_for_no_more_than_x86_64(name, package):
     command = ["objdump", "-d", "--no-show-raw-insn", library]
     code = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=True, timeout=120).stdout
     assert "\tret" in code
-    assert set(NEWER.findall(code)) - BASELINE == set()
+    assert set(NEWER.findall(code)) - BASELINE - CHECKED.get(name, set()) == set()
 
 
 # qemu-user translates nothing beyond AVX2, whatever the CPU is called: a newer one is one without AVX-512 and AMX.

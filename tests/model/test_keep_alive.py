@@ -23,6 +23,7 @@ from luup_agent import (
     LuupError,
     Model,
     ModelLoadError,
+    Regex,
     RunCancelledError,
     RunTimeoutError,
     UnsupportedError,
@@ -367,13 +368,13 @@ def test_a_relative_path_stays_valid(load, tiny_copy, monkeypatch, tmp_path):
 def test_closing_ends_a_load_and_what_waits_for_it(load, model_path):
     for pause in (0.0, 0.01, 0.05, 0.2):
         model = load(model_path, threads=1)
-        agent = agent_of(model, max_tokens=100)
+        agent = agent_of(model, max_tokens=2000)
         model.unload()
         ends = []
 
         def answer(agent=agent, ends=ends):
             try:
-                ends.append(agent.generate(CAPITAL))
+                ends.append(agent.generate(CAPITAL, output_type=Regex("[a-z ]{900}")))
             except ClosedError as error:
                 ends.append(error)
 
