@@ -267,7 +267,9 @@ typedef struct luup_model_params {
     int32_t batch_size; /* most tokens decoded in one step, 32 … 4096 (512) */
     int32_t threads; /* at most 512, fixed; 0 = as many as are granted, fewer while others use them (0) */
     int32_t threads_batch; /* for prefill; 0 = like `threads` (0) */
-    int32_t max_sequences; /* runs decoded at once plus histories kept in the context, 1 … 256 (64) */
+    /* Runs decoded at once plus histories kept in the context, at most 256; 0 = 64, or of a model with recurrent layers
+     * as many as have room for their states in 512 MiB, 8 … 64 (0) */
+    int32_t max_sequences;
     int32_t max_waiting; /* runs that may wait; another one is LUUP_ERROR_BUSY; -1 = no limit (-1) */
     /* Bytes for histories that leave the context, and of recurrent and hybrid models half for checkpoints; 0 = they are
      * computed again (1 GiB) */

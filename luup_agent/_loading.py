@@ -40,7 +40,7 @@ class Loading:
         batch_size: int = 512,
         threads: int = 0,
         threads_batch: int = 0,
-        max_sequences: int = 64,
+        max_sequences: Optional[int] = None,
         max_waiting: Optional[int] = None,
         cache_ram: int = 1 << 30,
         prefix_cache: Union[str, os.PathLike[str], None] = None,
@@ -75,7 +75,8 @@ class Loading:
             threads: Threads for decoding. 0 for as many as the process may use, and fewer of them as long as other
                 programs keep the processors busy (`ModelStats.threads`); another number is fixed.
             threads_batch: Threads for the prefill; 0 for the same as `threads`.
-            max_sequences: Runs decoded at once, and histories kept in the KV cache; 1 to 256.
+            max_sequences: Runs decoded at once, and histories kept in the KV cache; 1 to 256. None for 64; for a model
+                with recurrent layers as many as have room for their states in 512 MiB, 8 to 64.
             max_waiting: Runs that may wait for room; a further one fails with `BusyError`. None for no limit.
             cache_ram: Bytes of RAM for histories evicted from the KV cache, so that they need no new prefill; 0 for
                 none.
@@ -303,7 +304,7 @@ class Loading:
         gpu_layers: int = -1,
         context_size: Optional[int] = None,
         batch_size: int = 512,
-        max_sequences: int = 64,
+        max_sequences: Optional[int] = None,
         devices: Optional[Sequence[str]] = None,
         split_mode: SplitMode = "layer",
         main_gpu: int = 0,

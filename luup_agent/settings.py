@@ -147,7 +147,7 @@ class LoadOptions(TypedDict, total=False):
     batch_size: int
     threads: int
     threads_batch: int
-    max_sequences: int
+    max_sequences: Optional[int]
     max_waiting: Optional[int]
     cache_ram: int
     prefix_cache: Union[str, "os.PathLike[str]", None]

@@ -99,7 +99,6 @@ void luup_model_default_params(luup_model_params * params) {
         params->gpu_layers    = -1;
         params->context_size  = LUUP_CONTEXT_SIZE_DEFAULT;
         params->batch_size    = 512;
-        params->max_sequences = 64;
         params->max_waiting   = -1;
         params->cache_ram     = int64_t(1) << 30;
         params->use_mmap      = true;

@@ -61,6 +61,7 @@ Engine::Engine(llama_model * model, const EngineParams & params)
         draft_model_ = std::make_unique<DraftModel>(params.draft, draft, params.threads, params.threads_batch);
     }
     context_size_   = context_->size();
+    max_sequences_  = context_->max_sequences();
     keeps_prefixes_ = prefixes_ != nullptr || !sequences_->can_shorten();
     try {
         thread_ = std::thread(&Engine::run, this);

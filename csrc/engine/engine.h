@@ -96,6 +96,7 @@ class Engine {
 
     // In tokens.
     int32_t context_size() const { return context_size_; }
+    int32_t max_sequences() const { return max_sequences_; }
 
     // Whether Completion::prefix has an effect.
     bool keeps_prefixes() const { return keeps_prefixes_; }
@@ -167,6 +168,7 @@ class Engine {
     const std::shared_ptr<Adapters> adapters_;  // never null
 
     int32_t context_size_   = 0;
+    int32_t max_sequences_  = 0;
     bool    keeps_prefixes_ = false;
 
     // Of the engine's thread alone, as soon as it runs.

@@ -9,6 +9,8 @@
 #include "model/header_trial.h"
 #include "model/rope_scaling.h"
 
+#include "llama-model.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -17,6 +19,10 @@ namespace luup {
 namespace {
 
 constexpr int32_t default_context_size = 8192;
+
+// See default_sequences().
+constexpr uint64_t states_size     = uint64_t(512) << 20;
+constexpr uint64_t least_sequences = 8, most_sequences = 64;
 
 // Rows of logits beyond one for each sequence, for drafted tokens.
 constexpr uint32_t drafted_rows = 16;
@@ -36,7 +42,7 @@ void check_params(const luup_model_params & p) {
     check_int("batch_size", p.batch_size, 32, 4096);
     check_int("threads", p.threads, 0, 512);
     check_int("threads_batch", p.threads_batch, 0, 512);
-    check_int("max_sequences", p.max_sequences, 1, 256);
+    check_int("max_sequences", p.max_sequences, 0, 256);
     check_int("max_waiting", p.max_waiting, -1, INT32_MAX);
     check_int("cache_ram", p.cache_ram, 0, INT64_MAX);
     cache_types(p);
@@ -50,6 +56,27 @@ bool takes_one_sequence(const llama_model * model) {
     char architecture[16] = {};
     llama_model_meta_val_str(model, "general.architecture", architecture, sizeof(architecture));
     return std::strcmp(architecture, "plamo2") == 0;
+}
+
+// Returns how many sequences a model gets unless the caller chooses. Recurrent layers have a state for each of them,
+// which takes 50 MiB of a model with 4 billion parameters.
+uint32_t default_sequences(const llama_model * model) {
+    const auto &   h      = model->hparams;
+    const auto     layers = static_cast<uint32_t>(llama_model_n_layer(model));
+    const uint64_t layer  = (static_cast<uint64_t>(h.n_embd_r()) + h.n_embd_s()) * sizeof(float);
+    uint64_t       state  = llama_model_is_recurrent(model) ? layers * layer : 0;
+    for (uint32_t i = 0; i < layers && llama_model_is_hybrid(model); i++) {
+        state += h.is_recr(i) ? layer : 0;
+    }
+    const uint64_t room = state == 0 ? most_sequences : states_size / state;
+    return static_cast<uint32_t>(std::clamp<uint64_t>(room, least_sequences, most_sequences));
+}
+
+uint32_t sequences(const llama_model * model, const luup_model_params & params) {
+    if (takes_one_sequence(model)) {
+        return 1;
+    }
+    return params.max_sequences > 0 ? static_cast<uint32_t>(params.max_sequences) : default_sequences(model);
 }
 
 }  // namespace
@@ -78,7 +105,7 @@ llama_context_params context_params(const llama_model * model, const luup_model_
     c.n_ctx = static_cast<uint32_t>(params.context_size == LUUP_CONTEXT_SIZE_DEFAULT ? automatic : params.context_size);
     c.n_batch         = static_cast<uint32_t>(params.batch_size);
     c.n_ubatch        = static_cast<uint32_t>(params.batch_size);
-    c.n_seq_max       = takes_one_sequence(model) ? 1 : static_cast<uint32_t>(params.max_sequences);
+    c.n_seq_max       = sequences(model, params);
     c.n_outputs_max   = c.n_seq_max + drafted_rows;
     c.n_threads       = params.threads > 0 ? params.threads : usable_threads();
     c.n_threads_batch = params.threads_batch > 0 ? params.threads_batch : c.n_threads;

@@ -48,7 +48,7 @@ void LocalModel::describe(const LoadedModel & loaded, const luup_model_params & 
     n.memory_compute         = memory.compute;
     n.context_size           = loaded.engine().context_size();
     n.batch_size             = params.batch_size;
-    n.max_sequences          = params.max_sequences;
+    n.max_sequences          = loaded.engine().max_sequences();
     n.threads                = loaded.threads();
     n.threads_batch          = loaded.threads_batch();
 

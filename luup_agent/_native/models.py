@@ -72,6 +72,8 @@ def default_model_params() -> Dict[str, Any]:
     values = {name: getattr(params, name) for name, _ in ffi.typeof("luup_model_params").fields if name not in skip}
     if values["context_size"] == lib.LUUP_CONTEXT_SIZE_DEFAULT:
         values["context_size"] = None
+    if values["max_sequences"] == 0:
+        values["max_sequences"] = None
     if values["max_waiting"] == -1:
         values["max_waiting"] = None
     keep_alive_ms = values.pop("keep_alive_ms")
@@ -147,7 +149,7 @@ class Layout(NamedTuple):
     gpu_layers: int
     context_size: Optional[int]
     batch_size: int
-    max_sequences: int
+    max_sequences: Optional[int]
     devices: Optional[Sequence[str]]
     split_mode: str
     main_gpu: int
@@ -164,7 +166,8 @@ def _layout_params(layout: Layout) -> Struct:
     if layout.context_size is not None:
         params.context_size = encode_int("context_size", layout.context_size, low=-INT32_MAX)
     params.batch_size = encode_int("batch_size", layout.batch_size)
-    params.max_sequences = encode_int("max_sequences", layout.max_sequences)
+    if layout.max_sequences is not None:
+        params.max_sequences = encode_int("max_sequences", layout.max_sequences, 1, 256)
     if layout.split_mode not in _SPLIT_MODES:
         raise InvalidParamError(f"split_mode must be one of {', '.join(_SPLIT_MODES)}, not {layout.split_mode!r}")
     params.split_mode = _SPLIT_MODES[layout.split_mode]

@@ -176,3 +176,16 @@ def test_the_memory_is_bounded(load):
     assert small.stats().checkpoints >= 1
     small.unload()
     assert (small.stats().checkpoints, small.stats().checkpoint_bytes) == (0, 0)
+
+
+def test_large_states_leave_room_for_fewer_sequences(model_path, tmp_path, tool):
+    gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
+    tool("luup-tensor-shapes")
+    path = tmp_path / "large.gguf"
+    architectures.write(gguf, numpy, model_path, path, "mamba", **{"ssm.state_size": 8192})  # 16 MiB for each sequence
+    with Model.from_local(path, threads=1, context_size=256) as model:
+        assert 16 < model.get_info().max_sequences < 32
+        assert model.get_info().memory_context < 600 << 20
+    assert Model.estimate(path, context_size=256).memory_context < 600 << 20
+    with Model.from_local(path, threads=1, context_size=256, max_sequences=4) as model:
+        assert model.get_info().max_sequences == 4
