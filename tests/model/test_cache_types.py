@@ -70,6 +70,7 @@ def test_the_model_tells_it_and_takes_what_was_estimated(model_path, cache_type)
     assert info.memory_context == Model.estimate(model_path, **options).memory_context
 
 
+@pytest.mark.gate
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_half_of_the_resident_memory_and_none_for_tokens_that_are_not_there(model_path, child):
     script = """
