@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import List, Optional
+from typing import Any, Dict, List, Optional
 from urllib.parse import urljoin, urlsplit
 
 from luup_agent.errors import HTTPError, InvalidParamError
@@ -23,10 +23,9 @@ def fetch(url: str, *, allow_private: bool, timeout: Optional[float], most: int)
 
     with httpx.Client(timeout=timeout, trust_env=True) as client:
         for _ in range(_MOST_REDIRECTS + 1):
-            if not allow_private:
-                _check_public(url)
+            pinned = {} if allow_private else _pinned(url)
             try:
-                with client.stream("GET", url) as response:
+                with client.stream("GET", **{"url": url, **pinned}) as response:
                     if response.is_redirect:
                         url = urljoin(url, response.headers["location"])
                         continue
@@ -49,26 +48,44 @@ def _read(response: object, url: str, most: int) -> bytes:
     return b"".join(pieces)
 
 
-def _check_public(url: str) -> None:
-    """Check that all addresses of a URL's host are public.
+def _pinned(url: str) -> Dict[str, Any]:
+    """Return arguments of a request that connects to an address of the URL's host which was found to be public.
+
+    A second look-up of the name could give another address.
 
     Raises:
-        InvalidParamError: One is not.
+        InvalidParamError: The host has an address that is not public.
         HTTPError: The host is not known.
     """
+    import httpx
+
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidParamError(f"{_shown(url)} must begin with http:// or https:// and name a host")
     try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
-    except (OSError, UnicodeError, ValueError) as error:
+        target = httpx.URL(url)
+        found = _addresses(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+    except (OSError, UnicodeError, ValueError, httpx.InvalidURL) as error:
         raise HTTPError(f"{_shown(url)} can't be fetched: {error}") from error
-    for each in found:
-        address = ipaddress.ip_address(str(each[4][0]).split("%")[0])
-        if not address.is_global or address.is_multicast:
+    for address in found:
+        if not _is_public(address):
             raise InvalidParamError(
                 f"{_shown(url)} is in a private network ({address}): allow_private=True fetches it nevertheless"
             )
+    return {
+        "url": target.copy_with(host=found[0]),
+        "headers": {"Host": target.netloc.decode("ascii")},
+        "extensions": {"sni_hostname": target.raw_host.decode("ascii")},  # certificates are checked for the name
+    }
+
+
+def _addresses(host: str, port: int) -> List[str]:
+    return [str(each[4][0]).split("%")[0] for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def _is_public(address: str) -> bool:
+    found = ipaddress.ip_address(address)
+    return found.is_global and not found.is_multicast
 
 
 def _shown(url: str) -> str:

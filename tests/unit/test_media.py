@@ -7,7 +7,7 @@ import pytest
 from support import pictures
 from support.http_server import Server
 
-from luup_agent import Audio, HTTPError, Image, InvalidParamError, Message
+from luup_agent import Audio, HTTPError, Image, InvalidParamError, Message, _fetching
 from luup_agent.media import MessageText, files_of, read_content
 
 
@@ -139,6 +139,25 @@ def test_a_picture_is_fetched_where_that_is_allowed():
         server.close()
     with pytest.raises(HTTPError, match="can't be fetched"):
         Image.from_url(url, allow_private=True)
+
+
+def test_the_address_that_was_checked_is_the_one_of_the_connection(monkeypatch):
+    """A name that had a private address when it is looked up again would lead into the user's own network."""
+    server = Server(reply(200, pictures.png()))
+    looked_up = []
+    monkeypatch.setattr(_fetching, "_is_public", lambda address: True)
+    monkeypatch.setattr(_fetching, "_addresses", lambda host, port: looked_up.append(host) or ["127.0.0.1"])
+    try:
+        port = server.port
+        assert Image.from_url(f"http://pictures.invalid:{port}/cat.png") == Image(pictures.png())
+        assert Image.from_url(f"http://b\u00fccher.invalid:{port}/cat.png") == Image(pictures.png())
+    finally:
+        server.close()
+    assert looked_up == ["pictures.invalid", "b\u00fccher.invalid"]
+    assert [each.headers["host"] for each in server.requests] == [
+        f"pictures.invalid:{port}",
+        f"xn--bcher-kva.invalid:{port}",
+    ]
 
 
 @pytest.mark.parametrize(
