@@ -241,6 +241,7 @@ _OF = {
     "qwen3vl": _SECTIONS,
     "qwen3vlmoe": _SECTIONS,
     "qwen4exp": {**_SECTIONS, **_DELTA, **_HYPER, "attention.compress_ratios": [0] * LAYERS},
+    "rwkv6": {"attention.head_count_kv": 1},  # there is one head, of the model's width
     "rwkv6qwen2": {"token_shift_count": 1, "attention.head_count_kv": 1},
     "spark2_5": _WINDOWS,
     "step35": {**_WINDOWS, **_CLAMPED},
@@ -348,6 +349,8 @@ def write(gguf, numpy, source, target, name, seed=1, **changed):
     likes = numpy.array([1.5 if any(mark in text for mark in ('"', "]", "}")) else 0.0 for text in tokens])
     for line in found.stdout.splitlines():
         tensor, *sizes = line.split()
+        if name == "rwkv6qwen2" and "time_mix_first" in tensor:
+            continue  # with this one llama.cpp takes it for an RWKV6, and ends the process
         shape = [int(size) for size in reversed(sizes)]
         while len(shape) > 1 and shape[0] == 1:
             del shape[0]
