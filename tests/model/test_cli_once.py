@@ -109,6 +109,7 @@ def test_an_empty_pipe_adds_nothing(model_path):
         ("Hi", b"x" * (16 << 20) + b"x", "stdin has more than 16 MiB"),
         ("Hi", b"word " * 20_000, "tokens"),
     ],
+    ids=["empty", "not UTF-8", "NUL", "large", "long"],  # pytest puts a test's id into the environment of its processes
 )
 def test_a_stdin_that_can_not_be_used(message, text, problem, model_path):
     code, out, error = chat(model_path, message, *GREEDY, text=text)

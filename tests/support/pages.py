@@ -76,7 +76,7 @@ def run(page: Path, folder: Path, **replaced: object) -> None:
         input=json.dumps(sources), capture_output=True, encoding="utf-8", cwd=str(folder), timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert done.stderr == "", done.stderr
     outputs = json.loads(result.read_text(encoding="utf-8"))
     for number, (block, output) in enumerate(zip(blocks, outputs), 1):
         if block.output:
