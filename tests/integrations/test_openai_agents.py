@@ -31,7 +31,7 @@ from support.http_server import Server, delta, events, replying
 
 from luup_agent import ContextFullError, HTTPError, InvalidParamError, Model
 from luup_agent.integrations.openai_agents import LuupModel, LuupModelProvider
-from luup_agent.testing import Reply, ScriptedModel, tool_call
+from luup_agent.testing import FunctionModel, Reply, ScriptedModel, tool_call
 
 PLAIN = "You are a helpful assistant."
 
@@ -246,9 +246,23 @@ async def test_wrong_settings_are_the_users_mistake(settings, words):
 async def test_what_only_openais_servers_have_is_refused():
     with pytest.raises(UserError, match="previous_response_id"):
         await Runner.run(Agent("a"), "Hi", run_config=config(ScriptedModel(["Hi."])), previous_response_id="response_1")
-    picture = [{"role": "user", "content": [{"type": "input_image", "image_url": "https://example.org/cat.png"}]}]
+    part = {"type": "input_file", "file_data": "data:application/pdf;base64,JVBERi0=", "filename": "a.pdf"}
     with pytest.raises(UserError, match="other parts are not supported"):
-        await Runner.run(Agent("a"), picture, run_config=config(ScriptedModel(["Hi."])))
+        await Runner.run(Agent("a"), [{"role": "user", "content": [part]}], run_config=config(ScriptedModel(["Hi."])))
+
+
+async def test_pictures_are_parts_of_messages():
+    picture = {"type": "input_image", "image_url": "https://example.org/cat.png"}
+    asked = [{"role": "user", "content": [{"type": "input_text", "text": "What is it?"}, picture]}]
+    seen = []
+
+    def answer(request):
+        seen.extend(request.messages)
+        return "A cat."
+
+    result = await Runner.run(Agent("a"), asked, run_config=config(FunctionModel(answer)))
+    assert result.final_output == "A cat."
+    assert [getattr(part, "url", part) for part in seen[-1].parts] == ["What is it?", "https://example.org/cat.png"]
 
 
 def test_models_by_name():
