@@ -18,7 +18,7 @@ from luup_agent.server import create_app
 
 
 def make_agent(model: Model) -> Agent:
-    agent = Agent(model, "You are a helpful assistant.", temperature=0, max_tokens=32)
+    agent = Agent(model, "You are a helpful assistant.", temperature=0, max_tokens=64)
 
     @agent.tool
     def opening_hours(day: str) -> str:

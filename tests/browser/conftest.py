@@ -7,7 +7,7 @@ import shutil
 import pytest
 from support.serving import serving
 
-from luup_agent import Agent, SQLiteSessions
+from luup_agent import Agent, SQLiteSessions, UnsupportedError
 from luup_agent.server import create_app
 from luup_agent.testing import FunctionModel, Reply, tool_call
 
@@ -69,6 +69,11 @@ class Models:
     def typist(self, request):
         return TYPED if request.prompt == "One" else json.dumps(ROWS)
 
+    def blind(self, request):
+        if any(message.parts for message in request.messages):
+            raise UnsupportedError("the server of this model takes no pictures")
+        return request.prompt
+
     def clerk(self, request):
         self.requests.append(request)
         results = [message for message in request.messages if message.role == "tool"]
@@ -97,7 +102,7 @@ def servables(models):
         """Book a room."""
         return f"booked for {day}"
 
-    names = ("echo", "thinker", "slow", "failing", "typist")
+    names = ("echo", "thinker", "slow", "failing", "typist", "blind")
     kinds = {name: FunctionModel(getattr(models, name)) for name in names}
     return {**kinds, "clerk": clerk}
 

@@ -138,8 +138,8 @@ def test_an_edited_message_keeps_its_picture(looking, expect):
 def test_a_model_without_vision(context, server, expect):
     page = Page(context, server.url)
     give(page, "drop", png(10, 10))
-    answer = page.ask("Look", "echo")
-    expect(answer.get_by_role("alert")).to_contain_text("echo can't look at pictures. Choose a model that can")
+    answer = page.ask("Look", "blind")
+    expect(answer.get_by_role("alert")).to_contain_text("blind can't look at pictures. Choose a model that can")
     page.tab.click("#new")
     page.ask("Hi", "echo")
     expect(page.tab.locator(".message.answer .markdown")).to_have_text("Hi")

@@ -218,7 +218,7 @@ async def test_64_clients_stream_at_once(tiny_model):
 
 
 def test_an_agent_with_a_tool(model):
-    agent = Agent(model, "You are a helpful assistant.", temperature=0, max_tokens=24)
+    agent = Agent(model, "You are a helpful assistant.", temperature=0, max_tokens=64)
     asked = []
 
     @agent.tool
