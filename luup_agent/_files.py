@@ -13,10 +13,12 @@ import sys
 import uuid
 from typing import Optional
 
+from typing_extensions import Literal
+
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["check_replaceable", "read_regular", "replace_file", "shorten_path"]
+__all__ = ["check_replaceable", "read_regular", "replace_file", "shorten_path", "user_folder"]
 
 _PART_BEGIN, _PART_END = ".luup-", ".part"
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
@@ -161,3 +163,17 @@ def _delete_left_over(path: str) -> None:
                 os.unlink(path)
         finally:
             os.close(descriptor)
+
+
+def user_folder(kind: Literal["data", "state"]) -> str:
+    """Return this package's folder for the data or the state of a user, which may not exist yet."""
+    home = os.path.expanduser("~")
+    if sys.platform == "win32":
+        folder = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
+    elif sys.platform == "darwin":
+        folder = os.path.join(home, "Library", "Application Support")
+    else:
+        folder = os.environ.get(f"XDG_{kind.upper()}_HOME") or ""
+        if not os.path.isabs(folder):  # as the specification says
+            folder = os.path.join(home, ".local", "share" if kind == "data" else kind)
+    return os.path.join(folder, "luup-agent")

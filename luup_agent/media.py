@@ -17,14 +17,17 @@ import os
 from collections import abc
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
-from luup_agent._picture_files import MOST_BYTES, read_picture, read_sound
 from luup_agent.errors import InvalidParamError
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
+    from luup_agent._native.media import Header
+
 __all__ = ["Audio", "Image"]
+
+MOST_BYTES = 64 << 20  # of a file; the core refuses more
 
 _Part = TypeVar("_Part", bound="_MediaPart")
 
@@ -113,7 +116,7 @@ class Image(_MediaPart):
 
     def __init__(self, source: Union[str, bytes, bytearray, memoryview, os.PathLike[str]]) -> None:
         name, data = _read(source, "Image")
-        header = read_picture(name, data)
+        header = _header(name, data, True)
         if header.format == "webp":
             converted = _convert(name, data)
             if converted is not None:
@@ -142,7 +145,7 @@ class Image(_MediaPart):
     ) -> Image:
         """Return the picture at an address.
 
-        Nothing in this library fetches an address that stands in a message by itself: this call is how you allow it.
+        No run fetches an address that is in a message. Call this to allow one.
 
         Args:
             url: The address, with http:// or https://, or a data URL.
@@ -213,7 +216,7 @@ class Audio(_MediaPart):
     def __init__(self, source: Union[str, bytes, bytearray, memoryview, os.PathLike[str]]) -> None:
         name, self._data = _read(source, "Audio")
         self._url = ""
-        self._format, self._width, self._height = read_sound(name, self._data)
+        self._format, self._width, self._height = _header(name, self._data, False)
 
     def to_dict(self) -> Dict[str, Any]:
         """Return the part in the form of OpenAI's chat API: ``input_audio``."""
@@ -368,6 +371,13 @@ def _read(source: Any, kind: str) -> Tuple[str, bytes]:
         raise InvalidParamError(f"{kind} takes a path or bytes, not an address: Image.from_url(url) fetches one")
     with open(path, "rb") as file:
         return str(path), file.read(MOST_BYTES + 1)
+
+
+def _header(name: str, data: bytes, is_picture: bool) -> Header:
+    """Read a header with the core, which uses the classes of this module in its turn."""
+    from luup_agent import _native
+
+    return _native.read_header(name, data, is_picture)
 
 
 def _convert(name: str, data: bytes) -> Optional[bytes]:

@@ -297,3 +297,19 @@ def marked_path(model_path, templates, tmp_path_factory):
 def package():
     """The folder of the compiled module and the libraries beside it."""
     return Path(importlib.util.find_spec("luup_agent._luup_cffi").origin).parent
+
+
+@pytest.fixture
+def collected():
+    """Instruments the runs of a test, and collects their spans and metrics in memory."""
+    pytest.importorskip("opentelemetry.sdk")
+    from support.spans import Collected
+
+    from luup_agent import telemetry
+
+    made = Collected()
+    made.instrument()
+    yield made
+    telemetry.uninstrument()
+    made.tracers.shutdown()
+    made.meters.shutdown()

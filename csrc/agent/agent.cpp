@@ -26,6 +26,19 @@ std::optional<AdapterSet> find_adapters(Adapters & adapters, const std::vector<A
     }
 }
 
+// Loads the model, and returns the adapters of a KV state that was saved with this key; std::nullopt if the model can't
+// use it.
+std::optional<AdapterSet> fitting_adapters(LocalModel * model, const std::string & key,
+                                           const std::vector<AdapterScale> & wanted) {
+    if (!model || key.rfind(model->context_key(), 0) != 0) {
+        return std::nullopt;
+    }
+    model->load();
+    Adapters & adapters = model->engine().adapters();
+    const auto set      = find_adapters(adapters, wanted);
+    return set && key == model->context_key() + adapters.key(*set) ? set : std::nullopt;
+}
+
 std::vector<Message> with_system_prompt(const std::string & system_prompt, const std::vector<Message> & history) {
     std::vector<Message> messages;
     if (!system_prompt.empty()) {
@@ -96,12 +109,8 @@ std::shared_ptr<Agent> Agent::load(std::shared_ptr<Model> model, const std::stri
     const auto   agent  = std::make_shared<Agent>(model, saved.system_prompt, std::move(sampling), true);
     std::string  why    = saved.damage;
 
-    std::optional<AdapterSet> set;
-    if (saved.sequence && local && saved.key.rfind(local->context_key(), 0) == 0) {
-        local->load();
-        set = find_adapters(local->engine().adapters(), saved.adapters);
-    }
-    if (saved.sequence && (!set || saved.key != local->context_key() + local->engine().adapters().key(*set))) {
+    const auto set = saved.sequence ? fitting_adapters(local, saved.key, saved.adapters) : std::nullopt;
+    if (saved.sequence && !set) {
         why = "it was saved with another model, template, adapter or build";
     } else if (saved.sequence) {
         saved.sequence->key = { agent->id_, *set };
@@ -145,12 +154,8 @@ size_t Agent::load_state(const std::string & path) {
     const auto   in_use = model_->use();
     LocalModel * local  = model_->local();
     SavedState   saved  = read_state(path);
-    if (!local || saved.key.rfind(local->context_key(), 0) != 0) {
-        return 0;
-    }
-    local->load();
-    const auto set = find_adapters(local->engine().adapters(), saved.adapters);
-    if (!set || saved.key != local->context_key() + local->engine().adapters().key(*set)) {
+    const auto   set    = fitting_adapters(local, saved.key, saved.adapters);
+    if (!set) {
         return 0;
     }
     const size_t tokens = saved.sequence.tokens.size();

@@ -48,19 +48,18 @@ std::optional<OutputSource> read_output(const luup_run_params & p) {
     return found;
 }
 
-// Reads a picture or sound; messages call it `name`.
-Media read_file(const luup_media & media, const std::string & name) {
+// Returns the address of a picture that has one; else checks the fields for the bytes. Messages call it `name`.
+std::optional<std::string> check_media(const luup_media & media, const std::string & name) {
     if (media.type != LUUP_MEDIA_IMAGE && media.type != LUUP_MEDIA_AUDIO) {
         fail(LUUP_ERROR_INVALID_PARAM, "%s.type must be a luup_media_type, not %d", name.c_str(),
              static_cast<int>(media.type));
     }
-    const auto kind = media.type == LUUP_MEDIA_IMAGE ? MediaKind::Image : MediaKind::Audio;
     if (media.url) {
-        const std::string url = checked_text((name + ".url").c_str(), media.url);
-        if (media.data || kind == MediaKind::Audio) {
+        std::string url = checked_text((name + ".url").c_str(), media.url);
+        if (media.data || media.type == LUUP_MEDIA_AUDIO) {
             fail(LUUP_ERROR_INVALID_PARAM, "%s has an address: it must be a picture without data", name.c_str());
         }
-        return read_media_url(kind, url, name + ".url");
+        return url;
     }
     if (media.data_size > 0) {
         check_pointer((name + ".data").c_str(), media.data);
@@ -69,7 +68,22 @@ Media read_file(const luup_media & media, const std::string & name) {
         fail(LUUP_ERROR_INVALID_PARAM, "%s has %zu bytes; at most %zu are allowed", name.c_str(), media.data_size,
              media_limits::bytes);
     }
-    return read_media(kind, std::string(static_cast<const char *>(media.data), media.data_size), name);
+    return std::nullopt;
+}
+
+MediaKind kind_of(const luup_media & media) {
+    return media.type == LUUP_MEDIA_IMAGE ? MediaKind::Image : MediaKind::Audio;
+}
+
+std::string_view bytes_of(const luup_media & media) {
+    return { static_cast<const char *>(media.data), media.data_size };
+}
+
+// Reads a picture or sound; messages call it `name`.
+Media read_file(const luup_media & media, const std::string & name) {
+    const auto url = check_media(media, name);
+    return url ? read_media_url(kind_of(media), *url, name + ".url")
+               : read_media(kind_of(media), std::string(bytes_of(media)), name);
 }
 
 void read_attachments(const luup_run_params & p, Message & message) {
@@ -136,14 +150,20 @@ RunRequest read_request(Agent & agent, const std::optional<std::string> & messag
 int luup_media_check(const luup_media * media, luup_media_info * info) {
     return guard([&] {
         check_pointer("media", media);
-        const Media     file   = read_file(*media, media->type == LUUP_MEDIA_AUDIO ? "the sound" : "the picture");
-        luup_media_info result = {};
-        result.format          = "";
-        for (const char * format : { "png", "jpeg", "webp", "wav", "mp3", "flac" }) {
-            result.format = file->format == format ? format : result.format;
+        const std::string name   = media->type == LUUP_MEDIA_AUDIO ? "the sound" : "the picture";
+        const auto        url    = check_media(*media, name);
+        luup_media_info   result = {};
+        result.format            = "";
+        if (url) {
+            read_media_url(kind_of(*media), *url, name + ".url");
+        } else {
+            const MediaFile file = read_media_header(kind_of(*media), bytes_of(*media), name);
+            for (const char * format : { "png", "jpeg", "webp", "wav", "mp3", "flac" }) {
+                result.format = file.format == format ? format : result.format;
+            }
+            result.width  = static_cast<int32_t>(file.width);
+            result.height = static_cast<int32_t>(file.height);
         }
-        result.width  = static_cast<int32_t>(file->width);
-        result.height = static_cast<int32_t>(file->height);
         if (info) {
             write_result("info", info, result);
         }

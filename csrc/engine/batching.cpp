@@ -148,14 +148,14 @@ void Engine::add_to_batch(Active & active, int32_t n) {
         active.batch.tokens++;
     }
     if (active.batch.output >= 0) {
-        add_draft(active);
+        add_draft(active, position);
     }
     in_batch_.push_back(&active);
 }
 
-// Adds the guessed tokens. Each has a row of logits, too: what the model would have chosen after it.
-void Engine::add_draft(const Active & active) {
-    llama_pos position = sequences_->position(active.tokens, active.tokens.size());
+// Adds the guessed tokens, which begin at `position`. Each has a row of logits, too: what the model would have chosen
+// after it.
+void Engine::add_draft(const Active & active, llama_pos position) {
     for (const llama_token token : active.draft.tokens) {
         batch_->add(token, position++, active.sequence->id, true);
     }

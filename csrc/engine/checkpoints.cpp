@@ -19,6 +19,11 @@ bool begins_with(const std::vector<llama_token> & tokens, const std::vector<llam
 
 }  // namespace
 
+size_t longest(const std::vector<size_t> & lengths, size_t limit) {
+    const auto beyond = std::upper_bound(lengths.begin(), lengths.end(), limit);
+    return beyond == lengths.begin() ? 0 : *std::prev(beyond);
+}
+
 Checkpoints::Kept::iterator Checkpoints::drop(Kept::iterator it) {
     bytes_ -= it->bytes();
     return kept_.erase(it);

@@ -14,6 +14,9 @@
 
 namespace luup {
 
+// Returns the largest of these lengths, which are in ascending order, that is at most `limit`; 0 if none is.
+size_t longest(const std::vector<size_t> & lengths, size_t limit);
+
 // A checkpoint has the part of a sequence's state that can't be cut back: all of a recurrent model's, and of a hybrid
 // model's what its recurrent layers have. The KV cache has the rest. Belongs to the thread that owns the context.
 class Checkpoints {

@@ -58,9 +58,9 @@ class DraftRecord {
     void record(size_t accepted, size_t offered);
 
     // Returns how many of `available` drafted tokens it pays to check when `others` tokens are decoded together with
-    // this answer's next one. Drafting a token takes `each` seconds. `gain` (may be null) is set to the part of the
-    // time that is saved.
-    size_t worth(size_t available, size_t others, const DecodeTimes & times, double each = 0, double * gain = nullptr);
+    // this answer's next one. Drafting a token takes `each` seconds. `saved` (may be null) is set to the part of
+    // the time that is saved.
+    size_t worth(size_t available, size_t others, const DecodeTimes & times, double each = 0, double * saved = nullptr);
 
   private:
     double right_;

@@ -139,7 +139,7 @@ class Engine {
     size_t guess(size_t decoding, size_t drafted);
     size_t max_draft_tokens(const Active & active) const;
     void   add_to_batch(Active & active, int32_t n);
-    void   add_draft(const Active & active);
+    void   add_draft(const Active & active, llama_pos position);
 
     // Decoding of pictures and sounds (media_step.cpp).
     void        step_media();

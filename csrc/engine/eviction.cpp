@@ -3,7 +3,6 @@
 #include "engine/token_prefix.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace luup {
 
@@ -94,8 +93,7 @@ bool SequencePool::fill(Sequence & sequence, const StoredSequence & stored, cons
 // A checkpoint of a model without attention is a whole state: it needs no sequence that begins alike.
 void SequencePool::restore_checkpoint(Sequence & sequence, const Lengths & checkpoints,
                                       const std::vector<llama_token> & tokens) {
-    const auto   beyond = std::upper_bound(checkpoints.begin(), checkpoints.end(), tokens.size() - 1);
-    const size_t length = beyond == checkpoints.begin() ? 0 : *std::prev(beyond);
+    const size_t length = longest(checkpoints, tokens.size() - 1);
     if (attends_ || length <= sequence.tokens.size() || !free_cells(length, nullptr)) {
         return;
     }

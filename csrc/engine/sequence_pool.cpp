@@ -3,7 +3,6 @@
 #include "engine/token_prefix.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace luup {
 
@@ -20,12 +19,6 @@ constexpr size_t max_orphans = 2;
 
 bool can_cut(const llama_model * model) {
     return !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model);
-}
-
-// The largest of these lengths that is at most `limit`; 0 if none is.
-size_t longest(const std::vector<size_t> & lengths, size_t limit) {
-    const auto beyond = std::upper_bound(lengths.begin(), lengths.end(), limit);
-    return beyond == lengths.begin() ? 0 : *std::prev(beyond);
 }
 
 }  // namespace

@@ -33,7 +33,9 @@ void Engine::step() {
     if (!in_batch_.empty()) {
         step_tokens();
     }
-    step_media();
+    if (encoder_) {
+        step_media();
+    }
 }
 
 // Decodes the batch of tokens.

@@ -54,7 +54,7 @@ thread_local bool   PictureMemory::short_ = false;
 
 namespace luup {
 
-bool read_picture_size(const std::string & bytes, uint32_t & width, uint32_t & height) {
+bool read_picture_size(std::string_view bytes, uint32_t & width, uint32_t & height) {
     int        x = 0, y = 0, channels = 0;
     const auto data = reinterpret_cast<const stbi_uc *>(bytes.data());
     if (!stbi_info_from_memory(data, static_cast<int>(bytes.size()), &x, &y, &channels) || x < 1 || y < 1) {

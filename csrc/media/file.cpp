@@ -56,10 +56,11 @@ std::string other_format(std::string_view bytes) {
         size_t           at;
         const char *     name;
     };
-    for (const Known & known : { Known{ "GIF8", 0, "GIF" }, Known{ "BM", 0, "BMP" }, Known{ "II*\0", 0, "TIFF" },
-                                 Known{ "ftypavif", 4, "AVIF" }, Known{ "ftypheic", 4, "HEIC" },
-                                 Known{ "ftyp", 4, "MP4" }, Known{ "OggS", 0, "Ogg" }, Known{ "%PDF", 0, "PDF" },
-                                 Known{ "<svg", 0, "SVG" }, Known{ "\x1a\x45\xdf\xa3", 0, "WebM" } }) {
+    for (const Known & known :
+         { Known{ "GIF8", 0, "GIF" }, Known{ "BM", 0, "BMP" }, Known{ std::string_view("II*\0", 4), 0, "TIFF" },
+           Known{ std::string_view("MM\0*", 4), 0, "TIFF" }, Known{ "ftypavif", 4, "AVIF" },
+           Known{ "ftyphei", 4, "HEIC" }, Known{ "ftyp", 4, "MP4" }, Known{ "OggS", 0, "Ogg" },
+           Known{ "%PDF", 0, "PDF" }, Known{ "<svg", 0, "SVG" }, Known{ "\x1a\x45\xdf\xa3", 0, "WebM" } }) {
         if (begins(bytes, known.begin, known.at)) {
             return known.name;
         }
@@ -124,28 +125,37 @@ bool read_webp(std::string_view bytes, MediaFile & file, bool & moves) {
     return file.width > 0 && file.height > 0;
 }
 
-void check_picture(MediaFile & file, const std::string & name) {
+void check_pixels(const MediaFile & file, const std::string & name) {
+    if (uint64_t(file.width) * file.height > media_limits::pixels) {
+        fail(LUUP_ERROR_INVALID_PARAM, "%s has %u x %u pixels; at most %llu million are allowed: make it smaller",
+             name.c_str(), file.width, file.height, static_cast<unsigned long long>(media_limits::pixels / 1'000'000));
+    }
+}
+
+void check_picture(MediaFile & file, std::string_view bytes, const std::string & name) {
     bool moves = false, whole = false;
     if (file.format == "webp") {
-        whole = read_webp(file.bytes, file, moves);
+        whole = read_webp(bytes, file, moves);
     } else {
-        whole = read_picture_size(file.bytes, file.width, file.height);
-        moves = file.format == "png" && is_moving_png(file.bytes);
+        if (file.format == "png" && bytes.size() >= 24) {  // stb_image calls one that is too large a broken one
+            file.width  = big_endian(bytes, 16);
+            file.height = big_endian(bytes, 20);
+            check_pixels(file, name);
+        }
+        whole = read_picture_size(bytes, file.width, file.height);
+        moves = file.format == "png" && is_moving_png(bytes);
     }
     if (!whole) {
         fail(LUUP_ERROR_INVALID_PARAM, "%s is a broken %s file: its header can't be read", name.c_str(),
              file.format.c_str());
     }
-    if (file.format == "jpeg" && ends_early(file.bytes)) {
+    if (file.format == "jpeg" && ends_early(bytes)) {
         fail(LUUP_ERROR_INVALID_PARAM, "%s is a broken jpeg file: it ends too early", name.c_str());
     }
     if (moves) {
         fail(LUUP_ERROR_INVALID_PARAM, "%s is an animation; give one of its frames as a picture", name.c_str());
     }
-    if (uint64_t(file.width) * file.height > media_limits::pixels) {
-        fail(LUUP_ERROR_INVALID_PARAM, "%s has %u x %u pixels; at most %llu million are allowed: make it smaller",
-             name.c_str(), file.width, file.height, static_cast<unsigned long long>(media_limits::pixels / 1'000'000));
-    }
+    check_pixels(file, name);
 }
 
 constexpr char base64_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -156,7 +166,7 @@ std::string MediaFile::mime_type() const {
     return (kind == MediaKind::Image ? "image/" : "audio/") + format;
 }
 
-Media read_media(MediaKind kind, std::string bytes, const std::string & name) {
+MediaFile read_media_header(MediaKind kind, std::string_view bytes, const std::string & name) {
     const bool   picture = kind == MediaKind::Image;
     const char * formats = picture ? "a PNG, JPEG or WebP picture" : "a WAV, MP3 or FLAC sound";
     if (bytes.empty()) {
@@ -166,19 +176,24 @@ Media read_media(MediaKind kind, std::string bytes, const std::string & name) {
         fail(LUUP_ERROR_INVALID_PARAM, "%s has %zu bytes; at most %zu are allowed", name.c_str(), bytes.size(),
              media_limits::bytes);
     }
-    auto file    = std::make_shared<MediaFile>();
-    file->kind   = kind;
-    file->format = picture ? picture_format(bytes) : sound_format(bytes);
-    if (file->format.empty()) {
+    MediaFile file;
+    file.kind   = kind;
+    file.format = picture ? picture_format(bytes) : sound_format(bytes);
+    if (file.format.empty()) {
         const std::string other = other_format(bytes);
         fail(LUUP_ERROR_INVALID_PARAM, "%s is not %s%s%s", name.c_str(), formats,
              other.empty() ? "" : ", but of the format ", other.c_str());
     }
-    file->bytes = std::move(bytes);
     if (picture) {
-        check_picture(*file, name);
+        check_picture(file, bytes, name);
     }
-    file->hash = hash_sha256_hex(file->bytes.data(), file->bytes.size());
+    return file;
+}
+
+Media read_media(MediaKind kind, std::string bytes, const std::string & name) {
+    auto file   = std::make_shared<MediaFile>(read_media_header(kind, bytes, name));
+    file->bytes = std::move(bytes);
+    file->hash  = hash_sha256_hex(file->bytes.data(), file->bytes.size());
     return file;
 }
 

@@ -40,6 +40,9 @@ using Media = std::shared_ptr<const MediaFile>;
 Media read_media(MediaKind kind, std::string bytes, const std::string & name);
 Media read_media_url(MediaKind kind, const std::string & url, const std::string & name);
 
+// Does the same for the header alone: the file has neither bytes nor a hash.
+MediaFile read_media_header(MediaKind kind, std::string_view bytes, const std::string & name);
+
 // Returns the bytes of Base64. Throws Error(LUUP_ERROR_INVALID_PARAM).
 std::string decode_base64(std::string_view text, const std::string & name);
 std::string encode_base64(std::string_view bytes);

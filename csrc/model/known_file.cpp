@@ -1,6 +1,6 @@
 #include "model/known_file.h"
 
-#include "base/fingerprint.h"
+#include "model/gguf_file.h"
 
 #include <algorithm>
 #include <sstream>
@@ -15,12 +15,6 @@ constexpr size_t   most_known     = 256;  // files of facts
 constexpr char     facts_end[]    = ".known";
 constexpr char     facts_format[] = "luup-known-1";
 
-uint64_t sum_of(const std::string & text) {
-    Fingerprint f;
-    f.add(text.data(), text.size());
-    return f.value();
-}
-
 }  // namespace
 
 KnownFile::KnownFile(const OwnFolder * folder, const std::vector<std::string> & files)
@@ -34,7 +28,7 @@ KnownFile::KnownFile(const OwnFolder * folder, const std::vector<std::string> & 
     if (!settled || bytes_ < smallest_known) {
         return;
     }
-    name_              = std::to_string(sum_of(identity_)) + facts_end;
+    name_              = text_key(identity_) + facts_end;
     const auto content = folder_->read(name_, longest_facts);
     // The format and a sum, the identity, then the facts.
     const size_t begin = content ? content->find('\n') : std::string::npos;
@@ -42,7 +36,7 @@ KnownFile::KnownFile(const OwnFolder * folder, const std::vector<std::string> & 
         return;
     }
     const std::string rest = content->substr(begin + 1);
-    if (content->substr(0, begin) != facts_format + (" " + std::to_string(sum_of(rest)))) {
+    if (content->substr(0, begin) != facts_format + (" " + text_key(rest))) {
         folder_->remove(name_);
         return;
     }
@@ -95,7 +89,7 @@ void KnownFile::put(const std::string & name, const std::string & value) {
                                              [](const auto & a, const auto & b) { return a.used < b.used; });
         folder_->remove(oldest->name);
     }
-    folder_->write(name_, facts_format + (" " + std::to_string(sum_of(rest))) + "\n" + rest);
+    folder_->write(name_, facts_format + (" " + text_key(rest)) + "\n" + rest);
 }
 
 }  // namespace luup

@@ -1,7 +1,7 @@
 #include "model/weights_cache.h"
 
-#include "base/fingerprint.h"
 #include "base/log.h"
+#include "model/gguf_file.h"
 
 #include <algorithm>
 #include <chrono>
@@ -22,12 +22,6 @@ constexpr int                       longest_wait = 120 * 200;  // moments: two m
 // The bytes that stay free on the disk.
 constexpr uint64_t least_free = uint64_t(1) << 30;
 
-std::string cache_key(const std::string & text) {
-    Fingerprint f;
-    f.add(text.data(), text.size());
-    return std::to_string(f.value());
-}
-
 // The text of the file that says that the weights were checked.
 std::string checked_text(const WeightsFile & file) {
     const std::string boot = boot_id();
@@ -46,11 +40,11 @@ WeightsCache::WeightsCache(const char * folder, int64_t limit) : limit_(static_c
 }
 
 std::string WeightsCache::name_of(const std::string & model, const std::string & layout) {
-    return cache_key(model) + "-" + cache_key(layout);
+    return text_key(model) + "-" + text_key(layout);
 }
 
 bool WeightsCache::may_have(const std::string & model) const {
-    const std::string begin = cache_key(model) + "-";
+    const std::string begin = text_key(model) + "-";
     const auto        files = folder_ ? folder_->list(weights_end) : std::vector<OwnFolder::Entry>();
     return std::any_of(files.begin(), files.end(), [&](const auto & file) { return file.name.rfind(begin, 0) == 0; });
 }

@@ -24,6 +24,7 @@ from luup_agent._native.library import (
     llama_version,
     version,
 )
+from luup_agent._native.media import read_header
 from luup_agent._native.models import (
     WEIGHTS_CACHE_SIZE,
     Layout,
@@ -112,6 +113,7 @@ __all__ = [
     "llama_version",
     "log_level_of",
     "new_output",
+    "read_header",
     "to_text",
     "version",
 ]

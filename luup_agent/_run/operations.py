@@ -22,7 +22,7 @@ class Operation:
         Args:
             error: The class of the exception that ended it; None if none did.
             input_tokens: The tokens that the model has read.
-            dimensions: Of the vectors; 0 if there are none.
+            dimensions: The dimensions of the vectors; 0 without vectors.
         """
 
 

@@ -66,7 +66,7 @@ class ToolCalls:
             the model's answers; 0 has the calls of the history that a run goes on with.
         pending: The ids of the calls of the last turn that wait for an approval.
         usages: The tokens of other runs, which tools have made; any thread may append.
-        watches: Watch the run; None if there are none.
+        watches: The watches of the run; None without any.
         meter: Counts what the run uses; None without limits.
         counts: The turns of the run.
         run_id: The id of a durable run; None for other runs.

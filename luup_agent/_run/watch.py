@@ -188,7 +188,7 @@ def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def begin(makers: Tuple[Maker, ...], facts: Facts, read_turns: Callable[[int], str]) -> Optional[Watches]:
-    """Return the watches that `makers` make for a run that is about to begin; None if there are none."""
+    """Return the watches that `makers` make for a run that is about to begin; None without any."""
     watches = [_guarded(make, facts) for make in makers]
     found = [watch for watch in watches if watch is not None]
     return Watches(found, read_turns) if found else None

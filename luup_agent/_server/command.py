@@ -10,6 +10,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type
 
+from luup_agent._files import user_folder
 from luup_agent.errors import InvalidParamError, ModelNotFoundError, StorageError
 
 if TYPE_CHECKING:
@@ -155,16 +156,7 @@ def run(arguments: argparse.Namespace, options: Sequence[str], load: Callable[[s
 
 def default_sessions() -> str:
     """Return the file of the conversations: where the system keeps a user's data."""
-    home = os.path.expanduser("~")
-    if sys.platform == "win32":
-        folder = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
-    elif sys.platform == "darwin":
-        folder = os.path.join(home, "Library", "Application Support")
-    else:
-        folder = os.environ.get("XDG_DATA_HOME") or ""
-        if not os.path.isabs(folder):  # as the specification says
-            folder = os.path.join(home, ".local", "share")
-    return os.path.join(folder, "luup-agent", "sessions.db")
+    return os.path.join(user_folder("data"), "sessions.db")
 
 
 def _open_sessions(arguments: argparse.Namespace) -> Optional[SQLiteSessions]:

@@ -6,10 +6,9 @@ import asyncio
 import base64
 import sys
 from array import array
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, Sequence
 
-from luup_agent._server.failures import RequestError
-from luup_agent._server.fields import Fields, kind_of
+from luup_agent._server.fields import Fields
 
 MAX_TEXTS = 2048
 
@@ -21,7 +20,7 @@ async def embed(name: str, embedder: Any, fields: Fields) -> Dict[str, Any]:
         RequestError: A field is wrong or not supported.
         LuupError: A text is too long.
     """
-    texts = _read_texts(fields)
+    texts = fields.texts("input", MAX_TEXTS)
     encoding = fields.text("encoding_format") or "float"
     if encoding not in ("float", "base64"):
         raise fields.wrong("encoding_format", f'must be "float" or "base64", got {encoding[:100]!r}', "invalid_value")
@@ -39,26 +38,6 @@ async def embed(name: str, embedder: Any, fields: Fields) -> Dict[str, Any]:
     ]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return {"object": "list", "data": data, "model": name, "usage": usage}
-
-
-def _read_texts(fields: Fields) -> List[str]:
-    given = fields.value("input")
-    if given is None:
-        raise fields.missing("input")
-    texts = [given] if isinstance(given, str) else given
-    if not isinstance(texts, list):
-        raise fields.wrong("input", f"must be a text or a list of texts, not {kind_of(given)}")
-    if not 1 <= len(texts) <= MAX_TEXTS:
-        raise fields.wrong("input", f"must have 1 to {MAX_TEXTS} texts, got {len(texts)}", "invalid_value")
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise RequestError(
-                400,
-                f"input[{index}] must be a text, not {kind_of(text)}; tokens are not supported",
-                "invalid_type",
-                "input",
-            )
-    return texts
 
 
 def _encode(vector: Sequence[float], encoding: str) -> Any:

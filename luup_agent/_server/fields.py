@@ -92,6 +92,22 @@ class Fields:
         value: Optional[List[Any]] = self._typed(field, list, "a list")
         return value
 
+    def texts(self, field: str, most: int) -> List[str]:
+        """Return a field that must be there: a text, or a list of 1 to `most` texts."""
+        given = self.value(field)
+        if given is None:
+            raise self.missing(field)
+        texts = [given] if isinstance(given, str) else given
+        if not isinstance(texts, list):
+            raise self.wrong(field, f"must be a text or a list of texts, not {kind_of(given)}")
+        if not 1 <= len(texts) <= most:
+            raise self.wrong(field, f"must have 1 to {most} texts, got {len(texts)}", "invalid_value")
+        for index, text in enumerate(texts):
+            if not isinstance(text, str):
+                problem = f"{field}[{index}] must be a text, not {kind_of(text)}; tokens are not supported"
+                raise RequestError(400, problem, "invalid_type", field)
+        return texts
+
     def mapping(self, field: str) -> Optional[Dict[str, Any]]:
         """Return a field that is an object."""
         value: Optional[Dict[str, Any]] = self._typed(field, dict, "a JSON object")

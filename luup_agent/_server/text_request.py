@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from luup_agent._server.chat_request import HARMLESS, MAX_CHOICES, read_sampling, read_stream
-from luup_agent._server.failures import RequestError
-from luup_agent._server.fields import Fields, kind_of
+from luup_agent._server.fields import Fields
 
 MAX_PROMPTS = 64
 MAX_TOKENS = 16  # without `max_tokens`, as in OpenAI's API
@@ -82,18 +81,7 @@ def read_text_task(fields: Fields, max_tokens: Optional[int]) -> TextTask:
 
 
 def _read_prompts(fields: Fields) -> List[str]:
-    given = fields.value("prompt")
-    if given is None:
-        raise fields.missing("prompt")
-    prompts = [given] if isinstance(given, str) else given
-    if not isinstance(prompts, list):
-        raise fields.wrong("prompt", f"must be a text or a list of texts, not {kind_of(given)}")
-    if not 1 <= len(prompts) <= MAX_PROMPTS:
-        raise fields.wrong("prompt", f"must have 1 to {MAX_PROMPTS} texts, got {len(prompts)}", "invalid_value")
-    for index, prompt in enumerate(prompts):
-        if not isinstance(prompt, str):
-            problem = f"prompt[{index}] must be a text, not {kind_of(prompt)}; tokens are not supported"
-            raise RequestError(400, problem, "invalid_type", "prompt")
-        if not prompt:
-            raise fields.wrong("prompt", "must not be empty", "invalid_value")
+    prompts = fields.texts("prompt", MAX_PROMPTS)
+    if "" in prompts:
+        raise fields.wrong("prompt", "must not be empty", "invalid_value")
     return prompts

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 from typing import List
 
-from luup_agent._files import read_regular, replace_file
+from luup_agent._files import read_regular, replace_file, user_folder
 
 _MAX_ENTRIES = 2000
 _MAX_BYTES = 16 << 20
@@ -19,16 +18,7 @@ def history_file() -> str:
 
     It is not in the cache of models, which several users may share.
     """
-    home = os.path.expanduser("~")
-    if sys.platform == "win32":
-        folder = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
-    elif sys.platform == "darwin":
-        folder = os.path.join(home, "Library", "Application Support")
-    else:
-        folder = os.environ.get("XDG_STATE_HOME") or ""
-        if not os.path.isabs(folder):  # as the specification says
-            folder = os.path.join(home, ".local", "state")
-    return os.path.join(folder, "luup-agent", "chat_history")
+    return os.path.join(user_folder("state"), "chat_history")
 
 
 class History:

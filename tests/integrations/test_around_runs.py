@@ -5,26 +5,12 @@ import json
 
 import pytest
 
-from luup_agent import Message, UsageLimitError, UsageLimits, telemetry
+from luup_agent import Message, UsageLimitError, UsageLimits
 from luup_agent.testing import ScriptedModel, tool_call
 
 GREEDY = {"temperature": 0, "max_tokens": 64}
 QUESTION = "What is the capital of France?"
 LONG = "Tell me a very long story of the moon."
-
-
-@pytest.fixture
-def collected():
-    """Collects the spans and metrics of a test in memory."""
-    pytest.importorskip("opentelemetry.sdk")
-    from support.spans import Collected
-
-    made = Collected()
-    made.instrument()
-    yield made
-    telemetry.uninstrument()
-    made.tracers.shutdown()
-    made.meters.shutdown()
 
 
 def check_span(collected):

@@ -29,7 +29,7 @@ ORDER = [
         "luup_agent.limits",
         "luup_agent.settings",
     ),
-    ("luup_agent._picture_files", "luup_agent._fetching", "luup_agent.media"),
+    ("luup_agent._fetching", "luup_agent.media"),
     (
         "luup_agent.messages",
         "luup_agent.turns",

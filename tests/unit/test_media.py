@@ -1,4 +1,4 @@
-"""`Image` and `Audio`: which files they take, how they stand in messages, and what is fetched."""
+"""`Image` and `Audio`: the files that they take, their places in messages, and the addresses that are fetched."""
 
 import copy
 import pickle
