@@ -19,21 +19,9 @@ from typing import Tuple
 import ziglang
 
 ROOT = Path(__file__).resolve().parent.parent
+CMAKE = (ROOT / "csrc" / "CMakeLists.txt").read_text(encoding="utf-8")
 SYSTEMS = ("x86_64-windows-gnu", "aarch64-windows-gnu", "aarch64-macos", "aarch64-linux-musl")
-ROOMS = (
-    "base",
-    "schema",
-    "tokens",
-    "grammar",
-    "chat",
-    "device",
-    "engine",
-    "answer",
-    "model",
-    "agent",
-    "agent/builtins",
-    "api",
-)
+ROOMS = re.findall(r"[\w/]+", re.search(r"^set\(LUUP_ROOMS (.+)\)$", CMAKE, re.MULTILINE)[1])
 OWN = tuple(f"csrc/{room}/*.cpp" for room in ROOMS)
 PATCHED = ("ggml/src/ggml.c", "ggml/src/ggml-rpc/ggml-rpc.cpp", "ggml/src/ggml-rpc/transport.cpp")
 PROBE = "csrc/cmake/cpu_features.cpp"

@@ -14,6 +14,9 @@ function(luup_add_mtmd)
   target_compile_features(luup-mtmd PRIVATE cxx_std_17)
   target_include_directories(luup-mtmd PUBLIC "${folder}" PRIVATE "${LUUP_LLAMA_DIR}/vendor")
   target_link_libraries(luup-mtmd PUBLIC ggml llama PRIVATE Threads::Threads)
+  if(WIN32)
+    target_compile_definitions(luup-mtmd PRIVATE _USE_MATH_DEFINES) # for M_PI
+  endif()
   if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
     # Most files build graphs, whose work is done elsewhere, so their size counts; the linker drops what nobody calls.
     target_compile_options(luup-mtmd PRIVATE -w -Os -ffunction-sections -fdata-sections)
