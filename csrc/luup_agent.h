@@ -377,6 +377,8 @@ typedef struct luup_model_info {
     bool         hears; /* it reads sounds */
     uint64_t     weights_found; /* bytes of weights that were in `weights_cache`, and are shared by processes */
     uint64_t     weights_made; /* bytes that this load has put there */
+    uint64_t     memory_projector; /* bytes of the projector: its weights, and scratch buffers for a picture */
+    uint64_t     memory_draft; /* bytes of the draft model: its weights, its KV cache and its scratch buffers */
 } luup_model_info;
 
 /* A snapshot of what the decoding thread does and has done. Counters start when the model is loaded, and go on when it
@@ -422,13 +424,15 @@ typedef struct luup_memory_estimate {
     uint64_t memory_weights;
     uint64_t memory_context; /* KV cache and recurrent states */
     uint64_t memory_compute; /* scratch buffers */
-    uint64_t memory_host; /* the part of these three in the host's memory */
+    uint64_t memory_host; /* the part of these, the projector and the draft model in the host's memory */
     uint64_t memory_devices; /* the part on GPUs */
     uint64_t host_available; /* memory that the host can still give; 0 = unknown */
     uint64_t devices_free; /* free memory of the GPUs that would be used; 0 = none, or unknown */
     int32_t  context_size; /* tokens */
     int32_t  layers;
     int32_t  gpu_layers; /* layers on GPUs */
+    uint64_t memory_projector; /* of `mmproj`: its weights, and scratch buffers for a picture */
+    uint64_t memory_draft; /* of `draft`: its weights, its KV cache and its scratch buffers */
 } luup_memory_estimate;
 
 /* Fills `estimate`, whose `size` field must be set, with what luup_model_load() would need with the same arguments.
