@@ -70,7 +70,7 @@ class DurableRuns:
     def run(
         self,
         id: str,  # noqa: A002  # its name everywhere
-        agent: Agent[Any],
+        agent: Agent[Any, Any],
         message: Optional[Content] = None,
         *,
         approvals: Optional[Mapping[str, Decision]] = None,
@@ -115,7 +115,7 @@ class DurableRuns:
     async def run_async(
         self,
         id: str,  # noqa: A002
-        agent: Agent[Any],
+        agent: Agent[Any, Any],
         message: Optional[Content] = None,
         *,
         approvals: Optional[Mapping[str, Decision]] = None,

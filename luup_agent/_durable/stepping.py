@@ -36,7 +36,7 @@ class Plan(NamedTuple):
 
     run_id: str
     caller: str
-    agent: Agent[Any]
+    agent: Agent[Any, Any]
     message: Optional[Content]
     approvals: Optional[Mapping[str, Decision]]
     repeat_calls: bool
@@ -72,7 +72,7 @@ def next_step(records: Records, plan: Plan) -> Step:
     if not agent.enable_history:
         raise InvalidParamError("agent has enable_history=False: a durable run needs an agent that remembers")
     message: Optional[str] = read_content("message", plan.message)
-    copy: Agent[Any] = agent.fork()
+    copy: Agent[Any, Any] = agent.fork()
     settings = agent._parts.settings.override(plan.caller, options)
     if not records.records:
         if message is None:
@@ -114,7 +114,7 @@ def _recorded(run: Run, records: Records, run_id: str) -> Run:
     return run
 
 
-def _ended(run_id: str, agent: Agent[Any], progress: Progress, output_type: Any) -> AgentResponse[Any]:
+def _ended(run_id: str, agent: Agent[Any, Any], progress: Progress, output_type: Any) -> AgentResponse[Any]:
     assert progress.end is not None
     spec = agent._parts.output if output_type is None else output_spec(output_type)
     text: str = progress.end["text"]

@@ -26,7 +26,7 @@ class Answer:
         events: The events of its run, which begins when the first of them is awaited.
     """
 
-    def __init__(self, agent: Agent[Any], run: Run) -> None:
+    def __init__(self, agent: Agent[Any, Any], run: Run) -> None:
         """Read the events of a run of an agent."""
         self.agent = agent
         self.events: AsyncEventStream[Any] = AsyncEventStream(run)
@@ -63,7 +63,7 @@ def answer_text(served: Served, task: TextTask, index: int) -> Answer:
     Raises:
         LuupError: A value of the request is wrong.
     """
-    agent: Agent[Any] = Agent(served.value, enable_builtin_tools=False, enable_history=False)
+    agent: Agent[Any, Any] = Agent(served.value, enable_builtin_tools=False, enable_history=False)
     prompt = task.prompts[index // task.each]
     options = _options(task.options, index % task.each)
     run = agent._new_run("stream_events_async", prompt, options)
@@ -83,7 +83,7 @@ def _options(options: Mapping[str, Any], index: int) -> Dict[str, Any]:
     return dict(options)
 
 
-def _agent_for(served: Served, task: ChatTask, options: Dict[str, Any]) -> Agent[Any]:
+def _agent_for(served: Served, task: ChatTask, options: Dict[str, Any]) -> Agent[Any, Any]:
     """Return an agent with the conversation of a request; `options` get what the run needs."""
     if task.approvals and served.kind != "agent":
         raise RequestError(
@@ -93,7 +93,7 @@ def _agent_for(served: Served, task: ChatTask, options: Dict[str, Any]) -> Agent
         options["retries"] = 0  # a client can't take back what it has read
     if served.kind == "model":
         system, rest = _split(task.messages)
-        agent: Agent[Any] = Agent(served.value, system, tools=task.tools, enable_builtin_tools=False)
+        agent: Agent[Any, Any] = Agent(served.value, system, tools=task.tools, enable_builtin_tools=False)
         agent.set_history(rest)
         return agent
     agent = _copy(served.value, task)
@@ -106,7 +106,7 @@ def _agent_for(served: Served, task: ChatTask, options: Dict[str, Any]) -> Agent
     return agent
 
 
-def _copy(original: Agent[Any], task: ChatTask) -> Agent[Any]:
+def _copy(original: Agent[Any, Any], task: ChatTask) -> Agent[Any, Any]:
     """Return a copy of an agent with the conversation of a request.
 
     The agent's own system prompt comes first, and that of the request follows it.

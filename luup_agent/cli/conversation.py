@@ -37,7 +37,7 @@ class Conversation:
         attached: Pictures and sounds for the next message.
     """
 
-    def __init__(self, agent: Agent[Any], settings: Mapping[str, Any], output_type: Any = None) -> None:
+    def __init__(self, agent: Agent[Any, Any], settings: Mapping[str, Any], output_type: Any = None) -> None:
         self.agent = agent
         self.settings: Dict[str, Any] = dict(settings)
         self.last: Optional[AgentResponse[Any]] = None
@@ -205,7 +205,7 @@ class Conversation:
         return {**self.agent._parts.settings._asdict(), "tools": (), "toolsets": ()}
 
 
-def with_system(agent: Agent[Any], text: str) -> Agent[Any]:
+def with_system(agent: Agent[Any, Any], text: str) -> Agent[Any, Any]:
     """Return an agent with another system prompt, the same settings and tools, and no history.
 
     Raises:

@@ -13,7 +13,7 @@ from luup_agent.messages import ToolCall
 
 
 def answer_all(
-    agent: Agent[Any],
+    agent: Agent[Any, Any],
     messages: Iterable[str],
     view: View,
     options: Dict[str, Any],
