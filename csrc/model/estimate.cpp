@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory_log.h"
 #include "engine/draft_model.h"
 #include "media/projector_file.h"
 #include "model/draft.h"

@@ -5,8 +5,8 @@
 No type says "anything but a RunContext", so two facts are combined: a function fits a protocol with overloads only if
 it fits each of them, and `RunContext` has, for checkers, a ``__reduce__`` that no other object has.
 
-A plain function with keyword parameters only can't be told from one that takes a wrong context: make a `Tool` of it,
-as ``@agent.tool`` over ``@tool`` does, or add it by `Agent.add_tool`.
+For checkers, a plain function with keyword parameters only looks like one that takes a wrong context: make a `Tool` of
+it, as ``@agent.tool`` over ``@tool`` does, or add it by `Agent.add_tool`.
 """
 
 from __future__ import annotations
