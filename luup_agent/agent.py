@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from luup_agent._agent.declaring import Plain, Taking
+    from luup_agent._mcp.questions import AskUser
     from luup_agent.settings import Approve, HistoryProcessor, OnEvent, SystemPrompt, _AgentOptions
 
 P = ParamSpec("P")
@@ -98,6 +99,7 @@ class Agent(
     """
 
     name: Optional[str] = None
+    _ask_user: Optional[AskUser] = None  # asks the person who talks with the agent what an MCP server wants to know
 
     @overload
     def __init__(

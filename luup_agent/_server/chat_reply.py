@@ -9,6 +9,7 @@ from json.encoder import encode_basestring_ascii as encode_text
 from typing import Any, AsyncGenerator, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from luup_agent._server.merge import merge
+from luup_agent._server.questions import Asked
 from luup_agent._server.start import Answer
 from luup_agent.errors import InvalidOutputError
 from luup_agent.messages import (
@@ -179,8 +180,10 @@ class ChatReply:
         before, _, behind = chunk.partition(f'"{mark}"')
         return before, behind
 
-    def _delta(self, event: Event[Any]) -> Optional[Dict[str, Any]]:
+    def _delta(self, event: Union[Event[Any], Asked]) -> Optional[Dict[str, Any]]:
         """Return what an event adds to the message; None for nothing."""
+        if isinstance(event, Asked):
+            return {"luup": event.details()}
         if event.type == "text":
             return {"content": event.text}
         if event.type == "reasoning":

@@ -56,6 +56,7 @@ class ChatTask(NamedTuple):
         choices: The number of answers.
         approvals: Decisions on calls of an agent's tools that wait for an approval, by the ids of the calls.
         names_length: Whether the request says how long the answer may be.
+        questions: Whether the client shows questions of MCP servers, and sends the replies.
     """
 
     model: Optional[str]
@@ -68,6 +69,7 @@ class ChatTask(NamedTuple):
     choices: int
     approvals: Dict[str, Union[bool, str]]
     names_length: bool = True
+    questions: bool = False
 
 
 def read_chat(fields: Fields, max_tokens: Optional[int]) -> ChatTask:
@@ -102,6 +104,7 @@ def read_chat(fields: Fields, max_tokens: Optional[int]) -> ChatTask:
         fields.whole("n", 1, MAX_CHOICES) or 1,
         _read_approvals(fields),
         fields.has("max_tokens") or fields.has("max_completion_tokens"),
+        fields.flag("questions") and stream,
     )
     fields.finish(HARMLESS, REFUSED)
     return task

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, AsyncGenerator, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 from luup_agent._agent.hooks import make_prompt
 from luup_agent._run.async_run import AsyncEventStream
 from luup_agent._server.chat_request import ChatTask
 from luup_agent._server.config import Served
 from luup_agent._server.failures import RequestError
+from luup_agent._server.questions import AnswerQuestions
 from luup_agent._tools.context import RunContext
 from luup_agent.agent import Agent
 from luup_agent.messages import Message
@@ -16,6 +17,9 @@ from luup_agent.messages import Message
 if TYPE_CHECKING:
     from luup_agent._run.run import Run
     from luup_agent._server.text_request import TextTask
+
+
+Events = Union[AsyncEventStream[Any], AsyncGenerator[Any, None]]
 
 
 class Answer:
@@ -29,7 +33,13 @@ class Answer:
     def __init__(self, agent: Agent[Any, Any], run: Run) -> None:
         """Read the events of a run of an agent."""
         self.agent = agent
-        self.events: AsyncEventStream[Any] = AsyncEventStream(run)
+        self.events: Events = AsyncEventStream(run)
+
+    def ask_with(self, questions: AnswerQuestions) -> None:
+        """Pass questions of MCP servers on to the client, as events of the answer."""
+        self.agent._ask_user = questions.ask
+        assert isinstance(self.events, AsyncEventStream)
+        self.events = questions.among(self.events)
 
     async def close(self) -> None:
         """Cancel the run if it goes on, and release the memory."""
