@@ -101,6 +101,14 @@ class Agent(
     name: Optional[str] = None
     _ask_user: Optional[AskUser] = None  # asks the person who talks with the agent what an MCP server wants to know
 
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, parameters: Any) -> Any:
+            """Fill in the default of the second parameter, as typing_extensions before 4.12 does not."""
+            return super().__class_getitem__(
+                (parameters, str) if cls is Agent and not isinstance(parameters, tuple) else parameters
+            )
+
     @overload
     def __init__(
         self,
