@@ -1,4 +1,4 @@
-// What llama.cpp logs when memory is short.
+// The words of llama.cpp in its log when memory is short.
 #pragma once
 
 #include <string>

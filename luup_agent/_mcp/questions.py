@@ -16,7 +16,7 @@ from luup_agent._tools.context import RunContext
 
 
 class Question(NamedTuple):
-    """What a server asks.
+    """The question of a server.
 
     Attributes:
         server: The server's name.
