@@ -72,8 +72,8 @@ class JsonBuilder : public Json::json_sax_t {
             }
             if (all.size() >= few) {
                 object.index = std::make_unique<std::unordered_map<std::string, size_t>>();
-                for (size_t i = 0; i < all.size(); i++) {
-                    object.index->emplace(all[i].first, i);
+                for (const auto & each : all) {
+                    object.index->emplace(each.first, object.index->size());
                 }
             }
         }
@@ -98,8 +98,9 @@ class JsonBuilder : public Json::json_sax_t {
             outer.push_back(std::forward<T>(each));
             return &outer.back();
         }
-        Json & place = (outer.get_ref<Json::object_t &>().begin() + static_cast<std::ptrdiff_t>(open_.back().place))->second;
-        place        = std::forward<T>(each);
+        Json & place =
+            (outer.get_ref<Json::object_t &>().begin() + static_cast<std::ptrdiff_t>(open_.back().place))->second;
+        place = std::forward<T>(each);
         return &place;
     }
 

@@ -20,7 +20,7 @@ constexpr int32_t usual_budget = 2048;
 // Of a chat template.
 constexpr size_t most_options = 1000;
 
-constexpr NamedLevel levels[]     = {
+constexpr NamedLevel levels[] = {
     { "", Reasoning::Level::Template, usual_budget },
     { "on", Reasoning::Level::On, usual_budget },
     { "off", Reasoning::Level::Off, 0 },

@@ -47,7 +47,7 @@ class Answering(Generic[OutputT]):
         decisions: Optional[Mapping[str, Decision]] = None,
         raw: bool = False,
     ) -> Run:
-        """Prepare a run for the function `caller`. `raw`: the message is the whole prompt, without the chat template."""
+        """Prepare a run for the function `caller`. `raw`: the message is the whole prompt, without a chat template."""
         parts = self._parts
         text: Optional[str] = read_content("message", message)
         settings = parts.settings.override(caller, options)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
 
 from luup_agent._agent.history import check_approvals
 from luup_agent._durable.journal import VERSION, Records
-from luup_agent._durable.progress import INTERRUPTED, Progress, Recorder, read_progress
+from luup_agent._durable.progress import INTERRUPTED, Recorder, read_progress
 from luup_agent._native import encode_text
 from luup_agent._run.typed_output import output_spec
 from luup_agent.agent import Agent
