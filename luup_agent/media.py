@@ -380,7 +380,7 @@ def _read(source: Any, kind: str) -> Tuple[str, bytes]:
     except InvalidParamError:
         raise
     except (TypeError, ValueError) as error:  # no file can have this path
-        raise InvalidParamError(f"{kind} takes a path or bytes, but {source!r:.200} is no path: {error}") from None
+        raise InvalidParamError(f"{kind} takes a path or bytes, but {source!r:.200} is not a path: {error}") from None
     except OSError as error:
         if error.errno == errno.EINVAL:
             raise InvalidParamError(f"{source!r:.200} can't be used: {error.strerror}; give its bytes") from None

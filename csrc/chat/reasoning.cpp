@@ -17,7 +17,7 @@ struct NamedLevel {
 // fit into a context of 8,192 tokens beside it.
 constexpr int32_t usual_budget = 2048;
 
-// Of a chat template.
+// The most options that a chat template gets.
 constexpr size_t most_options = 1000;
 
 constexpr NamedLevel levels[] = {

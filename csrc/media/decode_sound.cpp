@@ -78,6 +78,11 @@ std::vector<float> decode_sound(const MediaFile & file, int samples_per_second) 
         ~End() { ma_decoder_uninit(decoder); }
     } const end{ &decoder };
 
+    const auto rate = static_cast<int>(decoder.converter.sampleRateIn);
+    if (rate < media_limits::least_rate) {
+        fail(LUUP_ERROR_INVALID_PARAM, "a sound has %d samples per second; at least %d are needed", rate,
+             media_limits::least_rate);
+    }
     const auto         block = static_cast<size_t>(samples_per_second);
     std::vector<float> samples;
     for (ma_uint64 read = 1; read > 0;) {
@@ -92,7 +97,7 @@ std::vector<float> decode_sound(const MediaFile & file, int samples_per_second) 
         samples.resize(at + static_cast<size_t>(read));
     }
     if (!std::all_of(samples.begin(), samples.end(), [](float x) { return std::isfinite(x); })) {
-        fail(LUUP_ERROR_INVALID_PARAM, "a sound is a broken %s file: some of its samples are no numbers",
+        fail(LUUP_ERROR_INVALID_PARAM, "a sound is a broken %s file: it has samples that are not finite",
              file.format.c_str());
     }
     if (samples.size() < 2) {

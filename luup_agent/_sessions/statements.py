@@ -142,7 +142,7 @@ def _time(seconds: float) -> datetime:
     try:
         return datetime.fromtimestamp(seconds, timezone.utc)
     except (OverflowError, ValueError, OSError) as error:
-        raise Damaged(f"a row is damaged: {seconds!r} is no time: {error}") from None
+        raise Damaged(f"a row is damaged: {seconds!r} is not a time: {error}") from None
 
 
 def info(connection: Connection, session: str) -> SessionInfo:
