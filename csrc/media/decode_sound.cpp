@@ -22,6 +22,9 @@ namespace luup {
 
 namespace {
 
+// Samples per second: a few bytes with less would become minutes of sound.
+constexpr int least_rate = 1000;
+
 // The bytes of a sound, as a decoder reads them. miniaudio follows sizes in a file without looking where they lead, and
 // can go round in circles: after as many jumps as no right file has, and when the run has to end, there are no bytes.
 class SoundBytes {
@@ -79,9 +82,8 @@ std::vector<float> decode_sound(const MediaFile & file, int samples_per_second) 
     } const end{ &decoder };
 
     const auto rate = static_cast<int>(decoder.converter.sampleRateIn);
-    if (rate < media_limits::least_rate) {
-        fail(LUUP_ERROR_INVALID_PARAM, "a sound has %d samples per second; at least %d are needed", rate,
-             media_limits::least_rate);
+    if (rate < least_rate) {
+        fail(LUUP_ERROR_INVALID_PARAM, "a sound has %d samples per second; at least %d are needed", rate, least_rate);
     }
     const auto         block = static_cast<size_t>(samples_per_second);
     std::vector<float> samples;

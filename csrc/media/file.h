@@ -17,9 +17,6 @@ constexpr size_t   bytes   = size_t(64) << 20;  // of a file
 constexpr uint64_t pixels  = 64'000'000;        // of a picture, before it is decoded
 constexpr int      seconds = 1800;              // of a sound
 
-// Samples per second of a sound. A few bytes with less would become minutes of sound.
-constexpr int least_rate = 1000;
-
 }  // namespace media_limits
 
 // A picture or sound whose header was checked. Only a remote model can have an address in place of bytes.

@@ -2,7 +2,7 @@
 
 python tests/faults/soak.py [--seconds 3600] [--threads 6] [--seed 1] [--model FILE] [--mmproj FILE]
 
-It prints a line a minute and exits with 0 if all stayed flat. A LuupError that a deed may end with is counted; any other
+It prints a line a minute and exits with 0 if all stayed flat. Errors that a deed may end with are counted; any other
 exception ends the soak.
 """
 
@@ -157,6 +157,17 @@ class Soak:
         if len(self.sessions.messages(name)) > 20:
             self.sessions.delete(name)
 
+    def do_summary(self, rng):
+        agent = self.agent(max_tokens=4)
+        agent.enable_builtin_summarization(0.1, 0.02, summarize=lambda messages: f"{len(messages)} messages")
+        agent.set_history([
+            {"role": role, "content": f"{role} {index} {rng.random()} " * 8}
+            for index in range(20)
+            for role in ("user", "assistant")
+        ])  # fmt: skip
+        agent.generate("Go on.")
+        assert any("messages" in message.content for message in agent.messages)
+
     def do_picture(self, rng):
         picture = Image(pictures.png(8 * rng.randrange(1, 5), 16, seed=rng.randrange(4)))
         self.agent(max_tokens=4).generate([picture, "What is it?"])
@@ -204,7 +215,8 @@ def soak(model, seconds, threads=4, seed=1, sees=False, report=print):
                 time.sleep(min(1, seconds / 50))
                 sizes.append((phase, memory()))
                 if len(sizes) % 60 == 0:
-                    report(f"{time.monotonic() - begin:.0f} s, {sizes[-1][1] >> 20} MB, {sum(made.counts.values())} deeds")
+                    seconds_now, deeds = time.monotonic() - begin, sum(made.counts.values())
+                    report(f"{seconds_now:.0f} s, {sizes[-1][1] >> 20} MB, {deeds} deeds")
             for worker in workers:
                 worker.join()
             gc.collect()
