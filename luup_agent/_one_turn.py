@@ -320,7 +320,7 @@ def _of_error(error: LuupError) -> Turn:
     if isinstance(error, (MaxTurnsError, ToolRetryError)) and error.messages:  # all or some calls were refused
         return Turn(_answer_in(error.messages), "tool_calls", usage, [])
     if isinstance(error, InvalidOutputError):
-        cut_off = bool(error.turns) and error.turns[-1].finish_reason == "length"
+        cut_off = error.finish_reason == "length"
         with contextlib.suppress(InvalidParamError):
             return Turn(_answer_in(error.messages), "length" if cut_off else "stop", usage, [])
         if cut_off:

@@ -45,13 +45,15 @@ class Answering(Generic[DepsT, OutputT]):
         options: Mapping[str, Any],
         output_type: Any = None,
         decisions: Optional[Mapping[str, Decision]] = None,
+        raw: bool = False,
     ) -> Run:
+        """Prepare a run for the function `caller`. `raw`: the message is the whole prompt, without a chat template."""
         parts = self._parts
         text: Optional[str] = read_content("message", message)
         settings = parts.settings.override(caller, options)
         extra, toolsets = read_tools(settings.tools), read_toolsets(settings.toolsets)
         output = parts.output if output_type is None else output_spec(output_type)
-        task = Task(text, settings, output, decisions or {}, summarize=parts.builtins.summarize)
+        task = Task(text, settings, output, decisions or {}, summarize=parts.builtins.summarize, raw=raw)
         agent = cast("Agent[Any, Any]", self)
 
         def asked() -> List[Message]:

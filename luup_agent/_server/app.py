@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Union
 
 from luup_agent._server import page
-from luup_agent._server.body import read_fields
+from luup_agent._server.body import aside, read_fields
 from luup_agent._server.chat_reply import ChatReply
 from luup_agent._server.chat_request import ChatTask, read_chat
 from luup_agent._server.config import Config, Served
@@ -83,7 +83,7 @@ class Server:
 
     async def _chat(self, request: Any) -> Any:
         fields = await read_fields(request, self._config)
-        task = read_chat(fields, self._config.max_tokens)
+        task = await aside(fields.size, read_chat, fields, self._config.max_tokens)
         served = self._find(task.model, ("model", "agent"))
         task = await read_pictures(task, served, self._config)
 
@@ -104,7 +104,7 @@ class Server:
 
     async def _responses(self, request: Any) -> Any:
         fields = await read_fields(request, self._config)
-        task = read_chat(Fields(to_chat(fields)), self._config.max_tokens)
+        task = await aside(fields.size, _read_responses, fields, self._config.max_tokens)
         served = self._find(task.model, ("model", "agent"))
         task = await read_pictures(task, served, self._config)
 
@@ -198,6 +198,10 @@ class Server:
         names = ", ".join(each.name for each in known) or "none"
         wanted = "no model" if name is None else f"no model {name[:200]!r}"
         raise RequestError(404, f"there is {wanted} for this endpoint; it has: {names}", "model_not_found", "model")
+
+
+def _read_responses(fields: Fields, max_tokens: Optional[int]) -> ChatTask:
+    return read_chat(Fields(to_chat(fields)), max_tokens)
 
 
 def _describe(served: Served) -> Dict[str, Any]:

@@ -24,8 +24,6 @@ from luup_agent.messages import (
     Usage,
 )
 
-_CUT_OFF = "the output was cut off"  # how the core's message about a typed result begins that `max_tokens` ended
-
 
 class Outcome:
     """The end of an answer.
@@ -36,7 +34,7 @@ class Outcome:
         finish_reason: "stop", "length" or "tool_calls".
         calls: The calls that the client runs or decides on.
         usage: The token counts.
-        response: The whole response; None for a typed result that `max_tokens` cut off.
+        response: The whole response; None for a typed result or a call that `max_tokens` cut off.
     """
 
     def __init__(self, response: Optional[AgentResponse[Any]], cut: Optional[InvalidOutputError] = None) -> None:
@@ -56,12 +54,12 @@ class Outcome:
 
 
 def outcome_of(error: InvalidOutputError) -> Outcome:
-    """Return the end of a typed result that `max_tokens` cut off, which OpenAI's API does not call an error.
+    """Return the end of a typed result or a call that `max_tokens` cut off, which OpenAI's API does not call an error.
 
     Raises:
         InvalidOutputError: The answer is wrong for another reason.
     """
-    if not str(error).startswith(_CUT_OFF):
+    if error.finish_reason != "length":
         raise error
     return Outcome(None, error)
 

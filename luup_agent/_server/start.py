@@ -76,9 +76,7 @@ def answer_text(served: Served, task: TextTask, index: int) -> Answer:
     agent: Agent[Any, Any] = Agent(served.value, enable_builtin_tools=False, enable_history=False)
     prompt = task.prompts[index // task.each]
     options = _options(task.options, index % task.each)
-    run = agent._new_run("stream_events_async", prompt, options)
-    run._task = run._task._replace(raw=True)
-    return Answer(agent, run)
+    return Answer(agent, agent._new_run("stream_events_async", prompt, options, raw=True))
 
 
 def _shorter(first: Optional[int], second: Optional[int]) -> Optional[int]:

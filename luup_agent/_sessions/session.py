@@ -203,8 +203,9 @@ class Session(Answering[Any, OutputT]):
         options: Mapping[str, Any],
         output_type: Any = None,
         decisions: Optional[Mapping[str, Decision]] = None,
+        raw: bool = False,
     ) -> Run:
-        run = self._agent._new_run(caller, message, options, output_type, decisions)
+        run = self._agent._new_run(caller, message, options, output_type, decisions, raw)
         run.following.followers.insert(0, _Keeper(self, run, decisions))
         return run
 
