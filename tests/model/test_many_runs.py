@@ -51,7 +51,8 @@ def test_threads_wait_for_their_turn(crowded, runs):
 
     with ThreadPoolExecutor(runs) as pool:
         counts = list(pool.map(read, range(runs)))
-    assert len(counts) == runs and min(counts) > 0
+    assert len(counts) == runs
+    assert min(counts) > 0
     assert 1 < max(active) <= limit
     assert crowded.stats().runs_waiting == 0
 
@@ -76,8 +77,6 @@ async def test_runs_that_wait_can_be_cancelled_and_be_late(crowded):
     """Their places go to those behind them."""
     busy = [asyncio.ensure_future(ask(crowded, max_tokens=150).run_async(question(number))) for number in range(64)]
     await asyncio.sleep(0)
-    while crowded.stats().runs_active < 64 and not any(each.done() for each in busy):
-        await asyncio.sleep(0.001)
     dropped = [asyncio.ensure_future(ask(crowded, max_tokens=150).run_async(question(number))) for number in range(40)]
     late = [ask(crowded, max_tokens=100_000, timeout=0.001).run_async(question(number)) for number in range(20)]
     closed = ask(crowded, max_tokens=6).generate_async(question(0))
