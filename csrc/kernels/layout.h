@@ -19,6 +19,9 @@ constexpr int lanes = LUUP_KERNEL_LANES;  // of 32 bits, in the registers that t
 constexpr int block = 32;  // columns that are multiplied before their sum is scaled
 constexpr int chunk = 8;   // blocks whose scales are adjacent; in the K formats they share a second scale
 
+// The size of the weights or the activations that are used several times and so should stay in the second-level cache.
+constexpr int64_t cached_bytes = 256 * 1024;
+
 // value = scale * (quant - Zero): a half float per row and block.
 template <int Zero> struct Scale {
     static constexpr int    parts = 1;  // blocks of 32 in ggml's block
@@ -29,12 +32,14 @@ template <int Zero> struct Scale {
 // value = scale * quant + offset: two arrays of half floats.
 struct ScaleAndOffset {
     static constexpr int    parts = 1;
+    static constexpr int    zero  = 0;
     static constexpr size_t bytes(int64_t blocks) { return static_cast<size_t>(blocks) * lanes * 4; }
 };
 
 // value = factor * scale * quant - factor of the offset * offset: two half floats per row, then two arrays of bytes.
 struct SuperScaleAndOffset {
     static constexpr int    parts = chunk;
+    static constexpr int    zero  = 0;
     static constexpr size_t bytes(int64_t blocks) {
         return static_cast<size_t>(blocks) * lanes * 2 + static_cast<size_t>(blocks / chunk) * lanes * 4;
     }
@@ -43,6 +48,7 @@ struct SuperScaleAndOffset {
 // value = factor * scale * (quant - 32): a half float per row, then an array of signed bytes for each 16 columns.
 struct SuperScaleOfHalves {
     static constexpr int    parts = chunk;
+    static constexpr int    zero  = 32;
     static constexpr size_t bytes(int64_t blocks) {
         return static_cast<size_t>(blocks) * lanes * 2 + static_cast<size_t>(blocks / chunk) * lanes * 2;
     }
@@ -50,10 +56,11 @@ struct SuperScaleOfHalves {
 
 // The quants of a group's block, in vectors of `lanes` x 4 bytes: four columns of each row. With 4 bits, the low halves
 // of the bytes of vector j are columns 4j to 4j+3, and the high halves the columns 16 further. The fifth and sixth bits
-// are in further vectors; see quants_of() in multiply.cpp.
+// are in further vectors; see quants_of() in read_weights.h.
 template <int Bits, class ItsScales> struct Layout {
     using Scales                   = ItsScales;
     static constexpr int    bits   = Bits;
+    static constexpr int    zero   = Scales::zero;
     static constexpr size_t quants = static_cast<size_t>(lanes) * block * Bits / 8;
     static constexpr size_t bytes(int64_t blocks) {
         return static_cast<size_t>(blocks) * quants + Scales::bytes(blocks);
