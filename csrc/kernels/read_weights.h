@@ -5,6 +5,7 @@
 #include "simd.h"
 
 #include <cstdint>
+#include <type_traits>
 
 namespace luup::kernels {
 
@@ -23,8 +24,10 @@ template <class Layout, int j> inline Ints quants_of(const uint8_t * quants) {
             return with_bits<4 - j, 16>(low, load(quants + 4 * vector));
         } else if constexpr (Bits == 6) {
             return with_bits<4 - j % 4 * 2, 48>(low, load(quants + (4 + j / 4) * vector));
-        } else {
+        } else if constexpr (std::is_same_v<typename Layout::Values, Linear>) {
             return low;
+        } else {
+            return look_up(Layout::Values::values, low);
         }
     }
 }
@@ -70,6 +73,21 @@ template <> struct Reader<SuperScaleOfHalves> {
     Floats scale(int64_t i, int half) const {
         return multiply(factor, load_signed_bytes(scales + (2 * i + half) * lanes));
     }
+};
+
+template <int Zero> struct Reader<SuperScale<Zero>> {
+    static constexpr bool halves = false, has_offset = false;
+    Floats                factor;
+    const uint8_t *       scales;
+    Reader(const uint8_t * at, int64_t) : factor(load_halves(at)), scales(at + lanes * 2) {}
+    Floats scale(int64_t i, int) const { return multiply(factor, load_signed_bytes(scales + i * lanes)); }
+};
+
+template <int Zero> struct Reader<PowerOfTwo<Zero>> {
+    static constexpr bool halves = false, has_offset = false;
+    const uint8_t *       exponents;
+    Reader(const uint8_t * at, int64_t) : exponents(at) {}
+    Floats scale(int64_t i, int) const { return load_powers_of_two(exponents + i * lanes); }
 };
 
 }  // namespace luup::kernels

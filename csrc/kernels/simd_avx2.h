@@ -34,6 +34,10 @@ inline Floats load_unsigned_bytes(const void * from) {
 inline Floats load_signed_bytes(const void * from) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i *>(from))));
 }
+inline Floats load_powers_of_two(const void * from) {
+    const __m128i bytes = _mm_subs_epu8(_mm_loadl_epi64(static_cast<const __m128i *>(from)), _mm_set1_epi8(1));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu8_epi32(bytes), 23));
+}
 inline void store(float * to, Floats value) {
     _mm256_storeu_ps(to, value);
 }
@@ -101,6 +105,11 @@ inline Ints low_nibbles(Ints bytes) {
 }
 inline Ints high_nibbles(Ints bytes) {
     return _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
+}
+
+inline Ints look_up(const uint8_t (&values)[16], Ints bytes) {
+    const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i *>(values));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(sixteen), bytes);
 }
 
 template <int Shift, int Mask> inline Ints with_bits(Ints bytes, Ints more) {

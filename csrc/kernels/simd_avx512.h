@@ -34,6 +34,11 @@ inline Floats load_unsigned_bytes(const void * from) {
 inline Floats load_signed_bytes(const void * from) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i *>(from))));
 }
+// Returns 2^(byte - 128) for each lane, and 0 for the bytes 0 and 1.
+inline Floats load_powers_of_two(const void * from) {
+    const __m128i bytes = _mm_subs_epu8(_mm_loadu_si128(static_cast<const __m128i *>(from)), _mm_set1_epi8(1));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu8_epi32(bytes), 23));
+}
 inline void store(float * to, Floats value) {
     _mm512_storeu_ps(to, value);
 }
@@ -103,6 +108,12 @@ inline Ints low_nibbles(Ints bytes) {
 }
 inline Ints high_nibbles(Ints bytes) {
     return _mm512_and_si512(_mm512_srli_epi16(bytes, 4), _mm512_set1_epi8(15));
+}
+
+// Returns for each byte, which is less than 16, its value.
+inline Ints look_up(const uint8_t (&values)[16], Ints bytes) {
+    const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i *>(values));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(sixteen), bytes);
 }
 
 // Returns `bytes` with those bits of `more` that are in `Mask` after a shift left by `Shift` (right if it is negative).
