@@ -5,7 +5,7 @@
 
 CPU seconds of the process that computes; the first way of each kind is the reference. Peers answer the same prompts in
 JSON of the same schema, in a process of their own: xllamacpp with 8 slots, llama-cpp-python one by one (it is compiled,
-which takes ten minutes). An answer that is no label, or no record, counts as wrong.
+which takes ten minutes). An answer that is neither a label nor a record counts as wrong.
 """
 
 import argparse
