@@ -1,22 +1,14 @@
 """Many items: texts that are classified, and records that are extracted from texts.
 
-    python tests/benchmarks/bulk.py [--model FILE] [--threads N] [--texts N] [--records N] [--peers NAME …]
-                                    [--plots FOLDER]
+    python tests/benchmarks/bulk.py [--model FILE] [--threads N] [--texts N] [--records N]
 
-CPU seconds of the process that computes; the first way of each kind is the reference. Peers answer the same prompts in
-JSON of the same schema, in a process of their own: xllamacpp with 8 slots, llama-cpp-python one by one (it is compiled,
-which takes ten minutes). An answer that is neither a label nor a record counts as wrong.
+CPU seconds of this process, in which all of it computes; the first way of each kind is the reference.
 """
 
 import argparse
-import json
 import time
-from pathlib import Path
 from typing import Literal
 
-import compare
-import plots
-from peer_environment import LLAMA_CPP_PYTHON, XLLAMACPP, environment, programs
 from pydantic import BaseModel, Field
 
 from luup_agent import Agent, Model, catalog
@@ -52,63 +44,16 @@ def records(n):
     ]
 
 
-def measure(title, ways, peer_rows):
-    """Print the CPU seconds of each way, and return them by name."""
+def measure(title, ways):
+    reference = None
     print(title)
-    rows = []
     for name, way in ways:
         began, cpu = time.perf_counter(), time.process_time()
         way()
-        rows.append((name, time.process_time() - cpu, time.perf_counter() - began))
-    rows += peer_rows
-    for name, spent, wall in rows:
-        print(f"  {name:45} {spent:8.2f} CPU s {wall:8.2f} s {spent / rows[0][1]:6.2f}", flush=True)
-    return {name: spent for name, spent, _ in rows}
-
-
-def peer(name, path, threads, jobs):
-    """Return the rows of a peer for each job of messages and a schema."""
-    requirement, at_once = {"xllamacpp": (XLLAMACPP, 8), "llama-cpp-python": (LLAMA_CPP_PYTHON, 1)}[name]
-    python = programs(environment(requirement)) / "python"
-    side = compare.Side(name, python, path, threads, context=1024 * at_once, slots=at_once)
-    try:
-        rows = []
-        for messages, schema, is_right in jobs:
-            done = side.do("bulk", messages=messages, schema=schema, max_tokens=64, at_once=at_once)
-            wrong = sum(not is_right(answer) for answer in done["answers"])
-            title = f"{name}, {at_once} at once" + (f", {wrong} wrong" if wrong else "")
-            rows.append([(title, done["cpu"], done["seconds"])])
-        return rows
-    finally:
-        side.close()
-
-
-def is_label(answer):
-    return json.loads(answer) in LABELS
-
-
-def is_record(answer):
-    try:
-        Record.model_validate_json(answer)
-    except ValueError:
-        return False
-    return True
-
-
-def draw(tables, path):
-    """Draw the CPU seconds of each way as bars."""
-    figure, axes = plots.new_figure(len(tables), 10.5, 2.6)
-    for axis, (title, table) in zip(axes, tables.items()):
-        bars = axis.barh(range(len(table)), table.values(), height=0.62, color=[plots.ACCENT] + ["#cfcac2"] * 9)
-        axis.bar_label(bars, [plots.shown(value) for value in table.values()], padding=4, fontsize=9)
-        axis.set_yticks(range(len(table)), table, fontsize=8, color=plots.INK)
-        axis.set(xlim=(0, 1.25 * max(table.values())))
-        axis.invert_yaxis()
-        axis.set_xticks([])
-        axis.spines["bottom"].set_visible(False)
-        axis.tick_params(left=False)
-        axis.set_title(f"{title}, CPU s", fontsize=9, loc="left")
-    plots.save(figure, path)
+        spent = time.process_time() - cpu
+        reference = reference or spent
+        wall = time.perf_counter() - began
+        print(f"  {name:45} {spent:8.2f} CPU s {wall:8.2f} s {spent / reference:6.2f}", flush=True)
 
 
 def main():
@@ -117,8 +62,6 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--records", type=int, default=200)
-    parser.add_argument("--peers", nargs="*", default=[], choices=["xllamacpp", "llama-cpp-python"])
-    parser.add_argument("--plots", type=Path)
     options = parser.parse_args()
     some, others = texts(options.texts), records(options.records)
     path = catalog.resolve(options.model)
@@ -160,18 +103,8 @@ def main():
             ("map(output_type=Record)", map_records),
             ("generate(output_type=Record), one by one", one_record_at_a_time),
         ]
-        jobs = [
-            ([PROMPT.format(item=text) for text in some], {"enum": LABELS}, is_label),
-            ([RECORD.format(item=text) for text in others], Record.model_json_schema(), is_record),
-        ]
-        found = [peer(name, str(path), options.threads, jobs) for name in options.peers]
-        tables = {}
-        for number, (title, ways) in enumerate(
-            ((f"{len(some)} texts, {len(LABELS)} labels", labels), (f"{len(others)} records", typed))
-        ):
-            tables[title] = measure(title, ways, [row for rows in found for row in rows[number]])
-        if options.plots:
-            draw(tables, options.plots / "bulk.svg")
+        measure(f"{len(some)} texts, {len(LABELS)} labels", labels)
+        measure(f"{len(others)} records", typed)
 
 
 if __name__ == "__main__":

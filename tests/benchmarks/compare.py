@@ -31,9 +31,9 @@ CONTEXT = 24576  # tokens; the server gives each slot a part of its own, which t
 class Side:
     """One library at work in a process of its own."""
 
-    def __init__(self, name, python, model, threads, *more, context=CONTEXT, slots=SLOTS):
+    def __init__(self, name, python, model, threads, *more):
         work = Path(__file__).with_name("side_work.py")
-        command = [python, work, name, model, threads, context, slots, *more]
+        command = [python, work, name, model, threads, CONTEXT, SLOTS, *more]
         self._process = subprocess.Popen(
             [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )

@@ -211,20 +211,8 @@ def prefill(side, message):
     return time.perf_counter() - begin
 
 
-def bulk(side, messages, schema, max_tokens, at_once):
-    """Many messages of their own, so many at once, each answered in JSON."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    begin, used = time.perf_counter(), time.process_time()
-    with ThreadPoolExecutor(at_once) as pool:
-        answers = list(
-            pool.map(lambda text: side.answer([{"role": "user", "content": text}], max_tokens, schema)[0], messages)
-        )
-    return {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - used, "answers": answers}
-
-
 SIDES = {"luup-agent": LuupAgent, "llama-cpp-python": LlamaCppPython, "xllamacpp": XLlamaCpp}
-TASKS = {task.__name__: task for task in (crowd, turns, typed, decode, prefill, bulk)}
+TASKS = {task.__name__: task for task in (crowd, turns, typed, decode, prefill)}
 
 
 def main():
