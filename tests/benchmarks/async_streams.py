@@ -1,4 +1,4 @@
-"""What it costs to read answers: streams of asyncio, streams of threads, and whole answers.
+"""The processor time of reading answers: streams of asyncio, streams of threads, and whole answers.
 
     python tests/benchmarks/async_streams.py [--streams N …] [--tokens N] [--rounds N] [--model FILE] [--json FILE]
 

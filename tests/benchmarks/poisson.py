@@ -233,14 +233,13 @@ def draw(results, path):
     titles = (
         "goodput, tokens/s (more is better)",
         "first token, s, 95th percentile",
-        "gap between pieces, ms, 95th percentile",
+        "gap of pieces, ms, 95th percentile",
     )
     for axis, title in zip(axes, titles):
         axis.set(xlabel="load, % of saturation")
         axis.set_title(title, fontsize=10, loc="left")
-    axes[0].set_ylim(bottom=0)
-    for axis in axes[1:]:
-        axis.set_yscale("log")
+    for axis in axes:
+        axis.set_ylim(bottom=0)
     axes[0].legend(frameon=False, fontsize=8, loc="upper left")
     plots.save(figure, path)
 

@@ -333,9 +333,9 @@ def test_streams_of_several_loops_are_whole_and_in_order(greedy, solo):
 
 
 async def test_a_reader_that_comes_late_gets_the_rest(greedy):
-    """Text that comes while nobody waits is not lost, although it wakes nobody."""
+    """Text that comes between two reads is not lost, although it wakes nobody."""
     stream = greedy(max_tokens=60).generate_async(STORY)
     first = await stream.__anext__()
-    await asyncio.sleep(0.2)  # text comes meanwhile, and nobody waits for it
+    await asyncio.sleep(0.2)  # text comes meanwhile
     rest = "".join([piece async for piece in stream])
     assert first + rest == greedy(max_tokens=60).generate(STORY)
