@@ -11,7 +11,7 @@ from typing_extensions import Literal, Unpack
 from luup_agent import _logging, _native, _weights
 from luup_agent._hub.names import is_model_name, looks_like_repository, prefix_of
 from luup_agent._loops import Check, after, load_in_thread
-from luup_agent.errors import ModelNotFoundError, UnsupportedError
+from luup_agent.errors import InvalidParamError, ModelNotFoundError, UnsupportedError
 from luup_agent.model_info import MemoryEstimate, ModelInfo, short_description
 from luup_agent.settings import CacheTypes, LoadOptions, RopeScaling, SplitMode
 
@@ -172,7 +172,7 @@ class Loading:
                 use_mlock=use_mlock,
                 keep_alive=keep_alive,
                 adapters=adapters,
-                mmproj=mmproj or None,
+                mmproj=None if mmproj is False else mmproj,
                 draft=draft,
                 chat_template=chat_template,
                 on_progress=on_progress,
@@ -423,6 +423,8 @@ def _named_files(path: Any, layout: _native.Layout, mmproj: Any) -> Tuple[Any, A
         from luup_agent import hub
 
         return hub.download_with_projector(str(path), layout=layout)
+    if mmproj == "":
+        raise InvalidParamError("mmproj must not be empty: give a path, or None for a model without a projector")
     return _named_file(path, layout), mmproj
 
 
@@ -430,7 +432,10 @@ def _draft_file(draft: Union[str, os.PathLike[str]]) -> Union[str, os.PathLike[s
     """Return the path of a draft model; that of a name which is downloaded if it is missing."""
     from luup_agent import catalog
 
-    return catalog.resolve(draft)
+    try:
+        return catalog.resolve(draft)
+    except InvalidParamError as error:
+        raise InvalidParamError(str(error).replace("model:", "draft", 1)) from None
 
 
 def _with_hint(error: ModelNotFoundError, path: object) -> ModelNotFoundError:

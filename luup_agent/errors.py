@@ -280,7 +280,7 @@ class InvalidOutputError(LuupError, ValueError):
 
     Example:
         >>> try:
-        ...     agent.generate("Describe a city.", output_type=City, max_tokens=5)
+        ...     agent.generate("Describe a city.", output_type=dict, max_tokens=1)
         ... except luup_agent.InvalidOutputError as error:
         ...     print(error.finish_reason)
         length
