@@ -2,11 +2,12 @@
  * Matrix products with quantized weights, several times as fast as ggml's for many formats.
  *
  * Weights (of the formats at the end of layout.h) are rearranged when a model is loaded: the quants of `lanes` rows at
- * the same column are adjacent. One instruction then multiplies for as many rows as a register has lanes, no sums across
- * a register are needed, and a scale is read once for all rows. Activations are rounded to 16 bits, not to 8 as in ggml,
- * and a row's products are added in the same order in any batch. So a token's result does not depend on the other tokens
- * of the batch, nor, except for the last digits, on the kind of CPU. With few tokens the weights are unpacked in
- * registers (multiply_few.h), with many they are unpacked into memory once for all tokens (multiply_many.h).
+ * the same column are adjacent. One instruction then multiplies for as many rows as a register has lanes, no sums
+ * across a register are needed, and a scale is read once for all rows. Activations are rounded to 16 bits, not to 8 as
+ * in ggml, and a row's products are added in the same order in any batch. So a token's result does not depend on the
+ * other tokens of the batch, nor, except for the last digits, on the kind of CPU. With few tokens the weights are
+ * unpacked in registers (multiply_few.h), with many they are unpacked into memory once for all tokens
+ * (multiply_many.h).
  *
  * This is one of ggml's "extra buffer types", like AMX and CPU_REPACK, in the modules of the CPU variants that can run
  * it.
