@@ -4,6 +4,9 @@ All runs of a loop share one socket pair: the core writes a byte to it when a ru
 `signal.set_wakeup_fd` does, and keeps a list of the runs that have some. So no thread waits for a run, and no C thread
 enters Python. After each byte the loop looks by itself a few milliseconds later, and in between text writes no byte:
 the tokens of many runs cost one wake-up. Loops without `add_reader` (Windows' proactor) have no waker.
+
+While a run is awaited, the loop also wakes ten times a second. An interrupt that another thread raises
+(`_thread.interrupt_main`, as notebooks do on Windows) ends no system call, so a loop that sleeps would not see it.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from luup_agent.errors import LuupError
 if TYPE_CHECKING:
     import asyncio
 
+_BEAT_SECONDS = 0.1
 _PAUSE_SECONDS = 0.004  # for which more text of the same runs is collected; loops round up to milliseconds
 
 
@@ -47,6 +51,7 @@ class Waker:
         self._waiting: Dict[int, Tuple[_native.NativeRun, asyncio.Future[int]]] = {}
         self._tags = itertools.count(1)
         self._will_look = False  # a timer runs
+        self._will_beat = False  # another one runs
         loop.add_reader(self._sockets.reader.fileno(), self._wake)
 
     def attach(self, run: _native.NativeRun, tag: int, for_text: bool) -> int:
@@ -59,10 +64,18 @@ class Waker:
         """Wait for an event of `run`, which had none a moment ago, and return its type."""
         future: asyncio.Future[int] = loop.create_future()
         self._waiting[tag] = (run, future)
+        if not self._will_beat:
+            self._beat(loop)
         try:
             return await future
         finally:
             del self._waiting[tag]
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wake the loop as long as runs are awaited."""
+        self._will_beat = bool(self._waiting)
+        if self._will_beat:
+            loop.call_later(_BEAT_SECONDS, self._beat, loop)
 
     def rouse(self, tag: int) -> None:
         """Wake the task that waits for an event of a run, without an event."""

@@ -88,7 +88,7 @@ def test_what_is_wrong_with_them_is_told(tiny_path, model_path, projector, tmp_p
         Model.estimate(tiny_path, draft=projector)
     with pytest.raises(InvalidParamError, match="mmproj must be a str or os.PathLike, not int"):
         Model.estimate(tiny_path, mmproj=5)
-    with pytest.raises(InvalidParamError, match="model: must be a path or the name of a model, got 5"):
+    with pytest.raises(InvalidParamError, match="draft must be a path or the name of a model, got 5"):
         Model.estimate(tiny_path, draft=5)
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(projector.read_bytes()[:-100])
