@@ -38,7 +38,7 @@
  *
  *   Advanced: remote models whose requests you post yourself (luup_model_create_remote()), models that stand in for
  *   each other (luup_model_create_fallback()), saved agents (luup_agent_save()), event loops
- *   (luup_run_set_wakeup_fd()).
+ *   (luup_run_set_wakeup_fd(), luup_waker_create()).
  *
  * Errors
  *
@@ -93,6 +93,8 @@ extern "C" {
 typedef struct luup_model luup_model; /* a loaded model and the thread that decodes for it */
 typedef struct luup_agent luup_agent; /* a system prompt, settings, tools and a history */
 typedef struct luup_run   luup_run;   /* a message that is being answered */
+
+typedef struct luup_waker luup_waker; /* wakes an event loop for the events of many runs */
 
 typedef struct luup_embedder luup_embedder; /* a loaded model that makes vectors of texts, or ranks them */
 
@@ -377,6 +379,8 @@ typedef struct luup_model_info {
     bool         hears; /* it reads sounds */
     uint64_t     weights_found; /* bytes of weights that were in `weights_cache`, and are shared by processes */
     uint64_t     weights_made; /* bytes that this load has put there */
+    uint64_t     memory_projector; /* bytes of the projector: its weights, and scratch buffers for a picture */
+    uint64_t     memory_draft; /* bytes of the draft model: its weights, its KV cache and its scratch buffers */
 } luup_model_info;
 
 /* A snapshot of what the decoding thread does and has done. Counters start when the model is loaded, and go on when it
@@ -422,13 +426,15 @@ typedef struct luup_memory_estimate {
     uint64_t memory_weights;
     uint64_t memory_context; /* KV cache and recurrent states */
     uint64_t memory_compute; /* scratch buffers */
-    uint64_t memory_host; /* the part of these three in the host's memory */
+    uint64_t memory_host; /* the part of these, the projector and the draft model in the host's memory */
     uint64_t memory_devices; /* the part on GPUs */
     uint64_t host_available; /* memory that the host can still give; 0 = unknown */
     uint64_t devices_free; /* free memory of the GPUs that would be used; 0 = none, or unknown */
     int32_t  context_size; /* tokens */
     int32_t  layers;
     int32_t  gpu_layers; /* layers on GPUs */
+    uint64_t memory_projector; /* of `mmproj`: its weights, and scratch buffers for a picture */
+    uint64_t memory_draft; /* of `draft`: its weights, its KV cache and its scratch buffers */
 } luup_memory_estimate;
 
 /* Fills `estimate`, whose `size` field must be set, with what luup_model_load() would need with the same arguments.
@@ -967,6 +973,25 @@ LUUP_API int luup_run_wait(luup_run * run, int32_t timeout_ms, bool * ended);
 /* Writes a byte to `fd` (a non-blocking socket or pipe; a SOCKET on Windows) whenever an event arrives and none was
  * waiting; at once if events wait now. -1 turns it off; until then `fd` has to stay open. You own `fd`. */
 LUUP_API int luup_run_set_wakeup_fd(luup_run * run, intptr_t fd);
+
+/* Makes a waker, for an event loop that waits for many runs: it writes a byte to `fd` (a non-blocking socket or pipe; a
+ * SOCKET on Windows) when a run has events, and keeps which runs those are. At most one byte is on its way, however
+ * many runs have events. You own `fd`; it has to stay open until the waker is destroyed. */
+LUUP_API int luup_waker_create(intptr_t fd, luup_waker ** waker);
+
+/* Destroys a waker. Its runs go on, and wake nobody. */
+LUUP_API void luup_waker_destroy(luup_waker * waker);
+
+/* Has `waker` wake its host for the events of `run`, whose luup_run_next() had none; at once if it has some now. NULL
+ * turns it off. `tag` is what luup_waker_take() calls the run: choose another one for each run. Without `for_text`,
+ * text, reasoning and progress wait until another event comes, for a host that wants the whole answer. */
+LUUP_API int luup_run_set_waker(luup_run * run, luup_waker * waker, uint64_t tag, bool for_text);
+
+/* Writes the tags of up to `capacity` runs that have had events since the last call to `tags`, and their number to
+ * `n_tags`; call it again at once if it is `capacity`. If there was a run, call it again within a few milliseconds,
+ * even if no byte comes: until then, text, reasoning and progress write none. So a host is woken a few hundred times a
+ * second at most, and not for every token. Never waits. */
+LUUP_API int luup_waker_take(luup_waker * waker, uint64_t * tags, size_t capacity, size_t * n_tags);
 
 /* Answers the TOOL_CALL event `call_id`: `content` is the tool's result, or with `is_error` the reason why it failed,
  * as text for the model. Answer the calls of a turn in any order and from any thread; the run continues after the last.

@@ -303,7 +303,10 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib import metadata
 
-        value: Any = metadata.version("luup-agent")
+        try:
+            value: Any = metadata.version("luup-agent")
+        except metadata.PackageNotFoundError:  # copied or frozen without its metadata
+            value = import_module("luup_agent._native").version()
     elif name in _SUBMODULES:
         return import_module(f"luup_agent.{name}")
     elif name in _MODULES:

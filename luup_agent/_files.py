@@ -27,20 +27,30 @@ _TRIES = 100
 _SHOWN = 200  # characters of a path in an error
 
 
-def read_regular(path: str, limit: Optional[int] = None) -> bytes:
+def read_regular(path: str, limit: Optional[int] = None, whole: bool = True) -> bytes:
     """Return the content of a regular file, without waiting for the writer of a FIFO.
+
+    Args:
+        path: The file.
+        limit: The most bytes.
+        whole: Whether a file with more bytes is an error. Otherwise the first ``limit + 1`` of them are returned.
 
     Raises:
         OSError: It can't be read, is a folder, a device or a FIFO, or has more than `limit` bytes.
         ValueError: No file can have this path.
     """
     descriptor = os.open(path, _READ)
-    with os.fdopen(descriptor, "rb") as file:
-        info = os.fstat(descriptor)
-        if not stat.S_ISREG(info.st_mode):
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):  # for which fdopen() would leave the descriptor open
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
-        content = file.read() if limit is None else file.read(limit + 1)
-    if limit is not None and len(content) > limit:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read() if limit is None else file.read(limit + 1)
+    finally:
+        os.close(descriptor)
+    if whole and limit is not None and len(content) > limit:
         raise OSError(errno.EFBIG, f"it has more than {limit} bytes")
     return content
 

@@ -11,7 +11,7 @@ from typing_extensions import Literal, Unpack
 from luup_agent import _logging, _native, _weights
 from luup_agent._hub.names import is_model_name, looks_like_repository, prefix_of
 from luup_agent._loops import Check, after, load_in_thread
-from luup_agent.errors import ModelNotFoundError, UnsupportedError
+from luup_agent.errors import InvalidParamError, ModelNotFoundError, UnsupportedError
 from luup_agent.model_info import MemoryEstimate, ModelInfo, short_description
 from luup_agent.settings import CacheTypes, LoadOptions, RopeScaling, SplitMode
 
@@ -138,6 +138,8 @@ class Loading:
         """
         if _native.encode_bool("verbose", verbose):
             _logging.log_to_stderr()
+        if draft is not None:
+            draft = _draft_file(draft)
         layout = _native.Layout(
             gpu_layers,
             context_size,
@@ -150,10 +152,10 @@ class Loading:
             rpc_servers,
             cache_type,
             rope_scaling,
+            mmproj,
+            draft,
         )
         path, mmproj = _named_files(path, layout, mmproj)
-        if draft is not None:
-            draft = _draft_file(draft)
         model = cls.__new__(cls)
         try:
             model._native_model = _native.NativeModel(
@@ -170,7 +172,7 @@ class Loading:
                 use_mlock=use_mlock,
                 keep_alive=keep_alive,
                 adapters=adapters,
-                mmproj=mmproj or None,
+                mmproj=None if mmproj is False else mmproj,
                 draft=draft,
                 chat_template=chat_template,
                 on_progress=on_progress,
@@ -227,6 +229,9 @@ class Loading:
         """
         from luup_agent import hub
 
+        draft = options.get("draft")
+        if draft is not None:
+            options["draft"] = _draft_file(draft)
         chosen: Mapping[str, Any] = {k: v for k, v in options.items() if k in _native.Layout._fields}
         wanted = options.get("mmproj")
         path, projector = hub._download(
@@ -312,6 +317,8 @@ class Loading:
         rpc_servers: Optional[Sequence[str]] = None,
         cache_type: CacheTypes = "f16",
         rope_scaling: Optional[RopeScaling] = None,
+        mmproj: Union[str, os.PathLike[str], Literal[False], None] = None,
+        draft: Union[str, os.PathLike[str], None] = None,
     ) -> MemoryEstimate:
         """Estimate the memory that a model takes, from the file's header alone: it reads no weights.
 
@@ -330,10 +337,13 @@ class Loading:
                 GPUs.
             cache_type: The type of the KV cache, whose size depends on it.
             rope_scaling: How to scale the positions.
+            mmproj: The projector of a model that sees or hears. A repository on a hub has its own, unless this is
+                False.
+            draft: The draft model.
 
         Raises:
-            ModelNotFoundError: The file does not exist.
-            ModelLoadError: The file is not a model, or its header is damaged.
+            ModelNotFoundError: A file does not exist.
+            ModelLoadError: A file is not what it should be, or its header is damaged.
             BackendInitError: A GPU is missing, or a server can't be reached.
             InvalidParamError: An argument is invalid.
 
@@ -354,6 +364,8 @@ class Loading:
             rpc_servers,
             cache_type,
             rope_scaling,
+            mmproj,
+            None if draft is None else _draft_file(draft),
         )
         if is_model_name(path) and prefix_of(str(path)) == "hf":
             from luup_agent._hub import obtain
@@ -411,6 +423,8 @@ def _named_files(path: Any, layout: _native.Layout, mmproj: Any) -> Tuple[Any, A
         from luup_agent import hub
 
         return hub.download_with_projector(str(path), layout=layout)
+    if mmproj == "":
+        raise InvalidParamError("mmproj must not be empty: give a path, or None for a model without a projector")
     return _named_file(path, layout), mmproj
 
 
@@ -418,7 +432,10 @@ def _draft_file(draft: Union[str, os.PathLike[str]]) -> Union[str, os.PathLike[s
     """Return the path of a draft model; that of a name which is downloaded if it is missing."""
     from luup_agent import catalog
 
-    return catalog.resolve(draft)
+    try:
+        return catalog.resolve(draft)
+    except InvalidParamError as error:
+        raise InvalidParamError(str(error).replace("model:", "draft", 1)) from None
 
 
 def _with_hint(error: ModelNotFoundError, path: object) -> ModelNotFoundError:

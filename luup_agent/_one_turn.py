@@ -272,7 +272,7 @@ def count_tokens(model: Model, request: TurnRequest) -> int:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _agent(model: Model, request: TurnRequest) -> Agent[Any]:
+def _agent(model: Model, request: TurnRequest) -> Agent[Any, Any]:
     """Return an agent with the conversation, whose run ends with the first answer."""
     messages = list(request.messages)
     system = messages[0].content if messages and messages[0].role == "system" else None
@@ -283,7 +283,7 @@ def _agent(model: Model, request: TurnRequest) -> Agent[Any]:
         "max_turns": 1,
         "retries": 0,  # the caller asks for a better answer itself
     }
-    agent: Agent[Any] = Agent(model, system, output_type=request.output, enable_builtin_tools=False, **options)
+    agent: Agent[Any, Any] = Agent(model, system, output_type=request.output, enable_builtin_tools=False, **options)
     agent.set_history(messages[1:] if system == "" else messages)
     return agent
 
@@ -320,7 +320,7 @@ def _of_error(error: LuupError) -> Turn:
     if isinstance(error, (MaxTurnsError, ToolRetryError)) and error.messages:  # all or some calls were refused
         return Turn(_answer_in(error.messages), "tool_calls", usage, [])
     if isinstance(error, InvalidOutputError):
-        cut_off = bool(error.turns) and error.turns[-1].finish_reason == "length"
+        cut_off = error.finish_reason == "length"
         with contextlib.suppress(InvalidParamError):
             return Turn(_answer_in(error.messages), "length" if cut_off else "stop", usage, [])
         if cut_off:

@@ -123,7 +123,7 @@ class Work:
             current.reset(token)
 
     @contextlib.contextmanager
-    def leg(self) -> Iterator[Agent[Any]]:
+    def leg(self) -> Iterator[Agent[Any, Any]]:
         """Return the next agent, with the conversation; an error of it reports what all agents did."""
         handoffs = self._team._handoffs[self._name]
         own = [each.tool for each in handoffs.values()]
@@ -161,7 +161,7 @@ class Work:
             raise RunCancelledError("the stream was closed before the answer was complete")
         return self.done
 
-    def take(self, agent: Agent[Any], response: AgentResponse[Any]) -> bool:
+    def take(self, agent: Agent[Any, Any], response: AgentResponse[Any]) -> bool:
         """Take in what an agent did; return whether another one goes on.
 
         Raises:
@@ -242,7 +242,7 @@ class Work:
         return sum(usages[1:], usages[0]) if usages else no_usage()
 
 
-def _without_system(agent: Agent[Any]) -> List[Message]:
+def _without_system(agent: Agent[Any, Any]) -> List[Message]:
     """Return the conversation of an agent without its system prompt."""
     messages = agent.messages
     return messages[1:] if agent._parts.system_prompt else messages

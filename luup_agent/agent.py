@@ -26,6 +26,7 @@ from luup_agent import _native
 from luup_agent._agent.agent_settings import KnownAttributes
 from luup_agent._agent.answering import Answering
 from luup_agent._agent.copying import Copying
+from luup_agent._agent.declaring import ToolDecorator
 from luup_agent._agent.delegating import Delegating
 from luup_agent._agent.hooks import check_hooks
 from luup_agent._agent.labelling import Labelling
@@ -34,6 +35,7 @@ from luup_agent._agent.parts import Parts, check_model, read_prompt
 from luup_agent._agent.previewing import Previewing
 from luup_agent._agent.signatures import show_options
 from luup_agent._run.typed_output import check_for_model, output_spec
+from luup_agent._tools.context import RunContext
 from luup_agent._tools.results import MAX_RESULT_CHARS
 from luup_agent.builtin_tools import BuiltinTools
 from luup_agent.errors import UnsupportedError
@@ -42,22 +44,31 @@ from luup_agent.media import Content, MessageText, read_content
 from luup_agent.messages import ContextUsage, Message, ToolCall
 from luup_agent.model import Model
 from luup_agent.outputs import Output, OutputT
-from luup_agent.settings import LOOP_GUARD, Adapter, AgentOptions, KeepHistory, LogitBias, Reasoning, Settings
+from luup_agent.settings import LOOP_GUARD, Adapter, DepsT, KeepHistory, LogitBias, Reasoning, Settings
 from luup_agent.tools import AnyTool, OnError, Tool, ToolLike, as_tool
 from luup_agent.toolsets import Toolset, ToolsetLike
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
-    from luup_agent.settings import Approve, HistoryProcessor, OnEvent, SystemPrompt
+    from luup_agent._agent.declaring import Plain, Taking
+    from luup_agent._mcp.questions import AskUser
+    from luup_agent.settings import Approve, HistoryProcessor, OnEvent, SystemPrompt, _AgentOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_Agent = TypeVar("_Agent", bound="Agent[Any]")
+_Agent = TypeVar("_Agent", bound="Agent[Any, Any]")
 
 
 class Agent(
-    Answering[OutputT], InBulk[OutputT], Labelling, Copying, Delegating, Previewing, BuiltinTools, KnownAttributes
+    Answering[DepsT, OutputT],
+    InBulk[DepsT, OutputT],
+    Labelling,
+    Copying,
+    Delegating,
+    Previewing,
+    BuiltinTools,
+    KnownAttributes,
 ):
     """Answers messages with a model, calls tools, and remembers the conversation.
 
@@ -88,47 +99,60 @@ class Agent(
     """
 
     name: Optional[str] = None
+    _ask_user: Optional[AskUser] = None  # asks the person who talks with the agent what an MCP server wants to know
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, parameters: Any) -> Any:
+            """Fill in the default of the second parameter, as typing_extensions before 4.12 does not."""
+            return super().__class_getitem__(
+                (parameters, str) if cls is Agent and not isinstance(parameters, tuple) else parameters
+            )
 
     @overload
     def __init__(
-        self: Agent[str],
+        self,
         model: Model,
-        system_prompt: Optional[SystemPrompt] = None,
+        system_prompt: Optional[SystemPrompt[DepsT]] = None,
         *,
         output_type: None = None,
-        **options: Unpack[AgentOptions],
+        deps: Optional[DepsT] = None,
+        **options: Unpack[_AgentOptions],
     ) -> None: ...
     @overload
     def __init__(
         self,
         model: Model,
-        system_prompt: Optional[SystemPrompt] = None,
+        system_prompt: Optional[SystemPrompt[DepsT]] = None,
         *,
         output_type: TypeForm[OutputT],
-        **options: Unpack[AgentOptions],
+        deps: Optional[DepsT] = None,
+        **options: Unpack[_AgentOptions],
     ) -> None: ...
     @overload
     def __init__(
         self,
         model: Model,
-        system_prompt: Optional[SystemPrompt] = None,
+        system_prompt: Optional[SystemPrompt[DepsT]] = None,
         *,
         output_type: Output[OutputT],
-        **options: Unpack[AgentOptions],
+        deps: Optional[DepsT] = None,
+        **options: Unpack[_AgentOptions],
     ) -> None: ...
     @overload
     def __init__(
-        self: Agent[Any],
+        self: Agent[DepsT, Any],  # pyright: ignore[reportInvalidTypeVarUse]
         model: Model,
-        system_prompt: Optional[SystemPrompt] = None,
+        system_prompt: Optional[SystemPrompt[DepsT]] = None,
         *,
         output_type: Any,
-        **options: Unpack[AgentOptions],
+        deps: Optional[DepsT] = None,
+        **options: Unpack[_AgentOptions],
     ) -> None: ...
     def __init__(
         self,
         model: Model,
-        system_prompt: Optional[SystemPrompt] = None,
+        system_prompt: Optional[SystemPrompt[DepsT]] = None,
         *,
         temperature: float = 0.7,
         top_p: float = 0.95,
@@ -357,7 +381,7 @@ class Agent(
         return None if output is None else output.type
 
     @property
-    def system_prompt(self) -> Optional[SystemPrompt]:
+    def system_prompt(self) -> Optional[SystemPrompt[DepsT]]:
         """The instructions for the model before the conversation, or the function that makes them; None without any.
 
         A new value is for the runs that begin from now on.
@@ -373,7 +397,7 @@ class Agent(
         return parts.system_prompt if parts.prompt_function is None else parts.prompt_function
 
     @system_prompt.setter
-    def system_prompt(self, system_prompt: Optional[SystemPrompt]) -> None:
+    def system_prompt(self, system_prompt: Optional[SystemPrompt[DepsT]]) -> None:
         self._parts.set_prompt_source(system_prompt)
 
     def _prompt_tokens(self, message: Optional[str]) -> List[int]:
@@ -383,7 +407,13 @@ class Agent(
     # -- tools ---------------------------------------------------------------------------------------------------------
 
     @overload
-    def tool(self, function: Callable[P, R]) -> Tool[P, R]: ...
+    def tool(self, function: Tool[P, R]) -> Tool[P, R]: ...  # type: ignore[overload-overlap]
+    @overload
+    def tool(self, function: Taking[RunContext[DepsT], P, R]) -> Tool[P, R]: ...  # type: ignore[overload-overlap]
+    @overload
+    def tool(self, function: Taking[Plain, P, R]) -> Tool[P, R]: ...  # type: ignore[overload-overlap]
+    @overload
+    def tool(self, function: Callable[[], R]) -> Tool[[], R]: ...
     @overload
     def tool(
         self,
@@ -396,7 +426,7 @@ class Agent(
         requires_approval: bool = False,
         on_error: OnError = "model",
         max_result_chars: int = MAX_RESULT_CHARS,
-    ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+    ) -> ToolDecorator[DepsT]: ...
     def tool(self, function: Optional[Callable[..., Any]] = None, **options: Any) -> Any:
         """Add a tool; a decorator, bare or with the keywords of `Tool`.
 
@@ -425,7 +455,7 @@ class Agent(
             self.add_tool(made)
             return made
 
-        return declare if function is None else declare(function)
+        return ToolDecorator(declare) if function is None else declare(function)
 
     def add_tool(self, tool: ToolLike) -> None:
         """Add a tool, for the runs that begin from now on.

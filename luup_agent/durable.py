@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Optional, Tuple,
 
 from typing_extensions import Unpack
 
-from luup_agent._durable.journal import Journal
+from luup_agent._durable.journal import Journal, whole_lines
 from luup_agent._durable.progress import complete, read_progress
 from luup_agent._durable.stepping import Plan, next_step
-from luup_agent._files import shorten_path
+from luup_agent._files import read_regular, shorten_path
 from luup_agent._native import encode_absolute_path
 from luup_agent._run import sync_run
 from luup_agent.agent import Agent
@@ -70,7 +70,7 @@ class DurableRuns:
     def run(
         self,
         id: str,  # noqa: A002  # its name everywhere
-        agent: Agent[Any],
+        agent: Agent[Any, Any],
         message: Optional[Content] = None,
         *,
         approvals: Optional[Mapping[str, Decision]] = None,
@@ -115,7 +115,7 @@ class DurableRuns:
     async def run_async(
         self,
         id: str,  # noqa: A002
-        agent: Agent[Any],
+        agent: Agent[Any, Any],
         message: Optional[Content] = None,
         *,
         approvals: Optional[Mapping[str, Decision]] = None,
@@ -146,10 +146,10 @@ class DurableRuns:
         found: List[Tuple[float, str]] = []
         for name in self._names():
             path = os.path.join(self._folder, name)
-            with self._typed_errors(path), open(path, "rb") as file:
-                lines = file.read().splitlines()
+            with self._typed_errors(path), contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                lines = whole_lines(read_regular(path)).splitlines()
                 if lines and not lines[-1].startswith(b'{"kind": "end"'):
-                    found.append((os.fstat(file.fileno()).st_mtime, name[: -len(_SUFFIX)]))
+                    found.append((os.stat(path).st_mtime, name[: -len(_SUFFIX)]))
         return [run_id for _, run_id in sorted(found)]
 
     def delete(self, id: str) -> None:  # noqa: A002

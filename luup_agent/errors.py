@@ -47,7 +47,7 @@ import errno
 from typing import TYPE_CHECKING, Dict, Optional, Sequence, Tuple, Type
 
 if TYPE_CHECKING:
-    from luup_agent.messages import Message, ToolCall, Usage
+    from luup_agent.messages import FinishReason, Message, ToolCall, Usage
     from luup_agent.turns import Turn
 
 __all__ = [
@@ -277,10 +277,22 @@ class InvalidOutputError(LuupError, ValueError):
     """The answer does not match `output_type`: it was cut off, or still invalid after all `retries`.
 
     `partial_text` has the answer; `__cause__` is the last validation error, if there was one.
+
+    Example:
+        >>> try:
+        ...     agent.generate("Describe a city.", output_type=dict, max_tokens=1)
+        ... except luup_agent.InvalidOutputError as error:
+        ...     print(error.finish_reason)
+        length
     """
 
     code = -21
     code_name = "LUUP_ERROR_INVALID_OUTPUT"
+
+    @property
+    def finish_reason(self) -> Optional[FinishReason]:
+        """How the last answer ended: "length" if `max_tokens` cut it off; None if it broke off or is not known."""
+        return self.turns[-1].finish_reason if self.turns else None
 
 
 class MaxTurnsError(LuupError):

@@ -53,7 +53,7 @@ __all__ = [
 OnProgress = Callable[[int, int], object]
 
 # The defaults of `Model.from_local`.
-DEFAULT_LAYOUT = _native.Layout(-1, None, 512, 64, None, "layer", 0, None, None)
+DEFAULT_LAYOUT = _native.Layout(-1, None, 512, 64, None, "layer", 0, None, None, mmproj=False)
 
 
 class Contents(NamedTuple):
@@ -201,7 +201,9 @@ def _download(
         path = obtain.from_cache(client, wanted, revision, error)
         projector = obtain.cached_projector(path) if with_projector else None
     else:
-        model = obtain.select(client, listed, wanted, layout or DEFAULT_LAYOUT)
+        layout = layout or DEFAULT_LAYOUT
+        layout = layout._replace(mmproj=None if with_projector else layout.mmproj or False)
+        model = obtain.select(client, listed, wanted, layout)
         path = obtain.fetch_all(client, listed, model, revision, on_progress)
         projector = obtain.fetch_projector(client, listed, revision, on_progress) if with_projector else None
     return Path(path), None if projector is None else Path(projector)

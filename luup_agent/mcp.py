@@ -23,6 +23,7 @@ from luup_agent._mcp.config import read_config
 from luup_agent._mcp.link import Link, Timeouts
 from luup_agent._mcp.listing import Asking, Listing, ToolOptions, read_listing
 from luup_agent._mcp.places import Details, read_place
+from luup_agent._mcp.questions import Questions
 from luup_agent._mcp.sampling import sampler_for
 from luup_agent._tools.context import RunContext
 from luup_agent._tools.results import MAX_RESULT_CHARS
@@ -75,7 +76,7 @@ class MCP(Toolset):
         requires_approval: Asking = False,
         max_result_chars: int = MAX_RESULT_CHARS,
         on_content: Optional[Callable[[str, Any], Any]] = None,
-        on_elicitation: Optional[Callable[[Any], Any]] = None,
+        on_elicitation: Union[Callable[[Any], Any], Literal["user"], None] = None,
         on_sampling: Optional[Callable[[Any], Any]] = None,
         sampling: Union[Literal["model"], Model, None] = None,
     ) -> None:
@@ -105,7 +106,8 @@ class MCP(Toolset):
                 content block; returns the text for the model, or None.
             on_elicitation: Answers questions of the server to the user: gets the SDK's ``ElicitRequestParams``, and
                 returns the filled form as a dict, True for a form without fields or a page that was visited, False to
-                decline, or None to cancel. Without it the server can't ask.
+                decline, or None to cancel. "user" asks the person who talks with the agent in ``luup-agent chat`` or at
+                the page of ``luup-agent serve``; elsewhere the question is cancelled. Without it the server can't ask.
             on_sampling: Answers requests of the server for a text of a model: gets the SDK's
                 ``CreateMessageRequestParams``, and returns the text, or None to refuse. Without it and `sampling` the
                 server can't ask.
@@ -126,8 +128,11 @@ class MCP(Toolset):
             ("on_elicitation", on_elicitation),
             ("on_sampling", on_sampling),
         ):
+            if key == "on_elicitation" and function == "user":
+                continue
             if function is not None and not callable(function):
-                raise InvalidParamError(f"{key} must be callable, not {type(function).__name__}")
+                kinds = 'callable or "user"' if key == "on_elicitation" else "callable"
+                raise InvalidParamError(f"{key} must be {kinds}, not {type(function).__name__}")
         asking = isinstance(requires_approval, (bool, Collection)) or callable(requires_approval)
         if isinstance(requires_approval, str) or not asking:
             raise InvalidParamError(
@@ -141,9 +146,13 @@ class MCP(Toolset):
         sampler = sampler_for(sampling, timeout)
         if sampler is not None and on_sampling is not None:
             raise InvalidParamError("sampling and on_sampling both answer the server's requests for a text: give one")
-        callbacks = Callbacks(on_elicitation, on_sampling if sampler is None else sampler)
+        questions = None if callable(on_elicitation) or on_elicitation is None else Questions()
+        asks = on_elicitation if callable(on_elicitation) else questions
+        callbacks = Callbacks(asks, on_sampling if sampler is None else sampler)
         place = read_place(server, Details(env, cwd, headers, auth, transport), name, callbacks)
-        self._link = Link(place, Timeouts(timeout, open_timeout), on_content, sampler)
+        if questions is not None:
+            questions.server = place.label
+        self._link = Link(place, Timeouts(timeout, open_timeout), on_content, sampler, questions)
         self._listing: Optional[Listing] = None
 
     @classmethod

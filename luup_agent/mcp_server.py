@@ -33,7 +33,7 @@ from luup_agent.toolsets import gather_async, unite
 
 __all__ = ["load_served", "make_server", "serve"]
 
-Served = Union["Agent[Any]", ToolLike]
+Served = Union["Agent[Any, Any]", ToolLike]
 
 
 def make_server(served: Mapping[str, Served], name: str = "luup-agent") -> Any:
@@ -81,7 +81,7 @@ class _Shelf:
     def __init__(self, served: Mapping[str, Served]) -> None:
         if not isinstance(served, Mapping):
             raise InvalidParamError(f"served must be a dict of agents and tools, not {type(served).__name__}")
-        self._agents: List[Agent[Any]] = []
+        self._agents: List[Agent[Any, Any]] = []
         self._own: Dict[str, AnyTool] = {}
         for name, value in served.items():
             if isinstance(value, Agent):
@@ -118,7 +118,7 @@ class _Shelf:
 
     def _context(self, agent: Any, name: str) -> RunContext[Any]:
         deps = None if agent is None else agent._parts.settings.deps
-        owner = cast("Agent[Any]", agent)  # None for a function that is served without an agent
+        owner = cast("Agent[Any, Any]", agent)  # None for a function that is served without an agent
         return RunContext(deps, owner, name, f"mcp_{next(self._numbers)}", 0, list)
 
     async def call(self, tool: AnyTool, context: RunContext[Any], arguments: Dict[str, Any]) -> Tuple[str, bool]:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import io
 import os
 from collections import abc
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
+from luup_agent._files import read_regular
 from luup_agent.errors import InvalidParamError
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ class Image(_MediaPart):
         source: A path (``~`` is the home folder), or the bytes of a file.
 
     Raises:
-        InvalidParamError: It is not such a picture.
+        InvalidParamError: It is not such a picture, or not a regular file.
         FileNotFoundError: There is no such file. Other files that can't be read raise the OSError of `open`.
 
     Example:
@@ -204,7 +206,7 @@ class Audio(_MediaPart):
         source: A path (``~`` is the home folder), or the bytes of a file.
 
     Raises:
-        InvalidParamError: It is not such a sound.
+        InvalidParamError: It is not such a sound, or not a regular file.
         FileNotFoundError: There is no such file. Other files that can't be read raise the OSError of `open`.
 
     Example:
@@ -362,15 +364,27 @@ def _decode(name: str, text: str) -> bytes:
 
 
 def _read(source: Any, kind: str) -> Tuple[str, bytes]:
+    """Return a name for errors, and the bytes of a file. Of a file that is too long they are one more than allowed."""
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return f"the bytes of {kind}", bytes(source)
+        try:
+            return f"the bytes of {kind}", bytes(source)
+        except ValueError as error:  # a memoryview that was released
+            raise InvalidParamError(f"the bytes of {kind} can't be read: {error}") from None
     if not isinstance(source, (str, os.PathLike)):
         raise InvalidParamError(f"{kind} takes a path or bytes, not {type(source).__name__}")
-    path = os.path.expanduser(os.fspath(source))
-    if isinstance(path, str) and path.startswith(("http://", "https://", "data:")):
-        raise InvalidParamError(f"{kind} takes a path or bytes, not an address: Image.from_url(url) fetches one")
-    with open(path, "rb") as file:
-        return str(path), file.read(MOST_BYTES + 1)
+    try:
+        path = os.path.expanduser(os.fsdecode(source))
+        if path.startswith(("http://", "https://", "data:")):
+            raise InvalidParamError(f"{kind} takes a path or bytes, not an address: Image.from_url(url) fetches one")
+        return path, read_regular(path, MOST_BYTES, whole=False)
+    except InvalidParamError:
+        raise
+    except (TypeError, ValueError) as error:  # no file can have this path
+        raise InvalidParamError(f"{kind} takes a path or bytes, but {source!r:.200} is not a path: {error}") from None
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise InvalidParamError(f"{source!r:.200} can't be used: {error.strerror}; give its bytes") from None
+        raise
 
 
 def _header(name: str, data: bytes, is_picture: bool) -> Header:

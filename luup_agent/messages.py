@@ -110,7 +110,7 @@ class ToolCall(_Frozen):
         """
         try:
             arguments = from_json(arguments_json)
-        except ValueError:
+        except (TypeError, ValueError):  # TypeError: a lone surrogate
             arguments = None
         if not isinstance(arguments, dict):
             raise InvalidParamError(

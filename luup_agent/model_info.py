@@ -19,7 +19,9 @@ class MemoryEstimate(Data):
         memory_weights: Size of the weights.
         memory_context: Size of the KV cache and of recurrent states.
         memory_compute: Size of the scratch buffers.
-        memory_host: The part of these three in the host's memory.
+        memory_projector: Size of the projector (`mmproj`): its weights, and its buffers for a picture; 0 without one.
+        memory_draft: Size of the draft model (`draft`): its weights, its KV cache and its buffers; 0 without one.
+        memory_host: The part of all these in the host's memory.
         memory_devices: The part of these three on GPUs.
         host_available: Memory that the host has available; 0 if unknown.
         devices_free: Free memory of the GPUs that would be used; 0 if there are none, or if unknown.
@@ -33,6 +35,8 @@ class MemoryEstimate(Data):
     memory_weights: int
     memory_context: int
     memory_compute: int
+    memory_projector: int = 0
+    memory_draft: int = 0
     memory_host: int
     memory_devices: int
     host_available: int
@@ -74,6 +78,8 @@ class ModelInfo(Data):
         memory_weights: Size of the weights in bytes.
         memory_context: Size of the KV cache in bytes.
         memory_compute: Size of the scratch buffers in bytes.
+        memory_projector: Size of the projector (`mmproj`) in bytes: its weights, and its buffers for a picture.
+        memory_draft: Size of the draft model (`draft`) in bytes: its weights, its KV cache and its buffers.
         context_size: Size of the context in tokens; all runs share it.
         training_context_size: Size of the context that the model was trained with, in tokens.
         vocabulary_size: Number of tokens in the vocabulary.
@@ -111,6 +117,8 @@ class ModelInfo(Data):
     memory_weights: int
     memory_context: int
     memory_compute: int
+    memory_projector: int = 0
+    memory_draft: int = 0
     context_size: int
     training_context_size: int
     vocabulary_size: int

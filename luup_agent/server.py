@@ -23,7 +23,7 @@ from luup_agent.sessions import Sessions
 
 __all__ = ["ServerOptions", "create_app", "serve"]
 
-Servable = Union[Model, "Agent[Any]", Embedder]
+Servable = Union[Model, "Agent[Any, Any]", Embedder]
 DEFAULT_PORT = 8080
 
 

@@ -17,6 +17,7 @@ from typing import (
     Awaitable,
     Callable,
     Dict,
+    Generic,
     List,
     Mapping,
     NamedTuple,
@@ -26,7 +27,7 @@ from typing import (
     Union,
 )
 
-from typing_extensions import Annotated, Literal, TypedDict
+from typing_extensions import Annotated, Literal, TypedDict, TypeVar
 
 from luup_agent.limits import LoopGuard, UsageLimits
 
@@ -38,6 +39,7 @@ LogitBias = Mapping[Union[int, str], float]
 Adapter = Union[str, Mapping[str, float]]
 Reasoning = Union[bool, int, Literal["low", "medium", "high"]]
 LOOP_GUARD = LoopGuard()  # the default
+DepsT = TypeVar("DepsT", default=Any)  # the type of an agent's `deps`
 
 if TYPE_CHECKING:
     from luup_agent._tools.context import RunContext
@@ -52,19 +54,11 @@ if TYPE_CHECKING:
         Callable[[List[Message]], _Messages], Callable[[RunContext[Any], List[Message]], _Messages]
     ]
     _Text = Union[Optional[str], Awaitable[Optional[str]]]
-    SystemPrompt = Union[str, Callable[[], _Text], Callable[[RunContext[Any]], _Text]]
+    SystemPrompt = Union[str, Callable[[], _Text], Callable[[RunContext[DepsT]], _Text]]
 
 
-class RunOptions(TypedDict, total=False):
-    """The settings that one call may change; `Agent` documents their meanings and units.
-
-    `tools` and `toolsets` are added to the agent's own for this call; a tool of the same name replaces the agent's.
-
-    Example:
-        >>> options: RunOptions = {"temperature": 0, "max_tokens": 32, "timeout": 10}
-        >>> agent.generate("What is the capital of France?", **options)
-        'The capital of France is Paris.'
-    """
+class _RunOptions(TypedDict, total=False):
+    """All but `deps`, which the signature of `Agent` has by itself: a checker reads its type there."""
 
     temperature: float
     top_p: float
@@ -94,7 +88,6 @@ class RunOptions(TypedDict, total=False):
     parallel_tool_calls: bool
     max_turns: int
     retries: int
-    deps: Any
     approve: Optional["Approve"]
     keep_history: KeepHistory
     usage_limits: Optional[UsageLimits]
@@ -103,7 +96,27 @@ class RunOptions(TypedDict, total=False):
     process_history: Union["HistoryProcessor", Sequence["HistoryProcessor"], None]
 
 
-class AgentOptions(RunOptions, total=False):
+class RunOptions(_RunOptions, Generic[DepsT], total=False):
+    """The settings that one call may change; `Agent` documents their meanings and units.
+
+    `tools` and `toolsets` are added to the agent's own for this call; a tool of the same name replaces the agent's.
+
+    Example:
+        >>> options: RunOptions = {"temperature": 0, "max_tokens": 32, "timeout": 10}
+        >>> agent.generate("What is the capital of France?", **options)
+        'The capital of France is Paris.'
+    """
+
+    deps: DepsT
+
+
+class _AgentOptions(_RunOptions, total=False):
+    enable_history: bool
+    enable_tool_calling: bool
+    enable_builtin_tools: bool
+
+
+class AgentOptions(_AgentOptions, Generic[DepsT], total=False):
     """The keywords of `Agent`, for functions that pass them on.
 
     Example:
@@ -111,9 +124,7 @@ class AgentOptions(RunOptions, total=False):
         >>> agent = Agent(model, **options)
     """
 
-    enable_history: bool
-    enable_tool_calling: bool
-    enable_builtin_tools: bool
+    deps: DepsT
 
 
 class RopeScaling(NamedTuple):

@@ -42,7 +42,7 @@ class Team:
 
     def __init__(
         self,
-        agents: Mapping[str, Agent[Any]],
+        agents: Mapping[str, Agent[Any, Any]],
         *,
         handoffs: Mapping[str, Sequence[Handoff]],
         first: Optional[str] = None,
@@ -234,7 +234,7 @@ class Team:
         return f"<Team {', '.join(self._agents)}>"
 
 
-def _check_handoffs(name: str, agents: Mapping[str, Agent[Any]], given: Sequence[Handoff]) -> Dict[str, Handoff]:
+def _check_handoffs(name: str, agents: Mapping[str, Agent[Any, Any]], given: Sequence[Handoff]) -> Dict[str, Handoff]:
     found: Dict[str, Handoff] = {}
     for each in given:
         if not isinstance(each, Handoff):

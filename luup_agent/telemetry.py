@@ -41,7 +41,7 @@ def instrument(
     tracer_provider: Optional[TracerProvider] = None,
     meter_provider: Optional[MeterProvider] = None,
     include_content: bool = False,
-    only: Optional[Callable[[Agent[Any]], bool]] = None,
+    only: Optional[Callable[[Agent[Any, Any]], bool]] = None,
 ) -> None:
     """Make spans and metrics of the runs that begin from now on, of `Agent.classify` and of embedders.
 

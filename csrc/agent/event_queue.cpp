@@ -1,7 +1,6 @@
 #include "agent/event_queue.h"
 
-#include "base/wakeup.h"
-
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -12,6 +11,11 @@ namespace {
 // A thread that reads text is woken for more of it no sooner than after this: each wakeup costs a model that has
 // decoded two tokens by then a twentieth of its speed. A reader that waits on a descriptor is woken every time.
 constexpr std::chrono::milliseconds text_pause{ 5 };
+
+// Events of which neighbours join: more of them follow soon.
+bool is_piece(luup_event_type type) {
+    return type <= LUUP_EVENT_PROGRESS;
+}
 
 }  // namespace
 
@@ -83,8 +87,8 @@ void Event::write(luup_event & event) const {
 }
 
 void EventQueue::push(Event event) {
-    const bool joins = event.type <= LUUP_EVENT_PROGRESS;
-    if (joins && !events_.empty() && events_.back().type == event.type) {
+    const bool piece = is_piece(event.type);
+    if (piece && !events_.empty() && events_.back().type == event.type) {
         Event & last = events_.back();
         last.text += event.text;
         last.logprobs += (last.logprobs.empty() || event.logprobs.empty() ? "" : ",") + event.logprobs;
@@ -93,13 +97,23 @@ void EventQueue::push(Event event) {
         last.counts = event.counts;
         return;
     }
-    const bool waiting = !events_.empty();
-    const bool unheard = event.type == LUUP_EVENT_TEXT && wakeup_fd_ < 0 && Clock::now() < quiet_until_;
+    const bool waiting   = !events_.empty();
+    const bool signalled = has_signal();
+    const bool quiet     = event.type == LUUP_EVENT_TEXT && wakeup_fd_ < 0 && !waker_ && Clock::now() < quiet_until_;
     refusals_ += event.refused;
     events_.push_back(std::move(event));
-    if (!waiting && !unheard) {
-        wake();
+    if (!waiting && !quiet) {
+        wake_threads();
     }
+    if (waker_ && !signalled && (for_text_ || !piece)) {
+        waker_->signal(tag_, piece);
+    }
+}
+
+// Whether the waker was signalled for the events that wait.
+bool EventQueue::has_signal() const {
+    return for_text_ ? !events_.empty()
+                     : std::any_of(events_.begin(), events_.end(), [](const Event & e) { return !is_piece(e.type); });
 }
 
 const Event & EventQueue::pop() {
@@ -119,6 +133,13 @@ const Event & EventQueue::pop() {
 }
 
 void EventQueue::wake() {
+    wake_threads();
+    if (waker_) {
+        waker_->signal(tag_, false);
+    }
+}
+
+void EventQueue::wake_threads() {
     ready_.notify_all();
     if (wakeup_fd_ >= 0) {
         write_wakeup(wakeup_fd_);
@@ -129,6 +150,15 @@ void EventQueue::set_wakeup_fd(intptr_t fd, bool pending) {
     wakeup_fd_ = fd;
     if (fd >= 0 && (!events_.empty() || pending)) {
         write_wakeup(fd);
+    }
+}
+
+void EventQueue::set_waker(std::shared_ptr<Waker> waker, uint64_t tag, bool for_text, bool pending) {
+    waker_    = std::move(waker);
+    tag_      = tag;
+    for_text_ = for_text || !waker_;
+    if (waker_ && (has_signal() || pending)) {
+        waker_->signal(tag_, false);
     }
 }
 

@@ -1,6 +1,7 @@
 // The events of a run that wait for its caller.
 #pragma once
 
+#include "base/wakeup.h"
 #include "chat/message.h"
 #include "engine/engine.h"
 #include "luup_agent.h"
@@ -8,6 +9,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 
 namespace luup {
@@ -58,7 +60,7 @@ class EventQueue {
     // Whether the event of a refused call waits: the caller may want to end the run because of it.
     bool has_refusal() const { return refusals_ > 0; }
 
-    // Wakes the threads that wait on ready() and writes to the wakeup descriptor.
+    // Wakes the threads that wait on ready(), writes to the wakeup descriptor, and signals the waker.
     void wake();
 
     // Wakes the threads only.
@@ -73,13 +75,23 @@ class EventQueue {
     // Writes a byte to `fd` at each wake(); -1 turns it off. `pending`: the caller has something to do already.
     void set_wakeup_fd(intptr_t fd, bool pending);
 
+    // Signals `waker` with `tag` at each wake(); null turns it off. Without `for_text`, text, reasoning and progress do
+    // not: they wait for another event.
+    void set_waker(std::shared_ptr<Waker> waker, uint64_t tag, bool for_text, bool pending);
+
   private:
+    void wake_threads();
+    bool has_signal() const;
+
     std::condition_variable ready_;
     std::deque<Event>       events_;
     size_t                  refusals_ = 0;  // among events_
     Event                   current_;      // popped last; owns the texts that the caller reads
     Clock::time_point       quiet_until_;  // text alone wakes nobody before
     intptr_t                wakeup_fd_ = -1;
+    std::shared_ptr<Waker>  waker_;  // may be null
+    uint64_t                tag_      = 0;  // for waker_
+    bool                    for_text_ = true;  // waker_ is signalled for text, too
 };
 
 }  // namespace luup

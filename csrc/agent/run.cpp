@@ -242,6 +242,11 @@ void Run::set_wakeup_fd(intptr_t fd) {
     events_.set_wakeup_fd(fd, waits_for_caller());
 }
 
+void Run::set_waker(std::shared_ptr<Waker> waker, uint64_t tag, bool for_text) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    events_.set_waker(std::move(waker), tag, for_text, waits_for_caller() || state_ == State::Ended);
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Submissions of the host
 // ---------------------------------------------------------------------------------------------------------------------

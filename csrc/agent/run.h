@@ -45,6 +45,7 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
     void next(int32_t timeout_ms, luup_event * event);
     bool wait(int32_t timeout_ms);
     void set_wakeup_fd(intptr_t fd);
+    void set_waker(std::shared_ptr<Waker> waker, uint64_t tag, bool for_text);
     void submit_tool_result(const std::string & call_id, const std::string & content, bool is_error);
     void fail_tool_call(const std::string & call_id, const std::string & content);
     void review_output(const std::optional<std::string> & problem);

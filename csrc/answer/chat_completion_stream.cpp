@@ -233,6 +233,11 @@ void ChatCompletionStream::take_content(const Json & message, bool whole) {
     if (used && habits_) {
         habits_->saw_reasoning(used);
     }
+    // OpenRouter's details repeat the text of these fields, where a provider sends them.
+    const auto details = message.find("reasoning_details");
+    if (found.reasoning.empty() && details != message.end() && details->is_array()) {
+        found.reasoning += read_content(*details).reasoning;
+    }
     if (!found.reasoning.empty()) {
         thoughts_.turn_off();
     }

@@ -36,7 +36,7 @@ void read_part(const Json & part, bool thinks, ServerText & found) {
             return;
         }
     }
-    const bool inner_thinks = thinks || type == "thinking" || type == "reasoning";
+    const bool inner_thinks = thinks || type == "thinking" || type.rfind("reasoning", 0) == 0;
     for (const char * field : { "text", "content", "refusal" }) {
         if (part.contains(field) && !part[field].is_null()) {
             read_part(part[field], inner_thinks, found);

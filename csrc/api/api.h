@@ -28,6 +28,11 @@ struct luup_run {
     std::shared_ptr<luup::Run> run;
 };
 
+struct luup_waker {
+    std::shared_ptr<luup::Waker> waker;
+    const unsigned               generation = luup::fork_generation();  // of the process that made it
+};
+
 struct luup_embedder {
     std::shared_ptr<luup::Embedder> embedder;
 };

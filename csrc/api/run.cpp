@@ -234,6 +234,47 @@ int luup_run_set_wakeup_fd(luup_run * run, intptr_t fd) {
     });
 }
 
+int luup_waker_create(intptr_t fd, luup_waker ** waker) {
+    return guard([&] {
+        check_pointer("waker", waker);
+        if (fd < 0) {
+            fail(LUUP_ERROR_INVALID_PARAM, "fd must be an open descriptor, got %lld", static_cast<long long>(fd));
+        }
+        *waker = new luup_waker{ std::make_shared<Waker>(fd) };
+    });
+}
+
+void luup_waker_destroy(luup_waker * waker) {
+    if (waker) {
+        guard([&] {
+            if (waker->generation == fork_generation()) {  // else a thread of the parent may hold its lock for ever
+                waker->waker->close();
+            }
+        });
+        delete waker;
+    }
+}
+
+int luup_run_set_waker(luup_run * run, luup_waker * waker, uint64_t tag, bool for_text) {
+    return guard([&] {
+        check_pointer("run", run);
+        run->run->agent().model().check_process();
+        run->run->set_waker(waker ? waker->waker : nullptr, tag, for_text);
+    });
+}
+
+int luup_waker_take(luup_waker * waker, uint64_t * tags, size_t capacity, size_t * n_tags) {
+    return guard([&] {
+        check_pointer("waker", waker);
+        check_pointer("tags", tags);
+        check_pointer("n_tags", n_tags);
+        if (waker->generation != fork_generation()) {
+            fail(LUUP_ERROR_FORKED, "the waker belongs to the parent process: make one after the fork");
+        }
+        *n_tags = waker->waker->take(tags, capacity);
+    });
+}
+
 int luup_run_submit_tool_result(luup_run * run, const char * call_id, const char * content, bool is_error) {
     return guard([&] {
         check_pointer("run", run);

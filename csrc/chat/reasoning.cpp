@@ -15,8 +15,12 @@ struct NamedLevel {
 
 // A model that thinks for longer than the usual budget mostly goes round in circles; the prompt and the answer have to
 // fit into a context of 8,192 tokens beside it.
-constexpr int32_t    usual_budget = 2048;
-constexpr NamedLevel levels[]     = {
+constexpr int32_t usual_budget = 2048;
+
+// The most options that a chat template gets.
+constexpr size_t most_options = 1000;
+
+constexpr NamedLevel levels[] = {
     { "", Reasoning::Level::Template, usual_budget },
     { "on", Reasoning::Level::On, usual_budget },
     { "off", Reasoning::Level::Off, 0 },
@@ -52,6 +56,10 @@ void Reasoning::check() const {
     if (!values.is_object()) {
         fail(LUUP_ERROR_INVALID_PARAM, "template_options %s",
              values.is_discarded() ? problem.c_str() : "must be a JSON object");
+    }
+    if (values.size() > most_options) {
+        fail(LUUP_ERROR_INVALID_PARAM, "template_options has %zu options; at most %zu are allowed", values.size(),
+             most_options);
     }
     for (const char * own :
          { "messages", "tools", "add_generation_prompt", "bos_token", "eos_token", "datetime", "date_string" }) {

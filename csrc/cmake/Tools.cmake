@@ -56,6 +56,9 @@ file(GLOB LUUP_KERNEL_CASES CONFIGURE_DEPENDS "${LUUP_TESTS}/kernels/*.cpp")
 add_executable(luup-kernel-cases ${LUUP_KERNEL_CASES})
 target_include_directories(luup-kernel-cases PRIVATE "${LUUP_TESTS}")
 target_link_libraries(luup-kernel-cases PRIVATE ggml)
+add_executable(luup-kernel-bench "${LUUP_TESTS}/programs/kernel_bench.cpp")
+target_include_directories(luup-kernel-bench PRIVATE "${LUUP_TESTS}/..")
+target_link_libraries(luup-kernel-bench PRIVATE ggml)
 
 # Runs with tools and typed results, through the library's C API.
 if(NOT WIN32)
@@ -77,7 +80,7 @@ if(LUUP_HAS_GLIBC AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
 endif()
 
 set(LUUP_PROGRAMS llama-bench llama-completion llama-mtmd-cli llama-server ggml-rpc-server luup-reference luup-tensor-shapes luup-core-cases luup-template-cases
-  luup-kernel-cases luup-grammar-bench ${LUUP_STORM} ${LUUP_INJECTED})
+  luup-kernel-cases luup-kernel-bench luup-grammar-bench ${LUUP_STORM} ${LUUP_INJECTED})
 
 # Built in the folder of the libraries that they load.
 set_target_properties(${LUUP_PROGRAMS} PROPERTIES

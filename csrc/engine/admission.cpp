@@ -33,6 +33,9 @@ void Engine::queue(Waiting waiting, bool first) {
 // shared prefix let others pass.
 void Engine::admit() {
     for (auto it = waiting_.begin(); it != waiting_.end();) {
+        if (sequences_->count(true) >= max_sequences_) {
+            return;  // before anything is prepared in vain, at every step of a long queue
+        }
         if (must_wait_for_prefix(*it)) {
             ++it;
             continue;

@@ -1,5 +1,6 @@
 // Fills the batch of one decode: prompts, next tokens and drafts.
 #include "engine/engine.h"
+#include "engine/prefill_shares.h"
 #include "tokens/media_token.h"
 
 #include <algorithm>
@@ -40,12 +41,23 @@ void Engine::fill_batch() {
     if (!make_room(std::min(needed, static_cast<size_t>(budget)))) {
         return;
     }
-    for (bool prefill : { false, true }) {
-        for (Active * a : group_) {
-            const bool at_media = is_media(a->tokens[a->sequence->tokens.size()]);  // step_media() has it
-            if (a->decoding() != prefill && batch_->size() < budget && !at_media) {
-                add_to_batch(*a, std::min(static_cast<int32_t>(a->pending()), budget - batch_->size()));
-            }
+    std::vector<Active *>    prompts;
+    std::vector<PrefillWish> wishes;
+    for (Active * a : group_) {
+        if (is_media(a->tokens[a->sequence->tokens.size()])) {
+            continue;  // step_media() has it
+        }
+        if (!a->decoding()) {
+            prompts.push_back(a);
+            wishes.push_back({ a->completion->priority, static_cast<int32_t>(a->pending()) });
+        } else if (batch_->size() < budget) {
+            add_to_batch(*a, 1);
+        }
+    }
+    const std::vector<int32_t> shares = share_prefill(wishes, budget - batch_->size());
+    for (size_t i = 0; i < prompts.size(); i++) {
+        if (shares[i] > 0) {
+            add_to_batch(*prompts[i], shares[i]);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory_log.h"
 #include "device/backends.h"
 
 #include "ggml-cpu.h"
@@ -42,8 +43,13 @@ llama_context * new_context(llama_model * model, const llama_context_params & pa
     LogCapture      log;
     llama_context * context = llama_init_from_model(model, params);
     if (!context) {
-        fail(LUUP_ERROR_OUT_OF_MEMORY, "a context of %u tokens could not be created: %s", params.n_ctx,
-             log.text().empty() ? "not enough memory" : log.text().c_str());
+        const std::string & reason = log.text();
+        // Else it is the memory: some paths of llama.cpp end without a word.
+        const bool refused =
+            reason.find("failed to initialize the context") != std::string::npos && !tells_of_memory(reason);
+        fail(refused ? LUUP_ERROR_MODEL_LOAD_FAILED : LUUP_ERROR_OUT_OF_MEMORY,
+             "a context of %u tokens could not be created: %s", params.n_ctx,
+             reason.empty() ? "not enough memory" : reason.c_str());
     }
     return context;
 }

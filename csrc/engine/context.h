@@ -14,6 +14,8 @@ struct MemoryUse {
     uint64_t weights = 0;
     uint64_t context = 0;
     uint64_t compute = 0;
+
+    uint64_t total() const { return weights + context + compute; }
 };
 
 // Belongs to one thread at a time.

@@ -29,7 +29,14 @@ constexpr double safety = 2;
 
 }  // namespace
 
-DraftModel::DraftModel(llama_model * model, llama_context_params params, int32_t threads, int32_t threads_batch)
+llama_context_params DraftModel::context_params(const llama_context_params & engine) {
+    llama_context_params own = engine;
+    own.n_outputs_max        = own.n_seq_max;
+    own.type_k = own.type_v = GGML_TYPE_F16;
+    return own;
+}
+
+DraftModel::DraftModel(llama_model * model, const llama_context_params & params, int32_t threads, int32_t threads_batch)
     : context_(model, params, threads, threads_batch),
       batch_(context_.batch_size()),
       n_vocab_(llama_vocab_n_tokens(llama_model_get_vocab(model))),

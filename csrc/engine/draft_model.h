@@ -17,8 +17,13 @@ namespace luup {
 // Belongs to the thread of the engine, whose sequences have the same numbers here.
 class DraftModel {
   public:
-    // `params` are those of the engine's context. `model` must outlive it. Throws Error(LUUP_ERROR_OUT_OF_MEMORY).
-    DraftModel(llama_model * model, llama_context_params params, int32_t threads, int32_t threads_batch);
+    // Returns the parameters of its context, from those of the engine's context.
+    static llama_context_params context_params(const llama_context_params & engine);
+
+    // `model` must outlive it. Throws Error(LUUP_ERROR_OUT_OF_MEMORY).
+    DraftModel(llama_model * model, const llama_context_params & params, int32_t threads, int32_t threads_batch);
+
+    MemoryUse memory() const { return context_.memory(); }
 
     // A text that is to be continued by up to `limit` tokens.
     struct Wish {

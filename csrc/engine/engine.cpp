@@ -55,10 +55,8 @@ Engine::Engine(llama_model * model, const EngineParams & params)
       many_tokens_threads_(params.threads_batch, params.fixed_threads),
       inbox_(params.max_waiting, context_->max_sequences()) {
     if (params.draft) {
-        llama_context_params draft = params.context;
-        draft.n_outputs_max        = draft.n_seq_max;
-        draft.type_k = draft.type_v = GGML_TYPE_F16;
-        draft_model_ = std::make_unique<DraftModel>(params.draft, draft, params.threads, params.threads_batch);
+        draft_model_ = std::make_unique<DraftModel>(params.draft, DraftModel::context_params(params.context),
+                                                    params.threads, params.threads_batch);
     }
     context_size_   = context_->size();
     max_sequences_  = context_->max_sequences();

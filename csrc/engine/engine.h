@@ -90,6 +90,7 @@ class Engine {
 
     // Only while nothing was submitted yet.
     MemoryUse memory() const { return context_->memory(); }
+    MemoryUse draft_memory() const { return draft_model_ ? draft_model_->memory() : MemoryUse(); }
 
     // Those that completions may ask for.
     Adapters & adapters() const { return *adapters_; }

@@ -1,4 +1,5 @@
 #include "activations.h"
+
 #include "simd.h"
 
 #include "ggml.h"
@@ -9,38 +10,57 @@ namespace luup::kernels {
 
 namespace {
 
-void round_token(const float * x, int64_t columns, uint8_t * to) {
-    constexpr float most     = 32767.0f;
-    constexpr float nothing  = 1e-30f;  // counts as zero: the factor of smaller values would overflow
-    auto * const    rounded  = reinterpret_cast<int16_t *>(to);
-    auto * const    of_block = reinterpret_cast<OfBlock *>(rounded + columns);
-    for (int64_t b = 0; b < columns / block; b++) {
-        const float * from    = x + b * block;
-        const float   largest = std::max(largest_magnitude(from), largest_magnitude(from + 16));
-        const float   factor  = largest > nothing ? most / largest : 0.0f;
-        const int32_t first   = round_to_words(from, factor, rounded + b * block);
-        const int32_t last    = round_to_words(from + 16, factor, rounded + b * block + 16);
-        const float   scale   = factor > 0 ? largest / most : 0.0f;
-        of_block[b]           = { scale, scale * static_cast<float>(first + last), { -32 * first, -32 * last } };
+// Rounds `count` blocks of the n-th token of a tile of `tokens`.
+void round_blocks(const float * x, int64_t count, int64_t n, int64_t tokens, uint8_t * to) {
+    constexpr float most    = 32767.0f;
+    constexpr float nothing = 1e-30f;  // counts as zero: the factor of smaller values would overflow
+    for (int64_t b = 0; b < count; b++) {
+        // The members of an OfBlock<tokens>.
+        auto * const pairs     = reinterpret_cast<int32_t *>(to) + b * tokens * int64_t(sizeof(OfBlock<1>) / 4) + n;
+        auto * const minus     = pairs + tokens * (block / 2 + 2);
+        const auto   set_float = [&](int64_t member, float value) {
+            std::memcpy(pairs + tokens * (block / 2 + member), &value, sizeof(value));
+        };
+        const float *       from    = x + b * block;
+        const float         largest = std::max(largest_magnitude(from), largest_magnitude(from + 16));
+        const float         factor  = largest > nothing ? most / largest : 0.0f;
+        alignas(64) int16_t rounded[block];
+        const int32_t       first = round_to_words(from, factor, rounded);
+        const int32_t       last  = round_to_words(from + 16, factor, rounded + 16);
+        const float         scale = factor > 0 ? largest / most : 0.0f;
+        for (int i = 0; i < block / 2; i++) {
+            pairs[i * tokens] = pair(rounded + 2 * i);
+        }
+        set_float(0, scale);
+        set_float(1, scale * static_cast<float>(first + last));
+        minus[0]          = -first - last;
+        minus[tokens]     = -first;
+        minus[2 * tokens] = -last;
     }
+}
+
+const float * row_of(const ggml_tensor * activations, int64_t token) {
+    const int64_t i1  = token % activations->ne[1];
+    const int64_t i2  = token / activations->ne[1] % activations->ne[2];
+    const int64_t i3  = token / activations->ne[1] / activations->ne[2];
+    const char *  row = static_cast<const char *>(activations->data) + i1 * activations->nb[1] +
+                        i2 * activations->nb[2] + i3 * activations->nb[3];
+    return reinterpret_cast<const float *>(row);
 }
 
 }  // namespace
 
-size_t activation_bytes(int64_t columns) {
-    return 2 * static_cast<size_t>(columns) + static_cast<size_t>(columns / block) * sizeof(OfBlock);
-}
-
 void round_activations(const ggml_tensor * activations, int64_t first, int64_t step, uint8_t * to) {
-    const int64_t columns = activations->ne[0], tokens = ggml_nrows(activations);
-    const size_t  stride = activation_bytes(columns);
-    for (int64_t token = first; token < tokens; token += step) {
-        const int64_t i1   = token % activations->ne[1];
-        const int64_t i2   = token / activations->ne[1] % activations->ne[2];
-        const int64_t i3   = token / activations->ne[1] / activations->ne[2];
-        const char *  from = static_cast<const char *>(activations->data) + i1 * activations->nb[1] +
-                             i2 * activations->nb[2] + i3 * activations->nb[3];
-        round_token(reinterpret_cast<const float *>(from), columns, to + token * stride);
+    const int64_t blocks = activations->ne[0] / block, tokens = ggml_nrows(activations);
+    const int64_t tiles = (tokens + tile - 1) / tile, chunks = (blocks + chunk - 1) / chunk;
+    for (int64_t i = first; i < tiles * chunks; i += step) {
+        const int64_t token = i / chunks * tile, begin = i % chunks * chunk;
+        const int64_t of_tile = std::min<int64_t>(tile, tokens - token);
+        const int64_t count   = std::min<int64_t>(chunk, blocks - begin);
+        auto * const  place   = const_cast<uint8_t *>(Rounded{ to, tokens }.at(token, begin, count));
+        for (int64_t n = 0; n < of_tile; n++) {
+            round_blocks(row_of(activations, token + n) + begin * block, count, n, of_tile, place);
+        }
     }
 }
 

@@ -75,6 +75,16 @@ void unpack(const block_q6_K & from, int64_t part, uint8_t * quants) {
     }
 }
 
+void unpack(const block_iq4_nl & from, int64_t, uint8_t * quants) {
+    unpack_nibbles(from.qs, quants);
+}
+void unpack(const block_iq4_xs & from, int64_t part, uint8_t * quants) {
+    unpack_nibbles(from.qs + part * 16, quants);
+}
+void unpack(const block_mxfp4 & from, int64_t, uint8_t * quants) {
+    unpack_nibbles(from.qs, quants);
+}
+
 // Writes one row's part of a group's block of quants.
 template <int Bits> void put_quants(const uint8_t * quants, int lane, uint8_t * to) {
     const auto put = [&](int vector, const uint8_t * four) { std::memcpy(to + (vector * lanes + lane) * 4, four, 4); };
@@ -138,6 +148,18 @@ void put_scales(SuperScaleOfHalves, const block_q6_K & from, int64_t i, int64_t,
     for (int half = 0; half < 2; half++) {
         std::memcpy(to + lanes * 2 + (2 * i + half) * lanes + lane, from.scales + 2 * i + half, 1);
     }
+}
+
+template <int Zero>
+void put_scales(SuperScale<Zero>, const block_iq4_xs & from, int64_t i, int64_t, int lane, uint8_t * to) {
+    const int low = from.scales_l[i / 2] >> (i % 2 * 4) & 15, high = from.scales_h >> (i * 2) & 3;
+    std::memcpy(to + lane * 2, &from.d, 2);
+    to[lanes * 2 + i * lanes + lane] = static_cast<uint8_t>(static_cast<int8_t>((low | high << 4) - 32));
+}
+
+template <int Zero>
+void put_scales(PowerOfTwo<Zero>, const block_mxfp4 & from, int64_t i, int64_t, int lane, uint8_t * to) {
+    to[i * lanes + lane] = from.e;
 }
 
 template <class Layout, class Block>

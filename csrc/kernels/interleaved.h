@@ -1,11 +1,13 @@
 /*
  * Matrix products with quantized weights, several times as fast as ggml's for many formats.
  *
- * Weights (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K) are rearranged when a model is loaded: the quants of `lanes`
- * rows at the same column are adjacent. One instruction then multiplies for as many rows as a register has lanes, no
- * sums across a register are needed, and a scale is read once for all rows. Activations are rounded to 16 bits, not to
- * 8 as in ggml, and a row's products are added in the same order in any batch. So a token's result does not depend on
- * the other tokens of the batch, nor, except for the last digits, on the kind of CPU.
+ * Weights (of the formats at the end of layout.h) are rearranged when a model is loaded: the quants of `lanes` rows at
+ * the same column are adjacent. One instruction then multiplies for as many rows as a register has lanes, no sums
+ * across a register are needed, and a scale is read once for all rows. Activations are rounded to 16 bits, not to 8 as
+ * in ggml, and a row's products are added in the same order in any batch. So a token's result does not depend on the
+ * other tokens of the batch, nor, except for the last digits, on the kind of CPU. With few tokens the weights are
+ * unpacked in registers (multiply_few.h), with many they are unpacked into memory once for all tokens
+ * (multiply_many.h).
  *
  * This is one of ggml's "extra buffer types", like AMX and CPU_REPACK, in the modules of the CPU variants that can run
  * it.

@@ -25,6 +25,13 @@
 #    define LUUP_UNROLLED
 #endif
 
+// Keeps the compiler from adding up several products before it adds them to a sum: all of them would wait in memory.
+#if defined(__GNUC__)
+#    define LUUP_NOT_REORDERED(vector) __asm__("" : "+v"(vector))
+#else
+#    define LUUP_NOT_REORDERED(vector)
+#endif
+
 namespace luup::kernels {
 
 constexpr uint16_t minus_infinity = 0xFC00;  // as a half float

@@ -34,8 +34,15 @@ inline Floats load_unsigned_bytes(const void * from) {
 inline Floats load_signed_bytes(const void * from) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i *>(from))));
 }
+inline Floats load_powers_of_two(const void * from) {
+    const __m128i bytes = _mm_subs_epu8(_mm_loadl_epi64(static_cast<const __m128i *>(from)), _mm_set1_epi8(1));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu8_epi32(bytes), 23));
+}
 inline void store(float * to, Floats value) {
     _mm256_storeu_ps(to, value);
+}
+inline void store(int16_t * to, Ints value) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(to), value);
 }
 
 inline Floats to_floats(Ints value) {
@@ -46,6 +53,12 @@ inline Floats nearest(Floats value) {
 }
 inline Ints add(Ints a, Ints b) {
     return _mm256_add_epi32(a, b);
+}
+template <int Bits> inline Ints shift_left(Ints value) {
+    return _mm256_slli_epi32(value, Bits);
+}
+inline Ints subtract_words(Ints a, Ints b) {
+    return _mm256_sub_epi16(a, b);
 }
 inline Floats add(Floats a, Floats b) {
     return _mm256_add_ps(a, b);
@@ -94,6 +107,11 @@ inline Ints high_nibbles(Ints bytes) {
     return _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
 }
 
+inline Ints look_up(const uint8_t (&values)[16], Ints bytes) {
+    const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i *>(values));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(sixteen), bytes);
+}
+
 template <int Shift, int Mask> inline Ints with_bits(Ints bytes, Ints more) {
     const Ints placed =
         Shift >= 0 ? _mm256_slli_epi16(more, Shift >= 0 ? Shift : 0) : _mm256_srli_epi16(more, Shift >= 0 ? 0 : -Shift);
@@ -107,15 +125,20 @@ inline Ints odd_bytes(Ints bytes) {
     return _mm256_srli_epi16(bytes, 8);
 }
 
-inline Ints add_products(Ints sum, Ints a, const int16_t * b) {
+inline Ints add_products(Ints sum, Ints a, Ints b) {
 #if defined(__AVXVNNI__) && defined(__clang__)
-    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(repeat(pair(b))));
+    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
     return sum;
 #elif defined(__AVXVNNI__)
-    return _mm256_dpwssd_avx_epi32(sum, a, repeat(pair(b)));
+    return _mm256_dpwssd_avx_epi32(sum, a, b);
 #else
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, repeat(pair(b))));
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+    LUUP_NOT_REORDERED(sum);
+    return sum;
 #endif
+}
+inline Ints add_products(Ints sum, Ints a, const int32_t * b) {
+    return add_products(sum, a, repeat(*b));
 }
 
 inline float largest_magnitude(const float * x) {

@@ -34,8 +34,16 @@ inline Floats load_unsigned_bytes(const void * from) {
 inline Floats load_signed_bytes(const void * from) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i *>(from))));
 }
+// Returns 2^(byte - 128) for each lane, and 0 for the bytes 0 and 1.
+inline Floats load_powers_of_two(const void * from) {
+    const __m128i bytes = _mm_subs_epu8(_mm_loadu_si128(static_cast<const __m128i *>(from)), _mm_set1_epi8(1));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu8_epi32(bytes), 23));
+}
 inline void store(float * to, Floats value) {
     _mm512_storeu_ps(to, value);
+}
+inline void store(int16_t * to, Ints value) {
+    _mm512_storeu_si512(to, value);
 }
 
 inline Floats to_floats(Ints value) {
@@ -46,6 +54,12 @@ inline Floats nearest(Floats value) {
 }
 inline Ints add(Ints a, Ints b) {
     return _mm512_add_epi32(a, b);
+}
+template <int Bits> inline Ints shift_left(Ints value) {
+    return _mm512_slli_epi32(value, Bits);
+}
+inline Ints subtract_words(Ints a, Ints b) {
+    return _mm512_sub_epi16(a, b);
 }
 inline Floats add(Floats a, Floats b) {
     return _mm512_add_ps(a, b);
@@ -96,6 +110,12 @@ inline Ints high_nibbles(Ints bytes) {
     return _mm512_and_si512(_mm512_srli_epi16(bytes, 4), _mm512_set1_epi8(15));
 }
 
+// Returns for each byte, which is less than 16, its value.
+inline Ints look_up(const uint8_t (&values)[16], Ints bytes) {
+    const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i *>(values));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(sixteen), bytes);
+}
+
 // Returns `bytes` with those bits of `more` that are in `Mask` after a shift left by `Shift` (right if it is negative).
 template <int Shift, int Mask> inline Ints with_bits(Ints bytes, Ints more) {
     const Ints placed =
@@ -111,19 +131,30 @@ inline Ints odd_bytes(Ints bytes) {
     return _mm512_srli_epi16(bytes, 8);
 }
 
-// Adds to each lane the products of its two 16-bit numbers in `a` with those at `b`. Assembly for clang, which would
-// split the intrinsic into two instructions for a shorter chain; the callers have enough independent chains.
-inline Ints add_products(Ints sum, Ints a, const int16_t * b) {
+// Adds to each lane the products of its two 16-bit numbers in `a` with those in `b`.
+inline Ints add_products(Ints sum, Ints a, Ints b) {
 #if defined(__AVX512VNNI__) && defined(__clang__)
-    struct Pair {
-        int16_t numbers[2];
-    };
-    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(a), "m"(*reinterpret_cast<const Pair *>(b)));
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
     return sum;
 #elif defined(__AVX512VNNI__)
-    return _mm512_dpwssd_epi32(sum, a, repeat(pair(b)));
+    return _mm512_dpwssd_epi32(sum, a, b);
 #else
-    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, repeat(pair(b))));
+    sum = _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+    LUUP_NOT_REORDERED(sum);
+    return sum;
+#endif
+}
+
+// Adds to each lane the products of its two 16-bit numbers in `a` with those at `b`. Assembly for clang, which would
+// split the intrinsic into two instructions for a shorter chain; the callers have enough independent chains.
+inline Ints add_products(Ints sum, Ints a, const int32_t * b) {
+#if defined(__AVX512VNNI__) && defined(__clang__)
+    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(a), "m"(*b));
+    return sum;
+#elif defined(__AVX512VNNI__)
+    return _mm512_dpwssd_epi32(sum, a, repeat(*b));
+#else
+    return add_products(sum, a, repeat(*b));
 #endif
 }
 

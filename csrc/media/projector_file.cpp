@@ -1,13 +1,16 @@
 #include "media/projector_file.h"
 
+#include "base/child_trial.h"
 #include "base/error.h"
 
 #include "gguf.h"
+#include "mtmd.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string_view>
 
 namespace luup {
@@ -27,6 +30,23 @@ std::string text_value(const gguf_context * header, const char * key) {
 bool is_true(const gguf_context * header, const char * key) {
     const int64_t at = gguf_find_key(header, key);
     return at >= 0 && gguf_get_kv_type(header, at) == GGUF_TYPE_BOOL && gguf_get_val_bool(header, at);
+}
+
+// Of the trial of a header.
+constexpr TrialLimits header_limits = { 60, size_t(4) << 30 };
+
+// On the CPU: on a GPU, mtmd would allocate the weights to count them.
+uint64_t count_bytes(const std::string & path) {
+    static std::mutex           mutex;  // mtmd turns its log, which is global, off and on again
+    std::lock_guard<std::mutex> lock(mutex);
+    mtmd_context_params         p = mtmd_context_params_default();
+    p.use_gpu                     = false;
+    p.print_timings               = false;
+    uint64_t bytes                = 0;
+    for (const auto & [device, size] : mtmd_get_memory_usage(path.c_str(), p)) {
+        bytes += size;
+    }
+    return bytes;
 }
 
 // Values of these keys are read without a check of their type.
@@ -84,6 +104,17 @@ void check_projector(const std::string & path) {
              static_cast<unsigned long long>(ec ? 0 : size),
              static_cast<unsigned long long>(gguf_get_data_offset(header.get()) + end));
     }
+}
+
+uint64_t projector_memory(const std::string & path, bool tried) {
+    check_projector(path);
+    const std::string reason = tried ? "" : try_in_child([&] { count_bytes(path); }, header_limits);
+    const uint64_t    bytes  = reason.empty() ? count_bytes(path) : 0;
+    if (bytes == 0) {
+        fail(LUUP_ERROR_MODEL_LOAD_FAILED, "the projector %s can't be loaded: %s", path.c_str(),
+             reason.empty() ? "its header lacks values or tensors of its kind" : reason.c_str());
+    }
+    return bytes;
 }
 
 }  // namespace luup

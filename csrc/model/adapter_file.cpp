@@ -3,6 +3,7 @@
 #include "base/child_trial.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory_log.h"
 #include "model/gguf_file.h"
 #include "model/weights.h"
 

@@ -41,20 +41,25 @@ std::string difference(const llama_vocab * target, const llama_vocab * draft) {
 
 }  // namespace
 
-Draft load_draft(const llama_model * target, const std::string & path, const luup_model_params & params) {
-    const std::string file = params.draft;
-    luup_model_params own  = params;
-    own.draft              = nullptr;
-    own.mmproj             = nullptr;
-    own.adapters           = nullptr;
-    own.n_adapters         = 0;
-    own.rope_scaling       = nullptr;
+luup_model_params draft_params(const luup_model_params & params) {
+    luup_model_params own = params;
+    own.draft             = nullptr;
+    own.mmproj            = nullptr;
+    own.adapters          = nullptr;
+    own.n_adapters        = 0;
+    own.rope_scaling      = nullptr;
     own.cache_type_k = own.cache_type_v = nullptr;
     own.progress                        = nullptr;
     // The model itself may be on other machines; its draft must answer faster than they do.
     own.rpc_servers   = nullptr;
     own.n_rpc_servers = 0;
-    Draft draft;
+    return own;
+}
+
+Draft load_draft(const llama_model * target, const std::string & path, const luup_model_params & params) {
+    const std::string       file = params.draft;
+    const luup_model_params own  = draft_params(params);
+    Draft                   draft;
     try {
         KeptWeights kept(file, own);
         check_load(file, own, kept.known);

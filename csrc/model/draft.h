@@ -11,6 +11,9 @@
 
 namespace luup {
 
+// The parameters of the draft model's own load, which are few of those of its model.
+luup_model_params draft_params(const luup_model_params & params);
+
 struct Draft {
     std::unique_ptr<MappedFiles> files;  // outlives the model
     llama_model_ptr              model;

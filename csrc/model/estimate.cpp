@@ -2,6 +2,11 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory_log.h"
+#include "engine/draft_model.h"
+#include "media/projector_file.h"
+#include "model/draft.h"
+#include "model/gguf_file.h"
 #include "model/load_params.h"
 #include "model/weights.h"
 #include "device/cgroup.h"
@@ -11,6 +16,7 @@
 #include "llama-ext.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace luup {
 
@@ -32,9 +38,16 @@ bool is_on_gpu(ggml_backend_buffer_type_t type) {
     return device && ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_CPU && !ggml_backend_buft_is_host(type);
 }
 
-}  // namespace
+// A model and its context as a load would make them, without their memory.
+struct LaidOut {
+    llama_model_ptr      model;
+    llama_context_params params;
+    llama_context_ptr    context;
+};
 
-luup_memory_estimate estimate_memory(const std::string & path, const luup_model_params & params) {
+// `draft_of`: the context of the model whose draft model this is.
+LaidOut lay_out(const std::string & path, const luup_model_params & params,
+                const llama_context_params * draft_of = nullptr) {
     KnownFile unknown(nullptr, { path });
     check_load(path, params, unknown);
     Placement          placement(params);
@@ -47,13 +60,23 @@ luup_memory_estimate estimate_memory(const std::string & path, const luup_model_
     if (!model) {
         fail_load(path, log.text());
     }
-    const llama_context_params c = context_params(model.get(), params);
-    llama_context_ptr          context(llama_init_from_model(model.get(), c));
+    const llama_context_params c =
+        draft_of ? DraftModel::context_params(*draft_of) : context_params(model.get(), params);
+    llama_context_ptr context(llama_init_from_model(model.get(), c));
     if (!context) {
         fail(tells_of_memory(log.text()) ? LUUP_ERROR_OUT_OF_MEMORY : LUUP_ERROR_MODEL_LOAD_FAILED,
              "a context of %u tokens can't be laid out for %s: %s", c.n_ctx, path.c_str(), log.text().c_str());
     }
-    luup_memory_estimate result = {};
+    return { std::move(model), c, std::move(context) };
+}
+
+}  // namespace
+
+luup_memory_estimate estimate_memory(const std::string & path, const luup_model_params & params) {
+    const LaidOut             laid_out = lay_out(path, params);
+    const llama_model_ptr &   model    = laid_out.model;
+    const llama_context_ptr & context  = laid_out.context;
+    luup_memory_estimate      result   = {};
     for (const auto & [type, use] : llama_get_memory_breakdown(context.get())) {
         result.memory_weights += use.model;
         result.memory_context += use.context;
@@ -68,6 +91,22 @@ luup_memory_estimate estimate_memory(const std::string & path, const luup_model_
     result.gpu_layers     = !on_gpu                 ? 0
                             : params.gpu_layers < 0 ? result.layers
                                                     : std::min(params.gpu_layers, result.layers);
+    if (params.mmproj) {
+        check_file(params.mmproj);
+        result.memory_projector = projector_memory(params.mmproj);
+        (result.gpu_layers > 0 ? result.memory_devices : result.memory_host) += result.memory_projector;
+    }
+    if (params.draft) {
+        try {
+            const LaidOut draft = lay_out(params.draft, draft_params(params), &laid_out.params);
+            for (const auto & [type, use] : llama_get_memory_breakdown(draft.context.get())) {
+                result.memory_draft += use.total();
+                (is_on_gpu(type) ? result.memory_devices : result.memory_host) += use.total();
+            }
+        } catch (const Error & error) {
+            fail(error.code(), "the draft model: %s", error.what());
+        }
+    }
     return result;
 }
 

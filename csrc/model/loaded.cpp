@@ -1,5 +1,6 @@
 #include "model/loaded.h"
 
+#include "media/projector_file.h"
 #include "model/adapter_file.h"
 #include "model/description.h"
 #include "model/gguf_file.h"
@@ -39,7 +40,8 @@ void LoadedModel::load_encoder(const luup_model_params & params) {
     p.batch   = params.batch_size;
     p.use_gpu = description_.numbers.gpu_layers > 0;
     try_projector(params.mmproj, model_.get(), p);
-    encoder_ = std::make_unique<MediaEncoder>(params.mmproj, model_.get(), p);
+    encoder_          = std::make_unique<MediaEncoder>(params.mmproj, model_.get(), p);
+    projector_memory_ = luup::projector_memory(params.mmproj, true);
     chat_->use_encoder(encoder_.get());
 }
 

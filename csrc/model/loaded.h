@@ -33,6 +33,7 @@ class LoadedModel {
 
     // Null if the model reads text alone.
     MediaEncoder * encoder() const { return encoder_.get(); }
+    uint64_t       projector_memory() const { return projector_memory_; }  // bytes
 
     // Made at the first call.
     std::shared_ptr<const Vocabulary> vocabulary() const;
@@ -66,6 +67,7 @@ class LoadedModel {
     llama_model_ptr                           model_;
     const llama_vocab *                       vocab_ = nullptr;
     std::unique_ptr<MediaEncoder>             encoder_;
+    uint64_t                                  projector_memory_ = 0;
     Draft                                     draft_;
     std::unique_ptr<ChatTemplate>             chat_;
     mutable std::once_flag                    vocabulary_made_;

@@ -42,6 +42,8 @@ void LocalModel::describe(const LoadedModel & loaded, const luup_model_params & 
     info_.sees               = loaded.encoder() && loaded.encoder()->sees();
     info_.hears              = loaded.encoder() && loaded.encoder()->hears();
     n.memory_weights         = memory.weights + loaded.engine().adapters().bytes();
+    n.memory_projector       = loaded.projector_memory();
+    n.memory_draft           = loaded.engine().draft_memory().total();
     n.weights_found          = loaded.stored().found;
     n.weights_made           = loaded.stored().made;
     n.memory_context         = memory.context;

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory_log.h"
 #include "device/cgroup.h"
 #include "model/gguf_file.h"
 #include "model/load_params.h"
@@ -13,16 +14,11 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <iterator>
 #include <new>
 
 namespace luup {
 
 namespace {
-
-// Words of llama.cpp in its log when memory is short.
-constexpr const char * out_of_memory[] = { "unable to allocate",     "failed to allocate", "insufficient memory",
-                                           "Cannot allocate memory", "bad_alloc",          "alloc_tensor_range" };
 
 // The progress function, which may stop the load.
 struct Progress {
@@ -160,11 +156,6 @@ llama_model_ptr load_weights(const std::string & path, const luup_model_params &
         }
         log_write(LUUP_LOG_WARN, path + " is loaded again: its weights in the cache are those of another file");
     }
-}
-
-bool tells_of_memory(const std::string & log) {
-    return std::any_of(std::begin(out_of_memory), std::end(out_of_memory),
-                       [&](const char * words) { return log.find(words) != std::string::npos; });
 }
 
 void fail_load(const std::string & path, const std::string & log) {

@@ -36,9 +36,6 @@ struct KeptWeights {
 llama_model_ptr load_weights(const std::string & path, const luup_model_params & params, Placement & placement,
                              MappedFiles & files, KeptWeights & kept);
 
-// Whether llama.cpp says in its log that memory is short.
-bool tells_of_memory(const std::string & log);
-
 // Throws the Error for a file that llama.cpp could not load: LUUP_ERROR_OUT_OF_MEMORY or LUUP_ERROR_MODEL_LOAD_FAILED.
 [[noreturn]] void fail_load(const std::string & path, const std::string & log);
 

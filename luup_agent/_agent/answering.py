@@ -17,7 +17,7 @@ from luup_agent._tools.context import RunContext
 from luup_agent.media import Content, read_content
 from luup_agent.messages import AgentResponse, Event, Message
 from luup_agent.outputs import Output, OutputT
-from luup_agent.settings import RunOptions
+from luup_agent.settings import DepsT, RunOptions
 from luup_agent.toolsets import read_tools, read_toolsets
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Answering(Generic[OutputT]):
+class Answering(Generic[DepsT, OutputT]):
     """The methods of `Agent` that answer, apart from the rest for their length. The state is all in `Agent`."""
 
     enable_tool_calling: bool
@@ -45,14 +45,16 @@ class Answering(Generic[OutputT]):
         options: Mapping[str, Any],
         output_type: Any = None,
         decisions: Optional[Mapping[str, Decision]] = None,
+        raw: bool = False,
     ) -> Run:
+        """Prepare a run for the function `caller`. `raw`: the message is the whole prompt, without a chat template."""
         parts = self._parts
         text: Optional[str] = read_content("message", message)
         settings = parts.settings.override(caller, options)
         extra, toolsets = read_tools(settings.tools), read_toolsets(settings.toolsets)
         output = parts.output if output_type is None else output_spec(output_type)
-        task = Task(text, settings, output, decisions or {}, summarize=parts.builtins.summarize)
-        agent = cast("Agent[Any]", self)
+        task = Task(text, settings, output, decisions or {}, summarize=parts.builtins.summarize, raw=raw)
+        agent = cast("Agent[Any, Any]", self)
 
         def asked() -> List[Message]:
             return [] if text is None else [Message(role="user", content=text)]
@@ -69,15 +71,23 @@ class Answering(Generic[OutputT]):
 
     @overload
     def generate(
-        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions[DepsT]]
     ) -> OutputT: ...
     @overload
-    def generate(self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> T: ...
+    def generate(
+        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions[DepsT]]
+    ) -> T: ...
     @overload
-    def generate(self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions]) -> T: ...
+    def generate(
+        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions[DepsT]]
+    ) -> T: ...
     @overload
-    def generate(self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]) -> Any: ...
-    def generate(self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]) -> Any:
+    def generate(
+        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions[DepsT]]
+    ) -> Any: ...
+    def generate(
+        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions[DepsT]]
+    ) -> Any:
         """Answer a message and return the answer.
 
         Args:
@@ -118,7 +128,7 @@ class Answering(Generic[OutputT]):
         return sync_run.value(self._new_run("generate", message, options, output_type))
 
     def generate_stream(
-        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions[DepsT]]
     ) -> Stream[str]:
         """Answer a message and yield the answer piece by piece.
 
@@ -147,22 +157,22 @@ class Answering(Generic[OutputT]):
 
     @overload
     def generate_async(
-        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions[DepsT]]
     ) -> AsyncTextStream[OutputT]: ...
     @overload
     def generate_async(
-        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions[DepsT]]
     ) -> AsyncTextStream[T]: ...
     @overload
     def generate_async(
-        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions[DepsT]]
     ) -> AsyncTextStream[T]: ...
     @overload
     def generate_async(
-        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions[DepsT]]
     ) -> AsyncTextStream[Any]: ...
     def generate_async(
-        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions[DepsT]]
     ) -> AsyncTextStream[Any]:
         """Answer a message under asyncio.
 
@@ -193,22 +203,22 @@ class Answering(Generic[OutputT]):
 
     @overload
     def run(
-        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[OutputT]: ...
     @overload
     def run(
-        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[T]: ...
     @overload
     def run(
-        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[T]: ...
     @overload
     def run(
-        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[Any]: ...
     def run(
-        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[Any]:
         """Answer a message and return the answer with its messages, tool calls, token counts and timings.
 
@@ -231,22 +241,22 @@ class Answering(Generic[OutputT]):
 
     @overload
     async def run_async(
-        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[OutputT]: ...
     @overload
     async def run_async(
-        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[T]: ...
     @overload
     async def run_async(
-        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[T]: ...
     @overload
     async def run_async(
-        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[Any]: ...
     async def run_async(
-        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[Any]:
         """Do the same as `run`, under asyncio.
 
@@ -272,22 +282,22 @@ class Answering(Generic[OutputT]):
 
     @overload
     def stream_events(
-        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions[DepsT]]
     ) -> Stream[Event[OutputT]]: ...
     @overload
     def stream_events(
-        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions[DepsT]]
     ) -> Stream[Event[T]]: ...
     @overload
     def stream_events(
-        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions[DepsT]]
     ) -> Stream[Event[T]]: ...
     @overload
     def stream_events(
-        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions[DepsT]]
     ) -> Stream[Event[Any]]: ...
     def stream_events(
-        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions[DepsT]]
     ) -> Stream[Event[Any]]:
         """Answer a message and yield an event for everything that happens.
 
@@ -320,22 +330,22 @@ class Answering(Generic[OutputT]):
 
     @overload
     def stream_events_async(
-        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: None = None, **options: Unpack[RunOptions[DepsT]]
     ) -> AsyncEventStream[OutputT]: ...
     @overload
     def stream_events_async(
-        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: TypeForm[T], **options: Unpack[RunOptions[DepsT]]
     ) -> AsyncEventStream[T]: ...
     @overload
     def stream_events_async(
-        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Output[T], **options: Unpack[RunOptions[DepsT]]
     ) -> AsyncEventStream[T]: ...
     @overload
     def stream_events_async(
-        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any, **options: Unpack[RunOptions[DepsT]]
     ) -> AsyncEventStream[Any]: ...
     def stream_events_async(
-        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions[DepsT]]
     ) -> AsyncEventStream[Any]:
         """Do the same as `stream_events`, under asyncio.
 
@@ -365,22 +375,22 @@ class Answering(Generic[OutputT]):
 
     @overload
     def resume(
-        self, approvals: Mapping[str, Decision], *, output_type: None = None, **options: Unpack[RunOptions]
+        self, approvals: Mapping[str, Decision], *, output_type: None = None, **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[OutputT]: ...
     @overload
     def resume(
-        self, approvals: Mapping[str, Decision], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+        self, approvals: Mapping[str, Decision], *, output_type: TypeForm[T], **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[T]: ...
     @overload
     def resume(
-        self, approvals: Mapping[str, Decision], *, output_type: Output[T], **options: Unpack[RunOptions]
+        self, approvals: Mapping[str, Decision], *, output_type: Output[T], **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[T]: ...
     @overload
     def resume(
-        self, approvals: Mapping[str, Decision], *, output_type: Any, **options: Unpack[RunOptions]
+        self, approvals: Mapping[str, Decision], *, output_type: Any, **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[Any]: ...
     def resume(
-        self, approvals: Mapping[str, Decision], *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, approvals: Mapping[str, Decision], *, output_type: Any = None, **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[Any]:
         """Continue a conversation whose last calls wait for an approval, see `pending`.
 
@@ -410,22 +420,22 @@ class Answering(Generic[OutputT]):
 
     @overload
     async def resume_async(
-        self, approvals: Mapping[str, Decision], *, output_type: None = None, **options: Unpack[RunOptions]
+        self, approvals: Mapping[str, Decision], *, output_type: None = None, **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[OutputT]: ...
     @overload
     async def resume_async(
-        self, approvals: Mapping[str, Decision], *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+        self, approvals: Mapping[str, Decision], *, output_type: TypeForm[T], **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[T]: ...
     @overload
     async def resume_async(
-        self, approvals: Mapping[str, Decision], *, output_type: Output[T], **options: Unpack[RunOptions]
+        self, approvals: Mapping[str, Decision], *, output_type: Output[T], **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[T]: ...
     @overload
     async def resume_async(
-        self, approvals: Mapping[str, Decision], *, output_type: Any, **options: Unpack[RunOptions]
+        self, approvals: Mapping[str, Decision], *, output_type: Any, **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[Any]: ...
     async def resume_async(
-        self, approvals: Mapping[str, Decision], *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, approvals: Mapping[str, Decision], *, output_type: Any = None, **options: Unpack[RunOptions[DepsT]]
     ) -> AgentResponse[Any]:
         """Do the same as `resume`, under asyncio.
 

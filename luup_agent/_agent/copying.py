@@ -157,7 +157,7 @@ class Copying:
         *,
         output_type: TypeForm[T],
         **options: Unpack[RunOptions],
-    ) -> Agent[T]: ...
+    ) -> Agent[Any, T]: ...
     @overload
     @classmethod
     def load(
@@ -167,12 +167,12 @@ class Copying:
         *,
         output_type: Output[T],
         **options: Unpack[RunOptions],
-    ) -> Agent[T]: ...
+    ) -> Agent[Any, T]: ...
     @overload
     @classmethod
     def load(
         cls, path: Union[str, os.PathLike[str]], model: Model, *, output_type: Any, **options: Unpack[RunOptions]
-    ) -> Agent[Any]: ...
+    ) -> Agent[Any, Any]: ...
     @classmethod
     def load(
         cls,

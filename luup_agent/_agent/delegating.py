@@ -52,7 +52,7 @@ class Delegating:
             >>> geographer = Agent(model, "You know the countries of the world.", temperature=0)
             >>> lead = Agent(model, tools=[geographer.as_tool("ask_geographer", "Answers questions about countries.")])
         """
-        agent = cast("Agent[Any]", self)
+        agent = cast("Agent[Any, Any]", self)
 
         async def ask(ctx: RunContext[Any], message: str) -> Any:
             with agent.fork() as asked:

@@ -158,7 +158,7 @@ class Labelling:
 
     def _scoring_context(self, text: str, settings: Settings) -> RunContext[Any]:
         asked = [Message(role="user", content=text)] if isinstance(text, str) else []
-        return RunContext(settings.deps, cast("Agent[Any]", self), "", "", 0, lambda: asked)
+        return RunContext(settings.deps, cast("Agent[Any, Any]", self), "", "", 0, lambda: asked)
 
     def _scoring_settings(self, caller: str, options: Mapping[str, Any]) -> Settings:
         self._parts.handle.native  # noqa: B018  # raises if the agent was closed

@@ -24,7 +24,7 @@ from typing_extensions import Unpack
 from luup_agent._agent.classify import QUESTION, read_labels
 from luup_agent._run.typed_output import check_for_model, output_spec
 from luup_agent.outputs import Output, OutputT
-from luup_agent.settings import RunOptions
+from luup_agent.settings import DepsT, RunOptions
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -44,7 +44,7 @@ AnyItems = Union[Iterable[Any], AsyncIterable[Any]]
 Report = Union[bool, "ProgressFunction"]
 
 
-class InBulk(Generic[OutputT]):
+class InBulk(Generic[DepsT, OutputT]):
     """The methods of `Agent` for many items, apart from the rest for their length. The state is all in `Agent`."""
 
     _parts: Parts
@@ -61,7 +61,7 @@ class InBulk(Generic[OutputT]):
         in_order: bool = True,
         progress: Report = False,
         path: Path = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[RunOptions[DepsT]],
     ) -> MapStream[OutputT]: ...
     @overload
     def map(
@@ -75,7 +75,7 @@ class InBulk(Generic[OutputT]):
         in_order: bool = True,
         progress: Report = False,
         path: Path = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[RunOptions[DepsT]],
     ) -> MapStream[T]: ...
     @overload
     def map(
@@ -89,7 +89,7 @@ class InBulk(Generic[OutputT]):
         in_order: bool = True,
         progress: Report = False,
         path: Path = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[RunOptions[DepsT]],
     ) -> MapStream[T]: ...
     @overload
     def map(
@@ -103,7 +103,7 @@ class InBulk(Generic[OutputT]):
         in_order: bool = True,
         progress: Report = False,
         path: Path = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[RunOptions[DepsT]],
     ) -> MapStream[Any]: ...
     def map(
         self,
@@ -116,7 +116,7 @@ class InBulk(Generic[OutputT]):
         in_order: bool = True,
         progress: Report = False,
         path: Path = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[RunOptions[DepsT]],
     ) -> MapStream[Any]:
         """Answer many items, each by itself: the agent's history is neither read nor written.
 
@@ -172,7 +172,7 @@ class InBulk(Generic[OutputT]):
         in_order: bool = True,
         progress: Report = False,
         path: Path = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[RunOptions[DepsT]],
     ) -> AsyncMapStream[OutputT]: ...
     @overload
     def map_async(
@@ -186,7 +186,7 @@ class InBulk(Generic[OutputT]):
         in_order: bool = True,
         progress: Report = False,
         path: Path = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[RunOptions[DepsT]],
     ) -> AsyncMapStream[T]: ...
     @overload
     def map_async(
@@ -200,7 +200,7 @@ class InBulk(Generic[OutputT]):
         in_order: bool = True,
         progress: Report = False,
         path: Path = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[RunOptions[DepsT]],
     ) -> AsyncMapStream[T]: ...
     @overload
     def map_async(
@@ -214,7 +214,7 @@ class InBulk(Generic[OutputT]):
         in_order: bool = True,
         progress: Report = False,
         path: Path = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[RunOptions[DepsT]],
     ) -> AsyncMapStream[Any]: ...
     def map_async(
         self,
@@ -227,7 +227,7 @@ class InBulk(Generic[OutputT]):
         in_order: bool = True,
         progress: Report = False,
         path: Path = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[RunOptions[DepsT]],
     ) -> AsyncMapStream[Any]:
         """Do the same as `map`, under asyncio: ``async for`` yields results, ``await`` returns all.
 
@@ -277,7 +277,7 @@ class InBulk(Generic[OutputT]):
         parts.settings.override(caller, options)  # raises if an option is unknown
         output = parts.output if output_type is None else output_spec(output_type)
         check_for_model(output, parts.model._native_model)
-        work = Generating(cast("Agent[Any]", self), output, output_type, options)
+        work = Generating(cast("Agent[Any, Any]", self), output, output_type, options)
         return Plan(parts.model, items, Template(prompt), work, settings.check())
 
     @overload
@@ -293,7 +293,7 @@ class InBulk(Generic[OutputT]):
         in_order: bool = True,
         progress: Report = False,
         path: Path = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[RunOptions[DepsT]],
     ) -> MapStream[Classification[L]]: ...
     @overload
     def classify_many(
@@ -308,7 +308,7 @@ class InBulk(Generic[OutputT]):
         in_order: bool = True,
         progress: Report = False,
         path: Path = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[RunOptions[DepsT]],
     ) -> MapStream[Classification[str]]: ...
     @overload
     def classify_many(
@@ -323,7 +323,7 @@ class InBulk(Generic[OutputT]):
         in_order: bool = True,
         progress: Report = False,
         path: Path = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[RunOptions[DepsT]],
     ) -> MapStream[Classification[Any]]: ...
     def classify_many(
         self,
@@ -337,7 +337,7 @@ class InBulk(Generic[OutputT]):
         in_order: bool = True,
         progress: Report = False,
         path: Path = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[RunOptions[DepsT]],
     ) -> MapStream[Classification[Any]]:
         """Find the labels of many texts; the fastest way to do so.
 
@@ -377,7 +377,7 @@ class InBulk(Generic[OutputT]):
         self._parts.handle.native  # noqa: B018  # raises if the agent was closed
         scoring = self._parts.settings.override("classify_many", options)
         settings = MapSettings(concurrency, on_error, in_order, progress, path).check()
-        work = Labelling(cast("Agent[Any]", self), read, instructions or QUESTION, calibrate, scoring)
+        work = Labelling(cast("Agent[Any, Any]", self), read, instructions or QUESTION, calibrate, scoring)
         return MapStream(Plan(self._parts.model, texts, Template(None), work, settings), iter(texts))
 
 

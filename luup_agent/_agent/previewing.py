@@ -47,7 +47,7 @@ class Previewing:
             <|im_start|>assistant
             <BLANKLINE>
         """
-        return cast("Agent[Any]", self)._new_run("prompt", message, options, output_type).preview()
+        return cast("Agent[Any, Any]", self)._new_run("prompt", message, options, output_type).preview()
 
     async def prompt_async(
         self, message: Optional[str], *, output_type: Any = None, **options: Unpack[RunOptions]
@@ -70,6 +70,6 @@ class Previewing:
         """
         import asyncio
 
-        run = cast("Agent[Any]", self)._new_run("prompt_async", message, options, output_type)
+        run = cast("Agent[Any, Any]", self)._new_run("prompt_async", message, options, output_type)
         await run.fetch_tools()
         return await asyncio.get_running_loop().run_in_executor(None, run.preview)

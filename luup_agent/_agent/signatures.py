@@ -30,7 +30,7 @@ def show_options(cls: type) -> None:
     for part in cls.__mro__:
         for name, function in list(vars(part).items()):
             annotations = getattr(function, "__annotations__", {}) if inspect.isfunction(function) else {}
-            if not name.startswith("_") and annotations.get("options") == "Unpack[RunOptions]":
+            if not name.startswith("_") and str(annotations.get("options")).startswith("Unpack[RunOptions"):
                 setattr(function, "__signature__", _expanded(function, options))  # noqa: B010  # not known to mypy
 
 

@@ -50,11 +50,11 @@ class Work:
 
     asked: Dict[str, Any]
 
-    def worker(self) -> Agent[Any]:
+    def worker(self) -> Agent[Any, Any]:
         """Return an agent that works on one item at a time."""
         raise NotImplementedError
 
-    def run(self, worker: Agent[Any], prompt: str) -> Run:
+    def run(self, worker: Agent[Any, Any], prompt: str) -> Run:
         """Return the run for a prompt, which has not begun."""
         raise NotImplementedError
 
@@ -66,7 +66,7 @@ class Work:
         """Return the value of an answer's text."""
         raise NotImplementedError
 
-    def do(self, worker: Agent[Any], prompt: str, on_run: OnRun) -> Answer:
+    def do(self, worker: Agent[Any, Any], prompt: str, on_run: OnRun) -> Answer:
         """Return the answer to a prompt. `on_run` gets the run, which any thread may close."""
         run = self.run(worker, prompt)
         try:
@@ -76,14 +76,14 @@ class Work:
         finally:
             run.close()
 
-    async def do_async(self, worker: Agent[Any], prompt: str) -> Answer:
+    async def do_async(self, worker: Agent[Any, Any], prompt: str) -> Answer:
         """Do the same under asyncio."""
         from luup_agent._run import async_run
 
         return await async_run.finish(self.run(worker, prompt), self.answer)
 
 
-def _prompt_of(agent: Agent[Any]) -> Optional[str]:
+def _prompt_of(agent: Agent[Any, Any]) -> Optional[str]:
     """Return an agent's system prompt, or the name of the function that makes it."""
     prompt = agent.system_prompt
     if prompt is None or isinstance(prompt, str):
@@ -95,7 +95,7 @@ class Generating(Work):
     """Answers prompts with forks of an agent."""
 
     def __init__(
-        self, agent: Agent[Any], output: Optional[AnySpec], output_type: Any, options: Mapping[str, Any]
+        self, agent: Agent[Any, Any], output: Optional[AnySpec], output_type: Any, options: Mapping[str, Any]
     ) -> None:
         self._agent = agent
         self._output = output
@@ -104,13 +104,13 @@ class Generating(Work):
         form = None if output is None else [output.request.kind, output.request.text]
         self.asked = {"system_prompt": _prompt_of(agent), "output_type": form}
 
-    def worker(self) -> Agent[Any]:
+    def worker(self) -> Agent[Any, Any]:
         """Return a fork without a history."""
         fork = self._agent.fork()
         fork.clear_history()
         return fork
 
-    def run(self, worker: Agent[Any], prompt: str) -> Run:
+    def run(self, worker: Agent[Any, Any], prompt: str) -> Run:
         """Return a run of the worker, which forgets the item before."""
         worker.clear_history()
         return worker._new_run("map", prompt, self._options, self._output_type)
@@ -133,7 +133,9 @@ class Generating(Work):
 class Labelling(Work):
     """Finds the labels of texts."""
 
-    def __init__(self, agent: Agent[Any], labels: Labels, question: str, calibrate: bool, settings: Settings) -> None:
+    def __init__(
+        self, agent: Agent[Any, Any], labels: Labels, question: str, calibrate: bool, settings: Settings
+    ) -> None:
         self._agent = agent
         self._classifier = agent._parts.classifier
         self._labels = labels
@@ -149,15 +151,15 @@ class Labelling(Work):
             "calibrate": calibrate,
         }
 
-    def worker(self) -> Agent[Any]:
+    def worker(self) -> Agent[Any, Any]:
         """Return the agent itself: its classifier keeps no history."""
         return self._agent
 
-    def run(self, worker: Agent[Any], prompt: str) -> Run:
+    def run(self, worker: Agent[Any, Any], prompt: str) -> Run:
         """Return a run that scores the labels."""
         return self._classifier.run(prompt, self._labels, self._question, self._settings)
 
-    def do(self, worker: Agent[Any], prompt: str, on_run: OnRun) -> Answer:
+    def do(self, worker: Agent[Any, Any], prompt: str, on_run: OnRun) -> Answer:
         """Return the scores of a text, with the model's bias divided out."""
         answer = super().do(worker, prompt, on_run)
         priors = None
@@ -166,7 +168,7 @@ class Labelling(Work):
                 priors = self._classifier.priors(self._labels, self._question, self._settings)
         return self._calibrated(answer, priors)
 
-    async def do_async(self, worker: Agent[Any], prompt: str) -> Answer:
+    async def do_async(self, worker: Agent[Any, Any], prompt: str) -> Answer:
         """Do the same under asyncio."""
         answer = await super().do_async(worker, prompt)
         priors = None

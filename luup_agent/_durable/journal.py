@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -45,6 +46,11 @@ class Records:
         raise NotImplementedError
 
 
+def whole_lines(content: bytes) -> bytes:
+    """Return the content of a run's file without the line in which a process ended."""
+    return content[: content.rfind(b"\n") + 1]
+
+
 class Journal(Records):
     """The file of one run, locked while it is open. A record is a JSON object in a line of its own."""
 
@@ -83,9 +89,9 @@ class Journal(Records):
                 raise BusyError(f"another process or thread works on the run {run_id!r}") from None
 
     def _read(self) -> List[Dict[str, Any]]:
-        with open(self._path, "rb") as file:
+        with os.fdopen(self._descriptor, "rb", closefd=False) as file:  # the locked file, whatever has its name now
             content = file.read()
-        whole = content[: content.rfind(b"\n") + 1]
+        whole = whole_lines(content)
         if len(whole) < len(content):  # the process ended while it wrote the last line
             os.ftruncate(self._descriptor, len(whole))
         records: List[Dict[str, Any]] = []
@@ -113,11 +119,16 @@ class Journal(Records):
         """
         record = {"kind": kind, **values}
         line = (json.dumps(record) + "\n").encode("ascii")
+        length = -1
         try:
+            length = os.fstat(self._descriptor).st_size
             while line:
                 line = line[os.write(self._descriptor, line) :]
             os.fsync(self._descriptor)
         except OSError as error:
+            with contextlib.suppress(OSError):  # a part of a line would spoil the next one
+                if length >= 0:
+                    os.ftruncate(self._descriptor, length)
             raise self._failure(error.strerror or str(error)) from error
         self.records.append(record)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
 
 from luup_agent._agent.history import check_approvals
 from luup_agent._durable.journal import VERSION, Records
-from luup_agent._durable.progress import INTERRUPTED, Progress, Recorder, read_progress
+from luup_agent._durable.progress import INTERRUPTED, Recorder, read_progress
 from luup_agent._native import encode_text
 from luup_agent._run.typed_output import output_spec
 from luup_agent.agent import Agent
@@ -36,7 +36,7 @@ class Plan(NamedTuple):
 
     run_id: str
     caller: str
-    agent: Agent[Any]
+    agent: Agent[Any, Any]
     message: Optional[Content]
     approvals: Optional[Mapping[str, Decision]]
     repeat_calls: bool
@@ -72,7 +72,7 @@ def next_step(records: Records, plan: Plan) -> Step:
     if not agent.enable_history:
         raise InvalidParamError("agent has enable_history=False: a durable run needs an agent that remembers")
     message: Optional[str] = read_content("message", plan.message)
-    copy: Agent[Any] = agent.fork()
+    copy: Agent[Any, Any] = agent.fork()
     settings = agent._parts.settings.override(plan.caller, options)
     if not records.records:
         if message is None:
@@ -86,7 +86,7 @@ def next_step(records: Records, plan: Plan) -> Step:
     if message is not None and written(message) != written(progress.message):
         raise InvalidParamError(f"the run {run_id!r} began with another message: give it another id, or no message")
     if progress.end is not None:
-        return Step(None, _ended(run_id, agent, progress, plan.output_type))
+        return Step(None, _ended(records, progress.end, plan))
     if not progress.turns:
         copy.set_history(progress.history)
         new = copy._new_run(plan.caller, progress.message, options, plan.output_type)
@@ -114,15 +114,17 @@ def _recorded(run: Run, records: Records, run_id: str) -> Run:
     return run
 
 
-def _ended(run_id: str, agent: Agent[Any], progress: Progress, output_type: Any) -> AgentResponse[Any]:
-    assert progress.end is not None
-    spec = agent._parts.output if output_type is None else output_spec(output_type)
-    text: str = progress.end["text"]
+def _ended(records: Records, end: Dict[str, Any], plan: Plan) -> AgentResponse[Any]:
+    try:
+        response: AgentResponse[Any] = AgentResponse[Any](output=None, **end)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise records.damaged(error) from None
+    spec = plan.agent._parts.output if plan.output_type is None else output_spec(plan.output_type)
+    text = response.text
     try:
         output = text if spec is None else spec.validate(text)
     except Exception as error:
         raise InvalidOutputError(
-            f"the run {run_id!r} has ended with an answer that is not of this output_type: {text[:200]}"
+            f"the run {plan.run_id!r} has ended with an answer that is not of this output_type: {text[:200]}"
         ) from error
-    response: AgentResponse[Any] = AgentResponse[Any](output=output, **progress.end)
-    return response
+    return response.model_copy(update={"output": output})

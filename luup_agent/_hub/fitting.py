@@ -9,7 +9,7 @@ from typing import List, NamedTuple, Optional, Sequence
 from luup_agent import _native
 from luup_agent._hub.client import Client, Location, Repository
 from luup_agent._hub.gguf import HeaderError, read_header
-from luup_agent._hub.listing import HubFile, HubModelFiles, ambiguous, family
+from luup_agent._hub.listing import HubFile, HubModelFiles, ambiguous, best_projector, family
 from luup_agent._hub.transfer import failures_as_errors, open_range
 from luup_agent.errors import LuupError, ModelLoadError, OutOfMemoryError, StorageError
 from luup_agent.model_info import MemoryEstimate
@@ -117,6 +117,11 @@ def estimate_remote(
             paths = [os.path.join(folder, os.path.basename(file.name)) for file in model.files]
             for file, path in zip(model.files, paths):
                 _write_header(client.locate(repository, file), file, path)
+            projector = best_projector(repository.files) if layout.mmproj is None else None
+            if projector is not None:
+                path = os.path.join(folder, os.path.basename(projector.name))
+                _write_header(client.locate(repository, projector), projector, path)
+                layout = layout._replace(mmproj=path)
             try:
                 return MemoryEstimate(**_native.estimate(paths[0], layout))
             except ModelLoadError as error:

@@ -66,12 +66,18 @@ def estimate(name: str, layout: _native.Layout) -> MemoryEstimate:
         listed = client.list_files(wanted.repository, None)
     except Unreachable as error:
         path: Optional[str] = from_cache(client, wanted, None, error)
+        projector = cached_projector(str(path))
     else:
         model = select(client, listed, wanted, layout)
-        paths = [_cached_file(client, listed, file) for file in model.files]
+        beside = best_projector(listed.files) if layout.mmproj is None else None
+        files = model.files if beside is None else (*model.files, beside)
+        paths = [_cached_file(client, listed, file) for file in files]
         path = paths[0]
         if path is None or None in paths:
             return estimate_remote(client, listed, model, layout)
+        projector = None if beside is None else paths[-1]
+    if layout.mmproj is None and projector is not None:
+        layout = layout._replace(mmproj=projector)
     return MemoryEstimate(**_native.estimate(path, layout))
 
 

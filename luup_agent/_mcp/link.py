@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
 from typing import Any, Awaitable, Callable, Coroutine, Dict, List, NamedTuple, Optional, TypeVar
 
@@ -11,6 +12,7 @@ from luup_agent._mcp import sdk
 from luup_agent._mcp.background import Background, background
 from luup_agent._mcp.connection import Connection
 from luup_agent._mcp.places import STDERR, Place
+from luup_agent._mcp.questions import Questions
 from luup_agent._mcp.results import OnContent, to_result
 from luup_agent._mcp.sampling import Sampler
 from luup_agent._tools.context import RunContext
@@ -68,10 +70,16 @@ class Link:
     """
 
     def __init__(
-        self, place: Place, timeouts: Timeouts, on_content: Optional[OnContent], sampler: Optional[Sampler] = None
+        self,
+        place: Place,
+        timeouts: Timeouts,
+        on_content: Optional[OnContent],
+        sampler: Optional[Sampler] = None,
+        questions: Optional[Questions] = None,
     ) -> None:
         """Prepare the way to a server; nothing is opened."""
         self._sampler = sampler
+        self._questions = questions
         self.place = place
         self._timeouts = timeouts
         self._on_content = on_content
@@ -203,9 +211,10 @@ class Link:
 
     async def call(self, name: str, arguments: Dict[str, Any], run: RunContext[Any]) -> ToolResult:
         """Call a tool and return its result for the model, errors included."""
-        if self._sampler is None:
-            return await self._call(name, arguments)
-        with self._sampler.calling(run):
+        with contextlib.ExitStack() as stack:
+            for each in (self._sampler, self._questions):
+                if each is not None:
+                    stack.enter_context(each.calling(run))
             return await self._call(name, arguments)
 
     async def _call(self, name: str, arguments: Dict[str, Any]) -> ToolResult:

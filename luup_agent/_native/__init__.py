@@ -61,6 +61,7 @@ from luup_agent._native.values import (
     new_output,
     to_text,
 )
+from luup_agent._native.wakers import NativeWaker
 
 __all__ = [
     "EVENT_COMPLETION_REQUEST",
@@ -83,6 +84,7 @@ __all__ = [
     "NativeEmbedder",
     "NativeModel",
     "NativeRun",
+    "NativeWaker",
     "OutputRequest",
     "RemoteSettings",
     "RunRequest",

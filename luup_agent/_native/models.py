@@ -144,7 +144,11 @@ def luup_py_load_progress(progress: float, user_data: Any) -> bool:
 
 
 class Layout(NamedTuple):
-    """The parameters of `Model.from_local` that determine how much memory a model takes, and where."""
+    """The parameters of `Model.from_local` that determine how much memory a model takes, and where.
+
+    Attributes:
+        mmproj: None for the projector of a repository on a hub, if there is one; False for no projector.
+    """
 
     gpu_layers: int
     context_size: Optional[int]
@@ -157,6 +161,8 @@ class Layout(NamedTuple):
     rpc_servers: Optional[Sequence[str]]
     cache_type: object = "f16"
     rope_scaling: Optional[RopeScaling] = None
+    mmproj: object = None
+    draft: object = None
 
 
 def _layout_params(layout: Layout) -> Struct:
@@ -234,6 +240,11 @@ def estimate(path: object, layout: Layout) -> Dict[str, Any]:
     """Return the fields of ``luup_memory_estimate``."""
     c_path = encode_path("path", path)
     params = _layout_params(layout)
+    files = [
+        ffi.new("char[]", encode_path(name, value)) if value not in (None, False) else ffi.NULL
+        for name, value in (("mmproj", layout.mmproj), ("draft", layout.draft))
+    ]
+    params.pointer.mmproj, params.pointer.draft = files
     load_backends()
     set_log_level()
     result = new_output("luup_memory_estimate")

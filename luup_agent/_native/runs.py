@@ -11,6 +11,7 @@ from luup_agent._native.diagnostics import check, drain_logs, error_message
 from luup_agent._native.handles import Owner, take_string
 from luup_agent._native.settings import RunRequest, run_params
 from luup_agent._native.values import encode_text, to_text
+from luup_agent._native.wakers import NativeWaker
 from luup_agent.errors import ClosedError, LuupError, RunCancelledError, make_error
 from luup_agent.messages import FinishReason
 from luup_agent.settings import Settings
@@ -231,11 +232,11 @@ class NativeRun:
         handle = owner.pointer
         return take_string(lambda text: lib.luup_run_get_turns(handle, first, text))
 
-    def set_wakeup(self, descriptor: int, owner: object) -> None:
-        """Let the library write a byte to `descriptor` when events arrive; `owner` lives as long as the run."""
-        self._keep.append(owner)
+    def set_waker(self, waker: NativeWaker, tag: int, for_text: bool) -> None:
+        """Have `waker` return `tag` when the run has events; without `for_text`, only when it needs its driver."""
+        self._keep.append(waker)
         owner = self._live()
-        check(lib.luup_run_set_wakeup_fd(owner.pointer, descriptor))
+        check(lib.luup_run_set_waker(owner.pointer, waker.pointer, tag, for_text))
         del self._keep[:-1]
 
     def stop_thinking(self) -> None:

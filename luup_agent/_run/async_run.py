@@ -1,9 +1,4 @@
-"""The asynchronous drivers of a run.
-
-All runs of an event loop share one socket pair: the core writes a byte to it when a run gets events, as
-`signal.set_wakeup_fd` does. So no thread waits for a run, and no C thread enters Python. Loops without `add_reader`
-(Windows' proactor) wait in a thread of their executor instead.
-"""
+"""The asynchronous drivers of a run: no thread waits for it; `waker` wakes the event loop."""
 
 from __future__ import annotations
 
@@ -22,6 +17,7 @@ from luup_agent import _native
 from luup_agent._loops import require_asyncio
 from luup_agent._run.run import Run
 from luup_agent._run.sync_run import WAIT_SLICE_MS
+from luup_agent._run.waker import Waker, waker_of
 from luup_agent.errors import LuupError
 from luup_agent.messages import AgentResponse, Event
 
@@ -33,82 +29,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 OutputT = TypeVar("OutputT", default=str)
-
-
-class _SocketPair:
-    """Two connected sockets. They close when neither the loop that reads nor a run that may write refers to them."""
-
-    def __init__(self) -> None:
-        import socket
-
-        self.reader, self.writer = socket.socketpair()
-        self.reader.setblocking(False)
-        self.writer.setblocking(False)
-
-    def __del__(self) -> None:
-        self.reader.close()
-        self.writer.close()
-
-
-class _Waker:
-    """Wakes the runs of one event loop, to which it holds no reference."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._sockets = _SocketPair()
-        self._waiting: Dict[_native.NativeRun, asyncio.Future[int]] = {}
-        loop.add_reader(self._sockets.reader.fileno(), self._wake)
-
-    def attach(self, run: _native.NativeRun) -> None:
-        """Have the core wake this loop for `run` from now on."""
-        run.set_wakeup(self._sockets.writer.fileno(), self._sockets)
-
-    async def wait(self, run: _native.NativeRun, loop: asyncio.AbstractEventLoop) -> int:
-        """Wait for an event of `run`, which had none a moment ago, and return its type."""
-        future: asyncio.Future[int] = loop.create_future()
-        self._waiting[run] = future
-        try:
-            return await future
-        finally:
-            del self._waiting[run]
-
-    def rouse(self, run: _native.NativeRun) -> None:
-        """Wake the task that waits for an event of `run`, without an event."""
-        future = self._waiting.get(run)
-        if future is not None and not future.done():
-            future.set_result(_native.EVENT_NONE)
-
-    def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            self._sockets.reader.recv(4096)
-        for run, future in list(self._waiting.items()):
-            if not future.done():
-                try:
-                    kind = run.next(0)
-                except LuupError as error:
-                    future.set_exception(error)
-                else:
-                    if kind != _native.EVENT_NONE:
-                        future.set_result(kind)
-
-
-_wakers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Optional[_Waker]] = weakref.WeakKeyDictionary()
-
-
-def _waker_of(loop: asyncio.AbstractEventLoop) -> Optional[_Waker]:
-    """Return the waker of a loop; None if the loop can't watch sockets."""
-    try:
-        return _wakers[loop]
-    except KeyError:
-        pass
-    for reference in _wakers.keyrefs():  # a list made in one step: safe beside other threads' loops
-        other = reference()
-        if other is not None and other.is_closed():
-            _wakers.pop(other, None)
-    waker: Optional[_Waker] = None
-    with contextlib.suppress(NotImplementedError):
-        waker = _Waker(loop)
-    _wakers[loop] = waker
-    return waker
 
 
 def _current() -> Tuple[int, int]:
@@ -135,7 +55,10 @@ class AsyncStream(AsyncIterator[T]):
         self._started = False
         self._end_state: Dict[str, str] = {}  # "state": see `_state`
         self._failure: Optional[Exception] = None
-        self._waker: Optional[_Waker] = None
+        self._waker: Optional[Waker] = None
+        self._tag = 0  # by which the waker knows the run; 0: it does not
+        self._for_text = True  # whether the reader wants the pieces of the answer when they come
+        self._attached_for_text = True  # what the waker knows of that
         self._busy = False  # a task is in `_next_event`
         self._loop: Optional[asyncio.AbstractEventLoop] = None  # that of the run
         self._reader: Optional[Tuple[int, int]] = None  # the thread and the task that read, as `_current` returns them
@@ -257,7 +180,7 @@ class AsyncStream(AsyncIterator[T]):
         def wake() -> None:
             mine = stream()
             if mine is not None and mine._waker is not None:
-                mine._waker.rouse(mine._run.native)
+                mine._waker.rouse(mine._tag)
 
         calls.wake = wake
         return calls
@@ -266,13 +189,17 @@ class AsyncStream(AsyncIterator[T]):
         import asyncio
 
         loop = asyncio.get_running_loop()
-        waker = _waker_of(loop)
+        waker = waker_of(loop)
         if waker is None:
             return await self._wait_in_thread(loop)
+        for_text = self._for_text or self._run.counts_pieces
         if waker is not self._waker:
             self._waker = waker  # first: from here on `_close` rouses it
-            waker.attach(self._run.native)
-        return await waker.wait(self._run.native, loop)
+            self._tag = 0
+        if self._tag == 0 or for_text is not self._attached_for_text:
+            self._tag = waker.attach(self._run.native, self._tag, for_text)
+            self._attached_for_text = for_text
+        return await waker.wait(self._run.native, self._tag, loop)
 
     async def _wait_in_thread(self, loop: asyncio.AbstractEventLoop) -> int:
         """Wait in a thread of the loop's executor."""
@@ -327,7 +254,7 @@ class AsyncStream(AsyncIterator[T]):
         loop, waker = self._loop, self._waker
         if self._busy and loop is not None and waker is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody reads
-                loop.call_soon_threadsafe(waker.rouse, self._run.native)
+                loop.call_soon_threadsafe(waker.rouse, self._tag)
 
     def _is_driven(self) -> bool:
         """Return whether a task waits for an event, and its loop will go on with it."""
@@ -412,6 +339,7 @@ class AsyncTextStream(AsyncStream[str], Coroutine[Any, Any, OutputT]):
                 raise StopAsyncIteration
 
     async def _whole(self) -> OutputT:
+        self._for_text = False
         async for _ in self:
             pass
         if self._failure is not None:
@@ -459,6 +387,7 @@ class AsyncTextStream(AsyncStream[str], Coroutine[Any, Any, OutputT]):
 async def finish(run: Run, read: Callable[[Run], R]) -> R:
     """Start a run, wait for its end, return what `read` returns for it, and close it."""
     stream: AsyncStream[Any] = AsyncStream(run)
+    stream._for_text = False
     while await stream._next_event() != _native.EVENT_DONE:
         pass
     try:

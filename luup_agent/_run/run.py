@@ -178,6 +178,11 @@ class Run(Watched):
     def _collects_events(self) -> bool:
         return self.is_read or self.following.wants_events
 
+    @property
+    def counts_pieces(self) -> bool:
+        """Whether each piece of the answer matters when it comes, also to a driver that wants the whole."""
+        return self.following.wants_events or (self.meter is not None and self.meter.watches_output)
+
     def start(self, thread_waits: bool = False) -> None:
         """Begin to answer; a thread drives the run.
 

@@ -155,10 +155,9 @@ def complete(run: Run) -> None:
     run.start(thread_waits=True)
     try:
         kind = _native.EVENT_NONE
-        at_once = run.following.wants_events
         while kind != _native.EVENT_DONE:
             # Each piece of the answer counts for some; else this thread is not woken for every token.
-            each = at_once or (run.meter is not None and run.meter.watches_output)
+            each = run.counts_pieces
             if kind == _native.EVENT_NONE and not run.calls.active and not each:
                 run.native.wait(WAIT_SLICE_MS)
             kind = run.advance(WAIT_SLICE_MS if run.calls.active or each else 0)

@@ -36,7 +36,7 @@ class Facts(NamedTuple):
         system_prompt: The system prompt of this run; None if there is none.
     """
 
-    agent: Agent[Any]
+    agent: Agent[Any, Any]
     task: Task
     tools: RunTools
     messages: Callable[[], List[Message]]

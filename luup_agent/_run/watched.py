@@ -37,7 +37,7 @@ class Watched:
     history: Optional[List[Message]]
     _native_agent: _native.NativeAgent
     _task: Task
-    _agent: Optional[Agent[Any]]
+    _agent: Optional[Agent[Any, Any]]
     _exchange: Optional[Exchange]
     _read_tools: Callable[[], RunTools]
     _watches: Optional[Watches] = None

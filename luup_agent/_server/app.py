@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Union
 
 from luup_agent._server import page
-from luup_agent._server.body import read_fields
+from luup_agent._server.body import aside, read_fields
 from luup_agent._server.chat_reply import ChatReply
 from luup_agent._server.chat_request import ChatTask, read_chat
 from luup_agent._server.config import Config, Served
@@ -15,6 +15,7 @@ from luup_agent._server.fields import Fields
 from luup_agent._server.guard import Guard
 from luup_agent._server.metrics import CONTENT_TYPE, Counts, write_metrics
 from luup_agent._server.pictures import read_pictures
+from luup_agent._server.questions import AnswerQuestions, OpenQuestions
 from luup_agent._server.responses_reply import ResponsesReply
 from luup_agent._server.responses_request import to_chat
 from luup_agent._server.start import Answer, answer_chat, answer_text
@@ -40,6 +41,7 @@ class Server:
         self._stored = None if sessions is None else StoredConversations(sessions, config)
         self._config = config
         self._counts = Counts()
+        self._questions = OpenQuestions()
         self._with_page = with_page
 
     def app(self) -> Any:
@@ -48,6 +50,7 @@ class Server:
             self._route("/v1/chat/completions", self._chat, "POST"),
             self._route("/v1/responses", self._responses, "POST"),
             self._route("/v1/completions", self._completions, "POST"),
+            self._route("/v1/questions/{id}", self._reply, "POST"),
             self._route("/v1/embeddings", self._embeddings, "POST"),
             self._route("/v1/models", self._list_models, "GET"),
             self._route("/v1/models/{name:path}", self._show_model, "GET"),
@@ -80,18 +83,28 @@ class Server:
 
     async def _chat(self, request: Any) -> Any:
         fields = await read_fields(request, self._config)
-        task = read_chat(fields, self._config.max_tokens)
+        task = await aside(fields.size, read_chat, fields, self._config.max_tokens)
         served = self._find(task.model, ("model", "agent"))
         task = await read_pictures(task, served, self._config)
 
         def reply(answers: List[Answer]) -> ChatReply:
             return ChatReply(served.name, answers, served.kind == "agent", task.include_usage)
 
-        return await self._respond(request, task, lambda index: answer_chat(served, task, index), reply)
+        def answer(index: int) -> Answer:
+            made = answer_chat(served, task, index)
+            if task.questions and served.kind == "agent":
+                made.ask_with(AnswerQuestions(self._questions))
+            return made
+
+        return await self._respond(request, task, answer, reply)
+
+    async def _reply(self, request: Any) -> Any:
+        fields = await read_fields(request, self._config)
+        return json_response(self._questions.reply(request.path_params["id"], fields))
 
     async def _responses(self, request: Any) -> Any:
         fields = await read_fields(request, self._config)
-        task = read_chat(Fields(to_chat(fields)), self._config.max_tokens)
+        task = await aside(fields.size, _read_responses, fields, self._config.max_tokens)
         served = self._find(task.model, ("model", "agent"))
         task = await read_pictures(task, served, self._config)
 
@@ -185,6 +198,10 @@ class Server:
         names = ", ".join(each.name for each in known) or "none"
         wanted = "no model" if name is None else f"no model {name[:200]!r}"
         raise RequestError(404, f"there is {wanted} for this endpoint; it has: {names}", "model_not_found", "model")
+
+
+def _read_responses(fields: Fields, max_tokens: Optional[int]) -> ChatTask:
+    return read_chat(Fields(to_chat(fields)), max_tokens)
 
 
 def _describe(served: Served) -> Dict[str, Any]:

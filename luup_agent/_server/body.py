@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Callable, TypeVar
 
 from luup_agent._server.config import Config
 from luup_agent._server.failures import RequestError
 from luup_agent._server.fields import Fields, read_body
+
+T = TypeVar("T")
+
+_QUICK = 256 << 10  # bytes that are read in a moment
 
 
 async def read_fields(request: Any, config: Config) -> Fields:
@@ -21,14 +25,22 @@ async def read_fields(request: Any, config: Config) -> Fields:
     if kind != "application/json":  # also keeps forms of other sites out, which need no preflight
         raise RequestError(415, f"Content-Type must be application/json, not {kind[:100]!r}", "invalid_content_type")
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > config.max_body:
+    if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > config.max_body):
         raise _too_long(config.max_body)
     try:
-        return read_body(await asyncio.wait_for(_read(request, config.max_body), config.body_timeout))
+        body = await asyncio.wait_for(_read(request, config.max_body), config.body_timeout)
     except asyncio.TimeoutError:
         raise RequestError(
             408, f"the body did not arrive within {config.body_timeout:g} seconds", "body_timeout"
         ) from None
+    return await aside(len(body), read_body, body)
+
+
+async def aside(size: int, work: Callable[..., T], *arguments: Any) -> T:
+    """Return what `work` makes of a body of so many bytes; of a long one in a thread, so that other requests go on."""
+    if size <= _QUICK:
+        return work(*arguments)
+    return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)
 
 
 async def _read(request: Any, limit: int) -> bytes:

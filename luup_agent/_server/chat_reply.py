@@ -9,6 +9,7 @@ from json.encoder import encode_basestring_ascii as encode_text
 from typing import Any, AsyncGenerator, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from luup_agent._server.merge import merge
+from luup_agent._server.questions import Asked
 from luup_agent._server.start import Answer
 from luup_agent.errors import InvalidOutputError
 from luup_agent.messages import (
@@ -23,8 +24,6 @@ from luup_agent.messages import (
     Usage,
 )
 
-_CUT_OFF = "the output was cut off"  # how the core's message about a typed result begins that `max_tokens` ended
-
 
 class Outcome:
     """The end of an answer.
@@ -35,7 +34,7 @@ class Outcome:
         finish_reason: "stop", "length" or "tool_calls".
         calls: The calls that the client runs or decides on.
         usage: The token counts.
-        response: The whole response; None for a typed result that `max_tokens` cut off.
+        response: The whole response; None for a typed result or a call that `max_tokens` cut off.
     """
 
     def __init__(self, response: Optional[AgentResponse[Any]], cut: Optional[InvalidOutputError] = None) -> None:
@@ -55,12 +54,12 @@ class Outcome:
 
 
 def outcome_of(error: InvalidOutputError) -> Outcome:
-    """Return the end of a typed result that `max_tokens` cut off, which OpenAI's API does not call an error.
+    """Return the end of a typed result or a call that `max_tokens` cut off, which OpenAI's API does not call an error.
 
     Raises:
         InvalidOutputError: The answer is wrong for another reason.
     """
-    if not str(error).startswith(_CUT_OFF):
+    if error.finish_reason != "length":
         raise error
     return Outcome(None, error)
 
@@ -179,8 +178,10 @@ class ChatReply:
         before, _, behind = chunk.partition(f'"{mark}"')
         return before, behind
 
-    def _delta(self, event: Event[Any]) -> Optional[Dict[str, Any]]:
+    def _delta(self, event: Union[Event[Any], Asked]) -> Optional[Dict[str, Any]]:
         """Return what an event adds to the message; None for nothing."""
+        if isinstance(event, Asked):
+            return {"luup": event.details()}
         if event.type == "text":
             return {"content": event.text}
         if event.type == "reasoning":

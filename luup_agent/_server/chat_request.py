@@ -12,6 +12,7 @@ from luup_agent.outputs import JSONSchema
 from luup_agent.tools import AnyTool, Tool
 
 MAX_CHOICES = 16
+MAX_TOOLS = 1024  # of a run
 _SEEDS = 2**32 - 1  # one more than the greatest seed
 
 # Fields that do not change the answer of this server.
@@ -56,6 +57,7 @@ class ChatTask(NamedTuple):
         choices: The number of answers.
         approvals: Decisions on calls of an agent's tools that wait for an approval, by the ids of the calls.
         names_length: Whether the request says how long the answer may be.
+        questions: Whether the client shows questions of MCP servers, and sends the replies.
     """
 
     model: Optional[str]
@@ -68,6 +70,7 @@ class ChatTask(NamedTuple):
     choices: int
     approvals: Dict[str, Union[bool, str]]
     names_length: bool = True
+    questions: bool = False
 
 
 def read_chat(fields: Fields, max_tokens: Optional[int]) -> ChatTask:
@@ -102,6 +105,7 @@ def read_chat(fields: Fields, max_tokens: Optional[int]) -> ChatTask:
         fields.whole("n", 1, MAX_CHOICES) or 1,
         _read_approvals(fields),
         fields.has("max_tokens") or fields.has("max_completion_tokens"),
+        fields.flag("questions") and stream,
     )
     fields.finish(HARMLESS, REFUSED)
     return task
@@ -232,13 +236,16 @@ def _for_the_client(**_arguments: Any) -> NoReturn:
 def _read_tools(fields: Fields) -> Tuple[Tuple[AnyTool, ...], Optional[str]]:
     """Return the client's tools and the choice among tools."""
     values = fields.items("tools") or []
+    if len(values) > MAX_TOOLS:
+        raise fields.wrong("tools", f"must have at most {MAX_TOOLS} tools, got {len(values)}", "invalid_value")
     tools = tuple(_read_tool(f"tools[{index}]", value) for index, value in enumerate(values))
-    names = [tool.name for tool in tools]
-    for index, name in enumerate(names):
-        if name in names[:index]:
+    names = set()
+    for index, tool in enumerate(tools):
+        if tool.name in names:
             raise RequestError(
-                400, f"tools[{index}] has the name of an earlier tool: {name!r}", "invalid_value", "tools"
+                400, f"tools[{index}] has the name of an earlier tool: {tool.name!r}", "invalid_value", "tools"
             )
+        names.add(tool.name)
     return tools, _read_choice(fields)
 
 

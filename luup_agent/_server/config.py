@@ -12,7 +12,7 @@ from luup_agent.embeddings import Embedder
 from luup_agent.errors import InvalidParamError
 from luup_agent.model import Model
 
-Servable = Union[Model, "Agent[Any]", Embedder]
+Servable = Union[Model, "Agent[Any, Any]", Embedder]
 
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}\Z")
 _ORIGIN = re.compile(r"https?://[^\s/?#]+\Z")

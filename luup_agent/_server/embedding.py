@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import sys
 from array import array
@@ -30,8 +29,7 @@ async def embed(name: str, embedder: Any, fields: Fields) -> Dict[str, Any]:
         raise fields.wrong("dimensions", f"must be {size}, the size of this model's vectors", "invalid_value")
     fields.finish(("user",))
     vectors = await embedder.embed_async(texts)
-    loop = asyncio.get_running_loop()
-    tokens = await loop.run_in_executor(None, lambda: sum(map(embedder.count_tokens, texts)))
+    tokens = sum(vectors.tokens)
     data = [
         {"object": "embedding", "index": index, "embedding": _encode(vector, encoding)}
         for index, vector in enumerate(vectors)

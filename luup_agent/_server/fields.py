@@ -13,12 +13,13 @@ from luup_agent.errors import JSONParseError
 class Fields:
     """A JSON object of a request. None counts as missing, because OpenAI's client writes it."""
 
-    def __init__(self, values: object, place: str = "") -> None:
+    def __init__(self, values: object, place: str = "", size: int = 0) -> None:
         """Take the object.
 
         Args:
             values: The object.
             place: Its name in error messages, such as "stream_options"; "" for the body itself.
+            size: The bytes of the body.
 
         Raises:
             RequestError: It is not an object.
@@ -29,6 +30,7 @@ class Fields:
                 400, f"{named} must be a JSON object, not {kind_of(values)}", "invalid_type", place or None
             )
         self._values = {name: value for name, value in values.items() if value is not None}
+        self.size = size
         self._place = place
         self._read: List[str] = []
 
@@ -156,7 +158,7 @@ def read_body(text: bytes) -> Fields:
         RequestError: It is not a JSON object, or is nested too deeply.
     """
     try:
-        return Fields(read_json("the body", text))
+        return Fields(read_json("the body", text), size=len(text))
     except JSONParseError as error:
         raise RequestError(400, str(error), "invalid_json") from None
 

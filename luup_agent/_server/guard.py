@@ -90,9 +90,7 @@ class Guard:
             return [(b"access-control-allow-origin", b"*")]
         if origin in self._config.origins:
             return [(b"access-control-allow-origin", header), (b"vary", b"Origin")]
-        parts = urlsplit(origin)
-        port = _PORTS.get(parts.scheme)
-        if port is not None and parts.netloc.lower() in (host, f"{host}:{port}", host.rpartition(f":{port}")[0]):
+        if _is_of_host(origin, host):
             return []
         raise RequestError(
             403,
@@ -123,6 +121,16 @@ class Guard:
                 "authentication_error",
                 {"WWW-Authenticate": "Bearer"},
             )
+
+
+def _is_of_host(origin: str, host: str) -> bool:
+    """Return whether a page is of this server, which the request calls `host`."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # such as http://[
+        return False
+    port = _PORTS.get(parts.scheme)
+    return port is not None and parts.netloc.lower() in (host, f"{host}:{port}", host.rpartition(f":{port}")[0])
 
 
 def _headers(scope: Scope) -> Dict[bytes, bytes]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, AsyncGenerator, Sequence, Tuple
+from typing import Any, AsyncGenerator, AsyncIterator, Sequence, Tuple
 
-from luup_agent._run.async_run import AsyncEventStream
 from luup_agent.errors import InvalidOutputError
 
 _AHEAD = 64  # events that are read before the client takes them
 
 
-async def merge(streams: Sequence[AsyncEventStream[Any]]) -> AsyncGenerator[Tuple[int, Any], None]:
+async def merge(streams: Sequence[AsyncIterator[Any]]) -> AsyncGenerator[Tuple[int, Any], None]:
     """Yield each event with the index of its stream; an `InvalidOutputError` that ends a stream counts as one.
 
     Raises:
@@ -42,7 +41,7 @@ async def merge(streams: Sequence[AsyncEventStream[Any]]) -> AsyncGenerator[Tupl
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _read(index: int, stream: AsyncEventStream[Any], queue: asyncio.Queue[Tuple[int, Any]]) -> None:
+async def _read(index: int, stream: AsyncIterator[Any], queue: asyncio.Queue[Tuple[int, Any]]) -> None:
     """Put the events of a stream into the queue, the error that ends it, and None."""
     try:
         async for event in stream:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any, List
 
+from luup_agent._fetching import fetch
 from luup_agent._server.chat_request import ChatTask
 from luup_agent._server.config import Config, Served
 from luup_agent._server.failures import RequestError
 from luup_agent.errors import HTTPError, InvalidParamError
-from luup_agent.media import Image
+from luup_agent.media import MOST_BYTES, Image
 from luup_agent.messages import Message
 
+_FETCH_SECONDS = 60.0  # for a whole picture: one that drips in would hold a thread that others wait for
 _ELSEWHERE = ("remote", "fallback")  # kinds of models that may be on other servers, which say what they refuse
 
 
@@ -55,6 +57,10 @@ async def _with_bytes(part: Any, config: Config, place: str) -> Any:
         problem = f"{place} has the address of a picture, which this server does not fetch: send it as a data URL"
         raise RequestError(400, problem, "unsupported_content", place)
     try:
-        return await asyncio.get_running_loop().run_in_executor(None, Image.from_url, part.url)
+        return await asyncio.get_running_loop().run_in_executor(None, _fetched, part.url)
     except (InvalidParamError, HTTPError) as error:
         raise RequestError(400, f"{place}: {error}", "invalid_image_url", place) from None
+
+
+def _fetched(url: str) -> Image:
+    return Image(fetch(url, allow_private=False, timeout=30.0, most=MOST_BYTES, total=_FETCH_SECONDS))

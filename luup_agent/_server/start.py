@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, AsyncGenerator, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 from luup_agent._agent.hooks import make_prompt
 from luup_agent._run.async_run import AsyncEventStream
 from luup_agent._server.chat_request import ChatTask
 from luup_agent._server.config import Served
 from luup_agent._server.failures import RequestError
+from luup_agent._server.questions import AnswerQuestions
 from luup_agent._tools.context import RunContext
 from luup_agent.agent import Agent
 from luup_agent.messages import Message
@@ -16,6 +17,9 @@ from luup_agent.messages import Message
 if TYPE_CHECKING:
     from luup_agent._run.run import Run
     from luup_agent._server.text_request import TextTask
+
+
+Events = Union[AsyncEventStream[Any], AsyncGenerator[Any, None]]
 
 
 class Answer:
@@ -26,10 +30,16 @@ class Answer:
         events: The events of its run, which begins when the first of them is awaited.
     """
 
-    def __init__(self, agent: Agent[Any], run: Run) -> None:
+    def __init__(self, agent: Agent[Any, Any], run: Run) -> None:
         """Read the events of a run of an agent."""
         self.agent = agent
-        self.events: AsyncEventStream[Any] = AsyncEventStream(run)
+        self.events: Events = AsyncEventStream(run)
+
+    def ask_with(self, questions: AnswerQuestions) -> None:
+        """Pass questions of MCP servers on to the client, as events of the answer."""
+        self.agent._ask_user = questions.ask
+        assert isinstance(self.events, AsyncEventStream)
+        self.events = questions.among(self.events)
 
     async def close(self) -> None:
         """Cancel the run if it goes on, and release the memory."""
@@ -63,12 +73,10 @@ def answer_text(served: Served, task: TextTask, index: int) -> Answer:
     Raises:
         LuupError: A value of the request is wrong.
     """
-    agent: Agent[Any] = Agent(served.value, enable_builtin_tools=False, enable_history=False)
+    agent: Agent[Any, Any] = Agent(served.value, enable_builtin_tools=False, enable_history=False)
     prompt = task.prompts[index // task.each]
     options = _options(task.options, index % task.each)
-    run = agent._new_run("stream_events_async", prompt, options)
-    run._task = run._task._replace(raw=True)
-    return Answer(agent, run)
+    return Answer(agent, agent._new_run("stream_events_async", prompt, options, raw=True))
 
 
 def _shorter(first: Optional[int], second: Optional[int]) -> Optional[int]:
@@ -83,7 +91,7 @@ def _options(options: Mapping[str, Any], index: int) -> Dict[str, Any]:
     return dict(options)
 
 
-def _agent_for(served: Served, task: ChatTask, options: Dict[str, Any]) -> Agent[Any]:
+def _agent_for(served: Served, task: ChatTask, options: Dict[str, Any]) -> Agent[Any, Any]:
     """Return an agent with the conversation of a request; `options` get what the run needs."""
     if task.approvals and served.kind != "agent":
         raise RequestError(
@@ -93,7 +101,7 @@ def _agent_for(served: Served, task: ChatTask, options: Dict[str, Any]) -> Agent
         options["retries"] = 0  # a client can't take back what it has read
     if served.kind == "model":
         system, rest = _split(task.messages)
-        agent: Agent[Any] = Agent(served.value, system, tools=task.tools, enable_builtin_tools=False)
+        agent: Agent[Any, Any] = Agent(served.value, system, tools=task.tools, enable_builtin_tools=False)
         agent.set_history(rest)
         return agent
     agent = _copy(served.value, task)
@@ -106,7 +114,7 @@ def _agent_for(served: Served, task: ChatTask, options: Dict[str, Any]) -> Agent
     return agent
 
 
-def _copy(original: Agent[Any], task: ChatTask) -> Agent[Any]:
+def _copy(original: Agent[Any, Any], task: ChatTask) -> Agent[Any, Any]:
     """Return a copy of an agent with the conversation of a request.
 
     The agent's own system prompt comes first, and that of the request follows it.

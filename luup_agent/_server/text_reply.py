@@ -10,6 +10,7 @@ from luup_agent._server.chat_reply import Outcome, usage_of
 from luup_agent._server.merge import merge
 from luup_agent._server.start import Answer
 from luup_agent._server.text_request import TextTask
+from luup_agent.errors import InvalidOutputError
 from luup_agent.messages import DoneEvent, TokenLogprob
 
 
@@ -43,6 +44,8 @@ class TextReply:
         events = merge([answer.events for answer in self._answers])
         try:
             async for index, event in events:
+                if isinstance(event, InvalidOutputError):
+                    raise event
                 if isinstance(event, DoneEvent):
                     outcomes[index] = Outcome(event.response)
         finally:
@@ -62,6 +65,8 @@ class TextReply:
         begun = set()
         try:
             async for index, event in events:
+                if isinstance(event, InvalidOutputError):
+                    raise event
                 if self._task.echo and index not in begun:
                     yield self._chunk(self._choice(index, self._prompt(index)))
                 begun.add(index)

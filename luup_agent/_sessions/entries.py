@@ -46,7 +46,9 @@ def read(connection: Connection, session: str) -> List[Entry]:
     found: Dict[str, Entry] = {}
     loose: List[Tuple[int, Message]] = []  # messages before the next row of an entry
     last: Optional[str] = None
-    for seq, kind, body in connection.read(sql, {"id": session}):
+    for row in connection.read(sql, {"id": session}):
+        statements.check_row(row, int, str, str)
+        seq, kind, body = row
         if kind == "message":
             loose.append((seq, statements.read_message(body)))
             continue
@@ -65,7 +67,7 @@ def _read_row(body: str) -> Tuple[str, Dict[str, Any], int]:
     try:
         values = dict(stored["values"])
         return str(values["id"]), values, int(stored["count"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, OverflowError, TypeError, ValueError):
         raise statements.Damaged("a row is damaged: it has no entry") from None
 
 
@@ -78,6 +80,8 @@ def _add_made(found: Dict[str, Entry], rows: Sequence[Tuple[int, Message]], last
             found[str(last)] = above._replace(messages=[*above.messages, message], seq=seq)
             continue
         name = f"row-{seq}"
+        while name in found:  # an entry that a client has named so
+            name += "."
         found[name] = Entry({"id": name, "parent": last, "role": role}, [message], seq, kept=False)
         last = name
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 UNKNOWN = Head(-1)
 
 
-class Session(Answering[OutputT]):
+class Session(Answering[Any, OutputT]):
     """A stored conversation, with the answering methods of an `Agent`.
 
     Each run continues the conversation as the database has it, and what it adds is stored as a whole when it ends. If
@@ -53,7 +53,7 @@ class Session(Answering[OutputT]):
         self,
         database: Database,
         id: str,  # noqa: A002  # its name everywhere
-        agent: Agent[OutputT],
+        agent: Agent[Any, OutputT],
         warm: Optional[WarmStates] = None,
     ) -> None:
         """Continue a conversation with a copy of `agent`; `refresh` reads it."""
@@ -91,7 +91,7 @@ class Session(Answering[OutputT]):
         return self._agent.pending
 
     @property
-    def agent(self) -> Agent[OutputT]:
+    def agent(self) -> Agent[Any, OutputT]:
         """The session's copy of the agent, for its tools and built-in tools. Its history belongs to the session."""
         return self._agent
 
@@ -203,8 +203,9 @@ class Session(Answering[OutputT]):
         options: Mapping[str, Any],
         output_type: Any = None,
         decisions: Optional[Mapping[str, Decision]] = None,
+        raw: bool = False,
     ) -> Run:
-        run = self._agent._new_run(caller, message, options, output_type, decisions)
+        run = self._agent._new_run(caller, message, options, output_type, decisions, raw)
         run.following.followers.insert(0, _Keeper(self, run, decisions))
         return run
 

@@ -20,6 +20,10 @@ from luup_agent.messages import Message, Usage
 _INFO = "id, title, created, updated, messages, usage, version, parent, branched_at"
 
 
+_NUMBER = (int, float)
+_TEXT = (str, type(None))
+
+
 class Damaged(Exception):
     """A row of the database has not the form that this package writes."""
 
@@ -63,10 +67,22 @@ class _Row(NamedTuple):
     usage: str
 
 
+def check_row(row: Sequence[Any], *kinds: Any) -> None:
+    """Check the types of a row's values: SQLite keeps a value of any type in any column.
+
+    Raises:
+        Damaged: One has another type.
+    """
+    for value, kind in zip(row, kinds):
+        if not isinstance(value, kind):
+            raise Damaged(f"a row is damaged: it has {value!r:.40} where another type belongs")
+
+
 def read_json(body: str) -> Any:
+    check_row((body,), str)
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Damaged(f"a row is damaged: {error}") from None
 
 
@@ -93,7 +109,10 @@ def _row(connection: Connection, session: str, lock: bool = False) -> Optional[_
     suffix = " FOR UPDATE" if lock and connection.locks_rows else ""
     sql = f"SELECT version, created, next_seq, messages, usage FROM luup_sessions WHERE id = :id{suffix}"
     rows = connection.read(sql, {"id": session})
-    return _Row(*rows[0]) if rows else None
+    if not rows:
+        return None
+    check_row(rows[0], int, _NUMBER, int, int, str)
+    return _Row(*rows[0])
 
 
 def _required(connection: Connection, session: str, lock: bool = False) -> _Row:
@@ -104,18 +123,26 @@ def _required(connection: Connection, session: str, lock: bool = False) -> _Row:
 
 
 def _info(row: Sequence[Any]) -> SessionInfo:
+    check_row(row, str, _TEXT, _NUMBER, _NUMBER, int, str, int, _TEXT, (int, type(None)))
     session, title, created, updated, messages, usage, version, parent, branched_at = row
     return SessionInfo(
         session,
         title,
-        datetime.fromtimestamp(created, timezone.utc),
-        datetime.fromtimestamp(updated, timezone.utc),
+        _time(created),
+        _time(updated),
         messages,
         _usage(usage),
         version,
         parent,
         branched_at,
     )
+
+
+def _time(seconds: float) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc)
+    except (OverflowError, ValueError, OSError) as error:
+        raise Damaged(f"a row is damaged: {seconds!r} is not a time: {error}") from None
 
 
 def info(connection: Connection, session: str) -> SessionInfo:
@@ -166,7 +193,7 @@ def _last_summary(connection: Connection, session: str) -> Tuple[int, List[Dict[
     summary = read_json(rows[0][0])
     try:
         return int(summary["begin"]), [Message.from_dict("a message", each).to_dict() for each in summary["messages"]]
-    except (AttributeError, InvalidParamError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, InvalidParamError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise Damaged(f"a row is damaged: {error!r}") from None
 
 
@@ -255,7 +282,10 @@ def search(connection: Connection, words: Sequence[str], limit: int) -> List[Ses
             infos[session] = info(connection, session)
         place = {"id": session, "seq": seq}
         sql = "SELECT body FROM luup_session_messages WHERE session = :id AND seq = :seq"
-        ((body,),) = connection.read(sql, place)
+        rows = connection.read(sql, place)
+        if not rows:  # an index of a message that is gone
+            continue
+        ((body,),) = rows
         sql = "SELECT count(*) FROM luup_session_messages WHERE session = :id AND kind = 'message' AND seq < :seq"
         ((position,),) = connection.read(sql, place)
         found.append(SessionMatch(infos[session], position, read_message(body)))

@@ -38,7 +38,7 @@ class WarmStates:
         self._most = most
         self._is_warned = False
 
-    def load(self, session: str, agent: Agent[Any]) -> int:
+    def load(self, session: str, agent: Agent[Any, Any]) -> int:
         """Prepare the next run of an agent that continues a conversation.
 
         Returns:
@@ -57,7 +57,7 @@ class WarmStates:
                 os.unlink(path)
         return 0
 
-    def save(self, session: str, agent: Agent[Any], known: int) -> int:
+    def save(self, session: str, agent: Agent[Any, Any], known: int) -> int:
         """Keep the state that the last run of an agent has left, if it is worth it.
 
         Args:
@@ -106,7 +106,7 @@ class WarmStates:
             return [name for name in os.listdir(self._folder) if name.startswith(begin) and name.endswith(_SUFFIX)]
         return []
 
-    def _path(self, session: str, agent: Agent[Any]) -> str:
+    def _path(self, session: str, agent: Agent[Any, Any]) -> str:
         model = hashlib.sha256(os.fsencode(agent._parts.model.get_info().path)).hexdigest()[:8]
         return os.path.join(self._folder, f"{_name_of(session)}-{model}{_SUFFIX}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Generic, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Generic, List, Optional
 
 from typing_extensions import TypeVar
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from luup_agent.agent import Agent
     from luup_agent.messages import Message, Usage
 
-Deps = TypeVar("Deps", default=None)
+Deps = TypeVar("Deps", covariant=True, default=Any)
 
 
 class ModelRetry(Exception):
@@ -46,10 +46,13 @@ class RunContext(Generic[Deps]):
 
     __slots__ = ("_add_usage", "_read_messages", "agent", "call_id", "deps", "retry", "run_id", "tool_name")
 
+    if TYPE_CHECKING:
+        __reduce__: None  # type: ignore[assignment]  # pyright: ignore  # see `_agent.declaring`
+
     def __init__(
         self,
         deps: Deps,
-        agent: Agent,
+        agent: Agent[Any, Any],
         tool_name: str,
         call_id: str,
         retry: int,

@@ -263,7 +263,8 @@ def describe_parameters(schema: Schema, descriptions: Mapping[str, str]) -> None
 
 def parameter_of(schema: Schema, message: str) -> Optional[str]:
     """Return the parameter that an error of the core is about, from the JSON pointer in its message."""
-    for name in schema.get("properties", {}):
+    properties = schema.get("properties")
+    for name in properties if isinstance(properties, dict) else ():
         escaped = name.replace("~", "~0").replace("/", "~1")
         if f"/properties/{escaped}/" in message + "/" or f"/properties/{escaped}:" in message:
             return str(name)

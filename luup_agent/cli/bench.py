@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, name)
         if not least <= value <= most:
             raise InvalidParamError(f"--{name} must be between {least} and {most}, got {value}")
-    with loading.load(arguments.model, options.given(arguments, options.MODEL_OPTIONS)) as model:
+    with loading.load(arguments.model, {"mmproj": "none", **options.given(arguments, options.MODEL_OPTIONS)}) as model:
         results = measure(model, arguments.prompt, arguments.tokens, arguments.agents)
     if arguments.json:
         print(json.dumps(results, indent=2))

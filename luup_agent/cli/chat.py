@@ -47,14 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _open(arguments: argparse.Namespace) -> Iterator[Tuple[Agent[Any], Dict[str, Any]]]:
+def _open(arguments: argparse.Namespace) -> Iterator[Tuple[Agent[Any, Any], Dict[str, Any]]]:
     """Yield the agent of a command line, and the options that each of its runs gets."""
     tools, toolsets = python_values.tools_of(arguments.tool)
     settings = options.given(arguments, options.AGENT_OPTIONS)
     system = options.SYSTEM_PROMPT if arguments.system is None else arguments.system
     value = _value_in_python(arguments)
     if isinstance(value, Agent):
-        agent: Agent[Any] = value if arguments.system is None else with_system(value, arguments.system)
+        agent: Agent[Any, Any] = value if arguments.system is None else with_system(value, arguments.system)
         given = {name: each for name, each in (("tools", tools), ("toolsets", toolsets)) if each}
         yield agent, {**settings, **given}
         return

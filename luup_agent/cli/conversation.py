@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tup
 from luup_agent import Agent
 from luup_agent._files import read_regular, replace_file, shorten_path
 from luup_agent._json import read_json
+from luup_agent.cli import questions
 from luup_agent.cli.media import File
 from luup_agent.cli.view import View
 from luup_agent.errors import InvalidParamError, LuupError, StorageError
@@ -37,7 +38,7 @@ class Conversation:
         attached: Pictures and sounds for the next message.
     """
 
-    def __init__(self, agent: Agent[Any], settings: Mapping[str, Any], output_type: Any = None) -> None:
+    def __init__(self, agent: Agent[Any, Any], settings: Mapping[str, Any], output_type: Any = None) -> None:
         self.agent = agent
         self.settings: Dict[str, Any] = dict(settings)
         self.last: Optional[AgentResponse[Any]] = None
@@ -63,6 +64,7 @@ class Conversation:
         if approve is not None and self.agent._parts.settings.approve is None:
             options["approve"] = approve
         self._unsent = message
+        self.agent._ask_user = questions.asker(view)
         events = self.agent.stream_events(message, output_type=self._output_type, **options)
         try:
             self.last = view.show(events)
@@ -205,7 +207,7 @@ class Conversation:
         return {**self.agent._parts.settings._asdict(), "tools": (), "toolsets": ()}
 
 
-def with_system(agent: Agent[Any], text: str) -> Agent[Any]:
+def with_system(agent: Agent[Any, Any], text: str) -> Agent[Any, Any]:
     """Return an agent with another system prompt, the same settings and tools, and no history.
 
     Raises:

@@ -30,6 +30,7 @@ class Keyboard:
         self.typed = b""
         self._descriptor: Optional[int] = None
         self._usual: Optional[List[Any]] = None  # the terminal's settings outside of `quiet`
+        self._is_quiet = False
         if sys.platform != "win32" and output.is_terminal(sys.stdin):
             self._descriptor = sys.stdin.fileno()
 
@@ -39,10 +40,12 @@ class Keyboard:
         if self._usual is not None:  # inside of such a block
             yield
             return
+        self._is_quiet = True
         self._silence()
         try:
             yield
         finally:
+            self._is_quiet = False
             self._restore()
 
     @contextlib.contextmanager
@@ -53,7 +56,7 @@ class Keyboard:
         try:
             yield
         finally:
-            if was_quiet:
+            if was_quiet and self._is_quiet:  # else Ctrl-C has ended the block, while another thread asked
                 self._silence()
 
     def drain(self) -> None:

@@ -6,14 +6,16 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional, Tuple, TypeVar
 from urllib.parse import urlsplit
 
 from luup_agent import Model, catalog
 from luup_agent._files import shorten_path
-from luup_agent._hub.names import looks_like_repository
+from luup_agent._hub.names import looks_like_repository, prefix_of
 from luup_agent.cli import output, progress
 from luup_agent.errors import InvalidParamError
+
+T = TypeVar("T")
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _FILE_PATH = re.compile(r"(?:blob|resolve|raw)/[^/]+/(?P<file>.+\.gguf)\Z")
@@ -22,18 +24,35 @@ _FILE_PATH = re.compile(r"(?:blob|resolve|raw)/[^/]+/(?P<file>.+\.gguf)\Z")
 def load(name: str, options: Dict[str, Any]) -> Model:
     """Load a model by its name or path, and show the progress.
 
+    A repository on a hub brings its projector along, unless `options` have an `mmproj`; "none" is for no projector.
+
     Raises:
         LuupError: It can't be found or loaded.
     """
-    path = obtain(name, catalog.resolve)
+    if options.get("mmproj") is None:
+        path, projector = obtain(name, _with_projector)
+        options = options if projector is None else {**options, "mmproj": projector}
+    else:
+        path = obtain(name, catalog.resolve)
+        options = {**options, "mmproj": False} if options["mmproj"] == "none" else options
     size = os.path.getsize(path) if os.path.isfile(path) else 0
     with progress.StatusLine() as status:
         shown: Dict[str, Any] = {"on_progress": progress.LoadProgress(path.name, size, status)}
         return Model.from_local(path, **shown, **options)
 
 
-def obtain(name: str, function: Callable[[str, catalog.OnProgress], Path]) -> Path:
-    """Return the path of a model; show the progress of its download, and the messages of the hub.
+def _with_projector(name: str, on_progress: catalog.OnProgress) -> Tuple[Path, Optional[Path]]:
+    """Return the path of a model, and that of the projector if a repository on a hub has one."""
+    wanted = next((model.hub_name for model in catalog.hub_models() if model.name == name), name)
+    if prefix_of(wanted) != "hf" or os.path.exists(name):
+        return catalog.resolve(name, on_progress), None
+    from luup_agent import hub
+
+    return hub.download_with_projector(wanted, on_progress=on_progress)
+
+
+def obtain(name: str, function: Callable[[str, catalog.OnProgress], T]) -> T:
+    """Return what `function` finds for the name of a model; show the progress of a download, and the hub's messages.
 
     Raises:
         LuupError: It can't be found or downloaded.

@@ -6,14 +6,14 @@ import sys
 from typing import Any, Callable, Dict, Iterable, Optional
 
 from luup_agent import Agent
-from luup_agent.cli import output
+from luup_agent.cli import output, questions
 from luup_agent.cli.view import View, describe
 from luup_agent.errors import ApprovalRequiredError
 from luup_agent.messages import ToolCall
 
 
 def answer_all(
-    agent: Agent[Any],
+    agent: Agent[Any, Any],
     messages: Iterable[str],
     view: View,
     options: Dict[str, Any],
@@ -29,6 +29,7 @@ def answer_all(
     approve = _approval(view, allow_all)
     if approve is not None and agent._parts.settings.approve is None:
         options = {**options, "approve": approve}
+    agent._ask_user = questions.asker(view)
     for message in messages:
         events = agent.stream_events(message, output_type=output_type, **options)
         try:

@@ -32,7 +32,11 @@ MODEL_OPTIONS: Dict[str, Option] = {
     "gpu_layers": (int, "N", "layers to put on the GPU; -1 for all if there is one"),
     "threads": (int, "N", "CPU threads; 0 for as many as the process may use"),
     "cache_type": (str, "TYPE", "type of the KV cache, such as q8_0 for about half of the memory"),
-    "mmproj": (str, "FILE", "projector of a model that reads pictures or sounds"),
+    "mmproj": (
+        str,
+        "FILE",
+        "projector of a model that reads pictures or sounds; hf:… brings its own, none is for none",
+    ),
     "draft": (str, "MODEL", "a smaller model with the same vocabulary that guesses the next tokens, for speed"),
     "keep_alive": (float, "SECONDS", "free the memory after so long without a message; the next one loads the model"),
 }

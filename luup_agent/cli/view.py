@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, Iterable, Iterator, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Optional, Set
 
-from luup_agent.cli import output
+from luup_agent.cli import output, questions
 from luup_agent.cli.keyboard import Keyboard
 from luup_agent.cli.progress import PrefillProgress, StatusLine
 from luup_agent.errors import LuupError
 from luup_agent.messages import AgentResponse, Event, ToolCall, ToolResultEvent
+
+if TYPE_CHECKING:
+    from luup_agent._mcp.questions import Question, UserAnswer
 
 _SHOWN_LINES = 12  # of a tool's result
 _SHOWN_CHARS = 1000
@@ -190,6 +193,22 @@ class View:
                     return True
                 if answer.strip().lower() in ("n", "no"):
                     return False
+
+    def ask(self, question: Question, read_line: Callable[[], str]) -> UserAnswer:
+        """Show the question of an MCP server, and return the filled form; False if the user declines.
+
+        Called in another thread than the rest, while a tool runs.
+        """
+
+        def ask(text: str) -> str:
+            self.question(text)
+            return read_line()
+
+        self.status(None)
+        self.end_text()
+        with self.keyboard.asking():
+            self.remark(f"{question.server} asks: {question.message}")
+            return questions.fill(question, ask, self.remark)
 
     def question(self, text: str) -> None:
         """Write a question; its answer is typed behind it."""

@@ -59,7 +59,7 @@ class DBOSRun:
         ...     return response.text
     """
 
-    def __init__(self, agent: Agent[Any], *, name: str = "run", repeat_calls: bool = True) -> None:
+    def __init__(self, agent: Agent[Any, Any], *, name: str = "run", repeat_calls: bool = True) -> None:
         """Prepare a run of the workflow that calls this.
 
         Args:

@@ -132,6 +132,21 @@ def test_the_servers_own_fields_go_back(both, ask):
     assert agent.messages[1].tool_calls[0].extra == {"extra_content": SIGNATURE}
 
 
+@pytest.mark.parametrize(
+    ("details", "reasoning"),
+    [
+        ([{"type": "reasoning.text", "text": "Hm"}], "Hm"),
+        ([{"type": "reasoning.summary", "summary": "Hm"}, {"type": "reasoning.encrypted", "data": "eHg="}], "Hm"),
+        ([{"type": "reasoning.encrypted", "data": "eHg="}], None),
+        ("odd", None),
+    ],
+)
+def test_reasoning_that_is_in_the_details_alone(both, ask, details, reasoning):
+    agent, _ = ask(stream(delta(reasoning_details=details), delta("stop", content="Hi")))
+    assert both.text(agent, "Hi") == "Hi"
+    assert agent.messages[-1].reasoning == reasoning
+
+
 def test_the_reasoning_of_turns_without_calls_stays_here(both, ask):
     agent, server = ask(stream(delta(reasoning_content="Hm"), delta("stop", content="Hi")), hello())
     both.text(agent, "Hi")

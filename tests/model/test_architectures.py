@@ -94,6 +94,24 @@ def test_rotary_positions_without_their_dimensions_are_refused(write, child):
     assert "rope.dimension_sections" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"kv_lora_rank_swa": 32, "key_length_swa": 48, "value_length_swa": 32},
+        {
+            f"{name}{kind}": size
+            for kind in ("", "_swa")
+            for name, size in (("kv_lora_rank", 32), ("key_length", 48), ("value_length", 32))
+        },
+    ],
+)
+def test_caches_that_the_indexer_can_not_rotate_are_refused(write, child, sizes):
+    """llama.cpp would end the process: its matrices have sizes of 64 and more."""
+    path = write("dots3note", **{f"attention.{name}": size for name, size in sizes.items()})
+    done = child(REFUSED, path, timeout=120)
+    assert done.stdout.startswith("ModelLoadError"), (done.returncode, done.stdout, done.stderr[-2000:])
+
+
 @pytest.mark.parametrize("name", marked(sorted(architectures.NOT_FOR_TEXT)))
 def test_other_architectures_are_refused(name, write, child):
     try:

@@ -4,13 +4,15 @@ import asyncio
 import gc
 import inspect
 import random
+import selectors
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from luup_agent import Agent, BusyError, RunCancelledError, RunTimeoutError
-from luup_agent._run.async_run import _wakers
+from luup_agent._run.waker import _wakers
 
 CAPITAL = "What is the capital city of France? Answer in one sentence."
 STORY = "Tell me a long story about a fox and a raven."
@@ -210,8 +212,6 @@ def test_a_run_may_outlive_its_loop(greedy, model, idle):
 
 
 def test_loops_in_many_threads(greedy, solo):
-    from concurrent.futures import ThreadPoolExecutor
-
     questions = [f"What is {a} + {b}?" for a in range(4) for b in range(2)]
 
     def ask(question):
@@ -275,3 +275,67 @@ async def test_a_stream_that_is_closed_before_it_began_never_runs(greedy):
     with pytest.raises(RunCancelledError):
         await stream
     assert agent.get_history() == []
+
+
+class _CountingSelector(selectors.DefaultSelector):
+    """Counts how often its loop goes on."""
+
+    rounds = 0
+
+    def select(self, timeout=None):
+        self.rounds += 1
+        return super().select(timeout)
+
+
+def test_an_awaited_answer_wakes_its_loop_for_its_end_only(tiny_model):
+    """Not for each token, as long as nobody reads the pieces."""
+
+    async def run_all(agents):
+        return await asyncio.gather(*(agent.run_async(STORY) for agent in agents))
+
+    def rounds(tokens):
+        selector = _CountingSelector()
+        loop = asyncio.SelectorEventLoop(selector)
+        try:
+            agents = [Agent(tiny_model, max_tokens=tokens, temperature=1.0, seed=seed) for seed in range(4)]
+            responses = loop.run_until_complete(run_all(agents))
+        finally:
+            loop.close()
+        assert {response.finish_reason for response in responses} <= {"length", "stop"}
+        assert max(response.usage.completion_tokens for response in responses) == tokens
+        return selector.rounds
+
+    assert rounds(200) <= 40
+
+
+def test_streams_of_several_loops_are_whole_and_in_order(greedy, solo):
+    questions = [f"Count from {number} to {number + 9}." for number in range(12)]
+
+    async def read(question):
+        return "".join([piece async for piece in greedy(max_tokens=24).generate_async(question)])
+
+    async def read_all(mine):
+        dropped = greedy(max_tokens=1000).generate_async(STORY)
+        await dropped.__anext__()
+        cancelled = asyncio.ensure_future(greedy(max_tokens=1000).generate_async(STORY))
+        answers = asyncio.gather(*map(read, mine))
+        await asyncio.sleep(0.05)
+        await dropped.aclose()
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        return await answers
+
+    with ThreadPoolExecutor(3) as pool:
+        parts = list(pool.map(lambda part: asyncio.run(read_all(questions[part::3])), range(3)))
+    answers = [parts[number % 3][number // 3] for number in range(12)]
+    solo.check(questions, answers)
+
+
+async def test_a_reader_that_comes_late_gets_the_rest(greedy):
+    """Text that comes between two reads is not lost, although it wakes nobody."""
+    stream = greedy(max_tokens=60).generate_async(STORY)
+    first = await stream.__anext__()
+    await asyncio.sleep(0.2)  # text comes meanwhile
+    rest = "".join([piece async for piece in stream])
+    assert first + rest == greedy(max_tokens=60).generate(STORY)

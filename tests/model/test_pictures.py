@@ -5,12 +5,12 @@ import contextlib
 import copy
 import io
 import pickle
-import subprocess
 import threading
 
 import pytest
 from pydantic import BaseModel
 from support import pictures, projectors, random_model
+from support.pictures import reference
 
 from luup_agent import (
     Agent,
@@ -84,19 +84,6 @@ def small(model_path, folder):
 
 def greedy(model, system_prompt=None, **options):
     return Agent(model, system_prompt, **{"temperature": 0, "max_tokens": 16, **options})
-
-
-def reference(tool, model, mmproj, question, files, tokens=16, **options):
-    """Return the answer of llama.cpp's own program to the same conversation."""
-    command = [str(tool("llama-mtmd-cli")), "-m", str(model), "--mmproj", str(mmproj), "--temp", "0", "-n", str(tokens)]
-    command += ["-p", question, "--jinja", "-t", "1", "-c", "2048", "--no-warmup", "--repeat-penalty", "1"]
-    for name, value in options.items():
-        command += [name, value]
-    for flag, file in files:
-        command += [flag, str(file)]
-    done = subprocess.run(command, capture_output=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.decode().strip("\n")
 
 
 # -- the same as llama.cpp ---------------------------------------------------------------------------------------------

@@ -247,11 +247,13 @@ def embedder(tmp_path_factory):
         yield loaded
 
 
-def test_vectors(embedder):
+def test_vectors(embedder, monkeypatch):
     texts = ["the cat sleeping", "a dog"]
     wanted = [list(vector) for vector in embedder.embed(texts)]
     with serving(create_app({"minilm": embedder})) as server:
-        body = server.post("/v1/embeddings", {"input": texts, "model": "minilm"}).json()
+        with monkeypatch.context() as patched:
+            patched.setattr(type(embedder), "count_tokens", None)  # the call for the vectors has counted
+            body = server.post("/v1/embeddings", {"input": texts, "model": "minilm"}).json()
         assert [each["embedding"] for each in body["data"]] == [pytest.approx(vector, abs=1e-6) for vector in wanted]
         assert [each["index"] for each in body["data"]] == [0, 1]
         assert body["usage"]["prompt_tokens"] == sum(embedder.count_tokens(text) for text in texts)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -216,9 +217,9 @@ def test_a_long_prefill_shows_its_progress(model_path, tmp_path):
     (tmp_path / "long.txt").write_text("\n".join(f"The mill and the bridge, number {n}." for n in range(500)), "utf-8")
     command = f"cat long.txt | {' '.join(chat(model_path, 'Summarize', '--threads', 1, '--max-tokens', 4))}"
     with Terminal(["sh", "-c", command]) as terminal:
-        terminal.wait_for("tokens/s, 0:")  # the time left
+        terminal.wait_until(lambda: re.search(r"tokens/s, \d+:\d\d left", terminal.text()), "time left")
         assert "reading \u2501" in terminal.text()
-        assert terminal.wait() == 0
+        assert terminal.wait(300) == 0  # on a busy machine
         assert "reading" not in terminal.text()
 
 
@@ -434,7 +435,7 @@ def test_a_path_is_a_message_and_not_a_command():
 
 
 def test_an_error_does_not_end_the_conversation(model_path):
-    with start(model_path, "--context-size", "256", *GREEDY) as terminal:
+    with start(model_path, "--context-size", "256", *GREEDY, "--max-tokens", "4") as terminal:
         terminal.paste("word " * 400)
         terminal.type(ENTER)
         terminal.wait_for("context holds 256")

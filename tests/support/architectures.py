@@ -178,8 +178,13 @@ _OF = {
     "dots3note": {
         **_MLA,
         **_WINDOWS,
+        # The rotation of the indexer needs heads of a multiple of 64 values in the cache, alike in all layers.
+        "attention.kv_lora_rank": 48,
+        "attention.key_length": 64,
+        "attention.value_length": 48,
+        "attention.kv_lora_rank_swa": 48,
         "attention.key_length_swa": 64,
-        "attention.kv_lora_rank_swa": 32,
+        "attention.value_length_swa": 48,
         "attention.key_length_mla_swa": 32,
         "attention.value_length_mla_swa": 16,
         "attention.indexer.types": [1] * LAYERS,
@@ -273,8 +278,7 @@ RECURRENT = {
 # Architectures that generate no text of a prompt by themselves.
 # Those for which no small sizes are known that work, and why.
 NOT_MADE = {
-    "dots3note": "the cache of its indexer ends the process, or its header is refused, at all sizes that were tried",
-    "plm": "its header is refused at all sizes that were tried",
+    "plm": "its graph puts the heads of its values side by side, which the KV cache refuses for more than one token",
 }
 
 _EMBEDS = "it makes vectors of texts"
@@ -322,17 +326,17 @@ class NotMade(Exception):
     """llama.cpp refuses these fields, or ended at them."""
 
 
-def write(gguf, numpy, source, target, name, seed=1, **changed):
+def write(gguf, numpy, source, target, name, seed=1, tokens=(), **changed):
     """Write a model of the architecture `name` with the tokenizer of the file `source`.
 
-    `changed` has fields with other values. The model likes the ends of strings and lists, as those of
-    `random_model.write` do.
+    `tokens` are control tokens to add, `changed` has fields with other values. The model likes the ends of strings and
+    lists, as those of `random_model.write` do.
     """
     program = builds.find_program("luup-tensor-shapes")
     header = target.with_suffix(".header")
     writer = gguf.GGUFWriter(str(header), name)
     _add_fields(writer, name, changed)
-    tokens = random_model.add_tokenizer(writer, gguf, source)
+    vocabulary = random_model.add_tokenizer(writer, gguf, source, tokens)
     _close(writer)
     try:
         found = subprocess.run(
@@ -344,9 +348,9 @@ def write(gguf, numpy, source, target, name, seed=1, **changed):
         raise NotMade(f"{name}: exit {found.returncode}: {found.stderr.strip()[-400:]}")
     writer = gguf.GGUFWriter(str(target), name)
     _add_fields(writer, name, changed)
-    random_model.add_tokenizer(writer, gguf, source)
+    random_model.add_tokenizer(writer, gguf, source, tokens)
     random = numpy.random.default_rng(seed)
-    likes = numpy.array([1.5 if any(mark in text for mark in ('"', "]", "}")) else 0.0 for text in tokens])
+    likes = numpy.array([1.5 if any(mark in text for mark in ('"', "]", "}")) else 0.0 for text in vocabulary])
     for line in found.stdout.splitlines():
         tensor, *sizes = line.split()
         if name == "rwkv6qwen2" and "time_mix_first" in tensor:

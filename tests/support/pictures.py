@@ -2,6 +2,7 @@
 
 import math
 import struct
+import subprocess
 import zlib
 
 
@@ -55,3 +56,16 @@ def wav(seconds=0.5, rate=16000, pitch=440):
     head = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, rate, 2 * rate, 2, 16)
     body = head + b"data" + struct.pack("<I", len(samples)) + samples
     return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def reference(tool, model, mmproj, question, files, tokens=16, **options):
+    """Return the answer of llama.cpp's own program to the same conversation."""
+    command = [str(tool("llama-mtmd-cli")), "-m", str(model), "--mmproj", str(mmproj), "--temp", "0", "-n", str(tokens)]
+    command += ["-p", question, "--jinja", "-t", "1", "-c", "2048", "--no-warmup", "--repeat-penalty", "1"]
+    for name, value in options.items():
+        command += [name, value]
+    for flag, file in files:
+        command += [flag, str(file)]
+    done = subprocess.run(command, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.decode(errors="replace").strip("\n")

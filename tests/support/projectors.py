@@ -70,7 +70,8 @@ def write(gguf, numpy, target, width, kind="mlp", seed=1, scale=1.0, change=None
     """Write a projector of random weights for a language model whose vectors have `width` numbers.
 
     Its kind: "mlp" as of LLaVA, with 16 tokens for any picture; "gemma3", whose tokens see each other; "qwen2vl_merger"
-    with M-RoPE, whose tokens depend on the size of the picture; "ultravox" for sound. The vectors have about the size
+    with M-RoPE, whose tokens depend on the size of the picture; "idefics3" and "minicpmv", which cut a picture into
+    slices; "ultravox" for sound. The vectors have about the size
     `scale`. `change` is called with the writer before it writes. `side` is the size of pictures for "mlp", in pixels,
     and `layers` the number of its layers.
     """
@@ -122,6 +123,44 @@ def _qwen2vl(made):
     made.add("mm.2.bias", made.width, scale=0.02 * made.scale)
 
 
+def _idefics3(made):
+    """As of SmolVLM: the picture is cut into slices, with tokens of rows and columns between them."""
+    made.numbers("vision", "idefics3")
+    made.picture_numbers()
+    made.writer.add_uint32("clip.vision.preproc_image_size", 3 * SIDE)
+    made.writer.add_uint32("clip.vision.projector.scale_factor", 2)
+    made.add("v.patch_embd.weight", EMBD, 3, PATCH, PATCH)
+    made.add("v.patch_embd.bias", EMBD, scale=0.02)
+    made.add("v.position_embd.weight", (SIDE // PATCH) ** 2, EMBD)
+    made.norm("v.post_ln", EMBD)
+    made.layers("v")
+    made.add("mm.model.fc.weight", made.width, 4 * EMBD, scale=made.scale * 0.15)
+
+
+def _minicpmv(made):
+    """As of MiniCPM-V 2.6: slices by LLaVA-UHD's rules, each of which a resampler makes 64 tokens of.
+
+    The width of the language model has to be a multiple of 128.
+    """
+    made.numbers("vision", "resampler")
+    made.picture_numbers()
+    made.writer.add_int32("clip.minicpmv_version", 3)
+    made.add("v.patch_embd.weight", EMBD, 3, PATCH, PATCH)
+    made.add("v.patch_embd.bias", EMBD, scale=0.02)
+    made.add("v.position_embd.weight", 70 * 70, EMBD)
+    made.norm("v.post_ln", EMBD)
+    made.layers("v")
+    made.add("resampler.pos_embed_k", 1, made.width)
+    made.add("resampler.query", 64, made.width)
+    made.add("resampler.kv.weight", made.width, EMBD)
+    for name in ("q", "k", "v", "out"):
+        made.add(f"resampler.attn.{name}.weight", made.width, made.width)
+        made.add(f"resampler.attn.{name}.bias", made.width, scale=0.02)
+    for name in ("q", "kv", "post"):
+        made.norm(f"resampler.ln_{name}", made.width)
+    made.add("resampler.proj.weight", made.width, made.width, scale=made.scale / made.width**0.5)
+
+
 def _ultravox(made):
     made.numbers("audio", "ultravox")
     made.writer.add_uint32("clip.audio.num_mel_bins", MELS)
@@ -139,4 +178,11 @@ def _ultravox(made):
     made.add("mm.a.mlp.2.weight", made.width, FEED, scale=made.scale * 0.15)
 
 
-_KINDS = {"mlp": _mlp, "gemma3": _gemma3, "qwen2vl_merger": _qwen2vl, "ultravox": _ultravox}
+_KINDS = {
+    "mlp": _mlp,
+    "gemma3": _gemma3,
+    "qwen2vl_merger": _qwen2vl,
+    "idefics3": _idefics3,
+    "minicpmv": _minicpmv,
+    "ultravox": _ultravox,
+}

@@ -38,17 +38,14 @@ def _mypy_types(lines):
     return [found.group(1) for found in (re.search(r'Revealed type is "(.*)"$', line) for line in lines) if found]
 
 
-def _pyright_types(output):
-    notes = [note["message"] for note in json.loads(output)["generalDiagnostics"]]
+def _pyright_types(diagnostics):
+    notes = [note["message"] for note in diagnostics]
     return [found.group(1) for found in (re.search(r' is "(.*)"$', note, re.DOTALL) for note in notes) if found]
 
 
-@pytest.fixture(scope="session", params=["mypy", "pyright"])
-def revealed(request, tmp_path_factory):
-    """The types that a checker reveals for a program, without module names."""
-    if request.param == "mypy":
-        mypy = request.getfixturevalue("mypy")
-        return lambda source: [re.sub(r"\b(\w+\.)+(?=\w)", "", text) for text in _mypy_types(mypy(source))]
+@pytest.fixture(scope="session")
+def pyright(tmp_path_factory):
+    """Runs pyright on a program; returns its diagnostics."""
     pytest.importorskip("pyright")
     folder = tmp_path_factory.mktemp("pyright")
 
@@ -57,6 +54,22 @@ def revealed(request, tmp_path_factory):
         output = run("pyright", "--pythonpath", sys.executable, "--outputjson", "program.py", folder=folder)
         if not output.startswith("{"):
             pytest.skip("pyright can't be run here: it wants to download its program")
-        return _pyright_types(output)
+        return json.loads(output)["generalDiagnostics"]
 
     return check
+
+
+@pytest.fixture(scope="session")
+def pyright_problems(pyright):
+    """Runs pyright on a program; returns the numbers of the lines with errors, from 0."""
+    return lambda source: [note["range"]["start"]["line"] for note in pyright(source) if note["severity"] == "error"]
+
+
+@pytest.fixture(scope="session", params=["mypy", "pyright"])
+def revealed(request):
+    """The types that a checker reveals for a program, without module names."""
+    if request.param == "mypy":
+        mypy = request.getfixturevalue("mypy")
+        return lambda source: [re.sub(r"\b(\w+\.)+(?=\w)", "", text) for text in _mypy_types(mypy(source))]
+    pyright = request.getfixturevalue("pyright")
+    return lambda source: _pyright_types(pyright(source))

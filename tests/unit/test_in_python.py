@@ -141,7 +141,7 @@ def test_an_unknown_attribute_is_an_error():
         agent.tools = []
     agent.enable_history = agent.enable_tool_calling = True
 
-    class Mine(Agent[str]):
+    class Mine(Agent[None]):
         def __init__(self, model):
             super().__init__(model)
             self.memory = []

@@ -4,6 +4,7 @@ import inspect
 import os
 import subprocess
 import sys
+from typing import Any, List
 
 import pytest
 from typing_extensions import get_type_hints
@@ -11,7 +12,7 @@ from typing_extensions import get_type_hints
 import luup_agent
 from luup_agent import Agent, Embedder, InvalidParamError, LoadOptions, Model, RunOptions, _native
 from luup_agent.embeddings import EmbedderOptions
-from luup_agent.settings import Settings, native_settings
+from luup_agent.settings import DepsT, Settings, native_settings
 from luup_agent.testing import ScriptedModel
 from luup_agent.tools import ToolLike
 from luup_agent.toolsets import ToolsetLike
@@ -101,8 +102,10 @@ def test_model_defaults_are_the_librarys():
 
 def test_the_settings_are_the_same_wherever_they_are_written():
     names = {"Approve": str, "ToolLike": ToolLike, "ToolsetLike": ToolsetLike}  # known to type checkers only
-    names.update(OnEvent=str, HistoryProcessor=str, SystemPrompt=str)
+    names.update(OnEvent=str, HistoryProcessor=str, SystemPrompt=List)
     table, options, arguments = (get_type_hints(each, localns=names) for each in (Settings, RunOptions, Agent.__init__))
+    assert (options["deps"], table["deps"]) == (DepsT, Any)
+    options["deps"] = Any
     assert table == options == {name: arguments[name] for name in options}
     assert Settings._field_defaults == {name: defaults(Agent.__init__)[name] for name in table}
 

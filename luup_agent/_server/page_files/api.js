@@ -41,6 +41,11 @@ export async function models() {
   return { data, ...luup };
 }
 
+/** Reply to a question of an MCP server: `action` is "accept", with the form as `content`, "decline" or "cancel". */
+export async function replyTo(id, action, content) {
+  return request("POST", `v1/questions/${encodeURIComponent(id)}`, { action, content });
+}
+
 /** Ask for an answer, and yield the data of each event until the end. */
 export async function* answer(body, signal) {
   const response = await fetch("v1/chat/completions", {

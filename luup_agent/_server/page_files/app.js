@@ -1,6 +1,6 @@
 // The page: conversations on the left, messages in the middle, one answer at a time.
 
-import { answer, models } from "./api.js";
+import { answer, models, replyTo } from "./api.js";
 import { $, h, toast } from "./dom.js";
 import { keepPlaceSafe, keepSafe, keepSettingsSafe } from "./keeping.js";
 import { List } from "./list.js";
@@ -150,6 +150,15 @@ const actions = {
     conversation.leaf = node.parent;
     ask();
   },
+  async reply(part, action, content) {
+    try {
+      await replyTo(part.id, action, content);
+      part.reply = action;
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      part.reply = "late"; // the call has ended meanwhile
+    }
+  },
   decide(node, part, decision) {
     part.decision = decision;
     const open = node.parts.filter((each) => each.pending && each.content === undefined);
@@ -287,6 +296,13 @@ function read(node, data) {
   } else if (event?.type === "tool_result") {
     const part = node.parts.find((each) => each.id === event.id);
     if (part) Object.assign(part, { content: event.content, is_error: event.is_error });
+  } else if (event?.type === "question") {
+    endThoughts(node);
+    const { id, server, message, schema, url } = event;
+    node.parts.push({ type: "question", id, server, message, schema, url });
+  } else if (event?.type === "question_end") {
+    const part = node.parts.find((each) => each.id === event.id);
+    if (part && part.reply === undefined) part.reply = "late";
   } else if (event?.type === "retry") {
     node.parts.push({ type: "note", text: "The answer did not fit, and the model tries again." });
   } else if (event?.type === "summary") {
@@ -328,7 +344,7 @@ function request(node) {
     else if (each.messages.length) messages.push(...each.messages, ...(each === node ? [] : undecided(each)));
     else if (each !== node && textOf(each)) messages.push({ role: "assistant", content: textOf(each) });
   }
-  const body = { model: node.model, messages };
+  const body = { model: node.model, messages, questions: true };
   if (set.temperature !== undefined) body.temperature = set.temperature;
   if (set.tokens !== undefined) body.max_completion_tokens = set.tokens;
   if (set.effort) body.reasoning_effort = set.effort;

@@ -3,6 +3,7 @@
 import { button, copy, h, icon } from "./dom.js";
 import { Markdown } from "./markdown.js";
 import { thumbnails } from "./pictures.js";
+import { questionView } from "./questions.js";
 import { shown, typedValue, typedView } from "./typed.js";
 
 /** The text of an answer, without thoughts and calls. */
@@ -127,6 +128,7 @@ function statistics(node) {
 function partView(part, actions, node) {
   if (part.type === "thoughts") return thoughtsView(part);
   if (part.type === "call") return callView(part, actions, node);
+  if (part.type === "question") return questionView(part, actions.reply);
   if (part.type === "note") return { element: h("p", { class: "notice" }, part.text), update: () => {} };
   const element = h("div", { class: "markdown", dir: "auto" });
   const markdown = new Markdown(element);

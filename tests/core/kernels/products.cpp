@@ -102,10 +102,10 @@ void check_type(ggml_type type) {
             continue;
         }
         const Weights weights(type, columns, rows, random);
-        const Matrix  input = random_input(columns, 300, random);
+        const Matrix  input = random_input(columns, 400, random);
         const Matrix  seen  = rounded(input);
         Matrix        whole;
-        for (const int64_t tokens : { 300, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 37 }) {
+        for (const int64_t tokens : { 400, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 37, 45 }) {
             const auto   end    = static_cast<size_t>(tokens * columns);
             const Matrix result = product(weights, Matrix(input.begin(), input.begin() + static_cast<long>(end)),
                                           1 + static_cast<int>(tokens % 4));
@@ -133,8 +133,9 @@ void check_type(ggml_type type) {
 
 // A case for each format of weights.
 const bool registered = [] {
-    for (const ggml_type type : { GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0,
-                                  GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K }) {
+    for (const ggml_type type :
+         { GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K,
+           GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS, GGML_TYPE_MXFP4 }) {
         RegisteredCase(__FILE__, ggml_type_name(type), [type] { check_type(type); });
     }
     return true;

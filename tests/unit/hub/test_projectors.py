@@ -3,7 +3,7 @@
 import pytest
 from support import pictures, projectors, random_model
 
-from luup_agent import Agent, Image, Model, hub
+from luup_agent import Agent, Image, Model, cli, hub
 from luup_agent._hub.listing import HubFile, best_projector
 
 REPOSITORY = "owner/seeing-GGUF"
@@ -40,6 +40,35 @@ def test_a_model_brings_its_projector(hub_server, files, monkeypatch):
         assert model.get_info().sees
 
 
+@pytest.mark.processes
+def test_chat_brings_the_projector_of_a_repository(hub_server, files, capsys, tmp_path):
+    hub_server.add(REPOSITORY, files)
+    (tmp_path / "cat.png").write_bytes(pictures.png())
+    arguments = ["chat", f"hf:{REPOSITORY}:Q4_K_M", "What?", "--image", str(tmp_path / "cat.png"), "--temperature", "0"]
+    arguments += ["--max-tokens", "8", "--context-size", "512", "--threads", "1"]
+    assert cli.main(arguments) == 0
+    captured = capsys.readouterr()
+    assert captured.out.strip()
+    assert f"luup-agent: hf:{REPOSITORY}: mmproj-m-F16.gguf is the projector" in captured.err.splitlines()
+    assert cli.main([*arguments, "--mmproj", "none"]) != 0
+    assert "projector" in capsys.readouterr().err
+
+
+@pytest.mark.processes
+def test_served_models_have_the_projector_of_their_repository(hub_server, files, monkeypatch):
+    pytest.importorskip("starlette")
+    hub_server.add(REPOSITORY, files)
+    seen = []
+
+    def serve(models, **options):
+        seen.extend(model.get_info().sees for model in models.values())
+
+    monkeypatch.setattr("luup_agent.server.serve", serve)
+    options = ["--context-size", "512", "--threads", "1", "--no-sessions"]
+    assert cli.main(["serve", f"hf:{REPOSITORY}:Q4_K_M", *options]) == 0
+    assert seen == [True]
+
+
 def test_a_repository_without_a_projector(hub_server, files):
     hub_server.add(REPOSITORY, {"m-Q4_K_M.gguf": files["m-Q4_K_M.gguf"]})
     assert hub.download_with_projector(REPOSITORY)[1] is None
@@ -59,3 +88,19 @@ def test_a_repository_without_a_projector(hub_server, files):
 def test_the_best_projector(names, best):
     found = best_projector(HubFile(name) for name in names)
     assert (found and found.name) == best
+
+
+def test_the_estimate_of_a_repository_counts_its_projector(hub_server, files, tmp_path):
+    hub_server.add(REPOSITORY, files)
+    name, options = f"hf:{REPOSITORY}:Q4_K_M", {"context_size": 512}
+    remote = Model.estimate(name, **options)
+    for file in ("m-Q4_K_M.gguf", "mmproj-m-F16.gguf"):
+        (tmp_path / file).write_bytes(files[file])
+    local = Model.estimate(tmp_path / "m-Q4_K_M.gguf", mmproj=tmp_path / "mmproj-m-F16.gguf", **options)
+    assert remote.memory_projector == local.memory_projector > 0
+    assert remote.total == local.total
+    assert Model.estimate(name, mmproj=False, **options).memory_projector == 0
+    hub.download_with_projector(REPOSITORY, "Q4_K_M")
+    requests = len(hub_server.bytes)
+    assert Model.estimate(name, **options).total == local.total
+    assert len(hub_server.bytes) == requests  # both headers are read from the cache

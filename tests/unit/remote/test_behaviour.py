@@ -193,8 +193,12 @@ def test_a_validator_may_object(api, script):
 
 
 def test_a_cut_off_result_is_none(api, script):
-    with pytest.raises(InvalidOutputError, match="cut off"):
+    with pytest.raises(InvalidOutputError, match="cut off") as caught:
         api.text(script.agent(Reply('{"title": "Al', finish_reason="length")), "A film.", output_type=Movie)
+    assert caught.value.finish_reason == "length"
+    with pytest.raises(InvalidOutputError) as caught:
+        api.text(script.agent("No film."), "A film.", output_type=Movie, retries=0)
+    assert caught.value.finish_reason == "stop"
 
 
 def test_tools_and_a_typed_result(api, script):

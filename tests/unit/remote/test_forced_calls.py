@@ -91,8 +91,9 @@ def test_what_stays_wrong_is_an_error(api, choice, wrong):
 
 def test_arguments_that_are_cut_off_are_an_error(api):
     agent, _, seen = agent_of("No.", Reply('{"a": 5, "b', finish_reason="length"), max_tokens=9)
-    with pytest.raises(InvalidOutputError, match="a tool call was cut off"):
+    with pytest.raises(InvalidOutputError, match="a tool call was cut off") as caught:
         api.text(agent, "What is 5 + 3?", tool_choice="add")
+    assert caught.value.finish_reason == "length"
     assert not seen
 
 
