@@ -24,7 +24,7 @@ SYSTEM = FOLDER / "system"  # Debian's files
 SITE = FOLDER / "site"  # Python's packages
 TOOLS = ("clang++-19", "aarch64-linux-gnu-g++", "qemu-aarch64", "apt-get", "dpkg-deb")
 
-# What qemu emulates: the processor, and the variant for it.
+# The processors that qemu emulates, and the variant for each.
 PROCESSORS = {
     "cortex-a53": "armv8.0_1",
     "cortex-a72": "armv8.0_1",
