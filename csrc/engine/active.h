@@ -19,7 +19,7 @@ namespace luup {
 struct Drafting {
     PromptLookup             lookup;
     DraftRecord              record;
-    DraftBets::Answer        bet;             // on a draft model
+    DraftPolicy::Answer      of_model;  // the same of the draft model
     bool                     guessed = false; // by the draft model
     std::vector<llama_token> tokens;  // in the batch, behind the token of row `Active::output`
 };

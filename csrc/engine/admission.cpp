@@ -52,10 +52,10 @@ bool Engine::admit_one(Waiting & waiting) {
     Completion &            completion = *waiting.completion;
     std::unique_ptr<Active> fresh;
     if (!waiting.resumed) {
-        fresh             = std::make_unique<Active>(completion.sampling, llama_vocab_n_tokens(vocab_));
-        fresh->completion = waiting.completion;
-        fresh->tokens     = completion.prompt;
-        fresh->draft.bet  = bets_.begin();
+        fresh                 = std::make_unique<Active>(completion.sampling, llama_vocab_n_tokens(vocab_));
+        fresh->completion     = waiting.completion;
+        fresh->tokens         = completion.prompt;
+        fresh->draft.of_model = draft_policy_.begin();
         for (llama_token token : completion.prompt) {
             if (!is_media(token)) {
                 fresh->sampler.accept(token);

@@ -41,20 +41,20 @@ void Engine::fill_batch() {
     if (!make_room(std::min(needed, static_cast<size_t>(budget)))) {
         return;
     }
-    std::vector<Active *>    prompts;
-    std::vector<PrefillWish> wishes;
+    std::vector<Active *>      prompts;
+    std::vector<WaitingPrompt> waiting;
     for (Active * a : group_) {
         if (is_media(a->tokens[a->sequence->tokens.size()])) {
             continue;  // step_media() has it
         }
         if (!a->decoding()) {
             prompts.push_back(a);
-            wishes.push_back({ a->completion->priority, static_cast<int32_t>(a->pending()) });
+            waiting.push_back({ a->completion->priority, static_cast<int32_t>(a->pending()) });
         } else if (batch_->size() < budget) {
             add_to_batch(*a, 1);
         }
     }
-    const std::vector<int32_t> shares = share_prefill(wishes, budget - batch_->size());
+    const std::vector<int32_t> shares = share_prefill(waiting, budget - batch_->size());
     for (size_t i = 0; i < prompts.size(); i++) {
         if (shares[i] > 0) {
             add_to_batch(*prompts[i], shares[i]);
@@ -111,8 +111,8 @@ size_t Engine::make_drafts(size_t decoding, size_t prefilling) {
 
 // Has the draft model guess for those without a draft, where that pays. Returns the number of guessed tokens.
 size_t Engine::guess(size_t decoding, size_t drafted) {
-    const size_t                  rows = static_cast<size_t>(std::min(context_->max_outputs(), context_->batch_size()));
-    std::vector<DraftModel::Wish> wishes;
+    const size_t rows = static_cast<size_t>(std::min(context_->max_outputs(), context_->batch_size()));
+    std::vector<DraftModel::Request> requests;
     for (Active * a : group_) {
         Drafting & draft      = a->draft;
         const bool reads_text = a->completion->media.empty();  // the draft model knows no pictures
@@ -122,18 +122,19 @@ size_t Engine::guess(size_t decoding, size_t drafted) {
         const auto   sequence = static_cast<size_t>(a->sequence->id);
         const size_t free     = rows - std::min(rows, decoding + drafted);
         const size_t unread   = draft_model_->unread(sequence, a->tokens);
-        const size_t n = bets_.worth(draft.bet, std::min(max_draft_tokens(*a), free), decoding - 1 + drafted, decoding,
-                                     static_cast<size_t>(a->metrics.answer_tokens), unread, *draft_model_, times_);
+        const size_t n =
+            draft_policy_.worth(draft.of_model, std::min(max_draft_tokens(*a), free), decoding - 1 + drafted, decoding,
+                                static_cast<size_t>(a->metrics.answer_tokens), unread, *draft_model_, times_);
         if (n > 0 && draft_model_->read(sequence, a->tokens)) {
-            wishes.push_back({ sequence, &a->tokens, n, &draft.tokens });
-            draft.bet.begun = draft.guessed = true;
+            requests.push_back({ sequence, &a->tokens, n, &draft.tokens });
+            draft.of_model.begun = draft.guessed = true;
             drafted += n;
         }
     }
-    draft_model_->draft(wishes);
+    draft_model_->draft(requests);
     size_t guessed = 0;
-    for (const DraftModel::Wish & wish : wishes) {
-        guessed += wish.draft->size();
+    for (const DraftModel::Request & request : requests) {
+        guessed += request.draft->size();
     }
     return guessed;
 }

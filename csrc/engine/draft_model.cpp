@@ -122,13 +122,13 @@ bool DraftModel::read(size_t sequence, const std::vector<llama_token> & text) {
     return own.size() + 1 == text.size();
 }
 
-void DraftModel::draft(const std::vector<Wish> & wishes) {
-    std::vector<Wish>        open = wishes;
+void DraftModel::draft(const std::vector<Request> & requests) {
+    std::vector<Request>     open = requests;
     std::vector<llama_token> next;  // of each open one
-    for (const Wish & wish : open) {
-        wish.draft->clear();
-        start(wish.sequence, *wish.text);
-        next.push_back(wish.text->back());
+    for (const Request & request : open) {
+        request.draft->clear();
+        start(request.sequence, *request.text);
+        next.push_back(request.text->back());
     }
     while (!open.empty()) {
         batch_.clear();
@@ -159,15 +159,15 @@ void DraftModel::draft(const std::vector<Wish> & wishes) {
     }
 }
 
-void DraftBets::end(const Answer & answer, size_t tokens) {
+void DraftPolicy::end(const Answer & answer, size_t tokens) {
     length_ += answer_weight * (static_cast<double>(tokens) - length_);
     if (answer.begun) {
         right_ += answer_weight * (answer.record.right() - right_);
     }
 }
 
-size_t DraftBets::worth(Answer & answer, size_t limit, size_t others, size_t texts, size_t answered, size_t unread,
-                        const DraftModel & model, const DecodeTimes & times) const {
+size_t DraftPolicy::worth(Answer & answer, size_t limit, size_t others, size_t texts, size_t answered, size_t unread,
+                          const DraftModel & model, const DecodeTimes & times) const {
     const double alone = times.estimate(others + 1);
     const double each  = model.draft_seconds(texts) / static_cast<double>(texts);  // 0 before the first guess
     if (alone <= 0 || limit == 0) {

@@ -26,7 +26,7 @@ class DraftModel {
     MemoryUse memory() const { return context_.memory(); }
 
     // A text that is to be continued by up to `limit` tokens.
-    struct Wish {
+    struct Request {
         size_t                           sequence;
         const std::vector<llama_token> * text;  // not empty
         size_t                           limit;
@@ -41,7 +41,7 @@ class DraftModel {
     bool read(size_t sequence, const std::vector<llama_token> & text);
 
     // Continues texts that were read. All are decoded together, the likeliest token each.
-    void draft(const std::vector<Wish> & wishes);
+    void draft(const std::vector<Request> & requests);
 
     // Returns the seconds that it takes to guess one token of each of `texts` texts, and to read one token; 0 while
     // unknown.
@@ -65,7 +65,7 @@ class DraftModel {
 
 // Decides when the guesses of a draft model pay: by how often they were right, in all answers and in this one, and by
 // the times that decodes take here.
-class DraftBets {
+class DraftPolicy {
   public:
     // The record of one answer.
     struct Answer {

@@ -281,7 +281,7 @@ void Engine::end(Active & active, luup_finish_reason reason, const Failure & fai
         sequences_->rollback(*active.sequence);
     }
     if (draft_model_ && active.metrics.answer_tokens > 0) {
-        bets_.end(active.draft.bet, static_cast<size_t>(active.metrics.answer_tokens));
+        draft_policy_.end(active.draft.of_model, static_cast<size_t>(active.metrics.answer_tokens));
     }
     if (completion.key.owner != 0) {
         remember(completion.key.owner, active.sequence->tokens);

@@ -188,7 +188,7 @@ class Engine {
     std::vector<float>          row_;  // the logits as the model gave them, where somebody asks for them
     std::vector<llama_token>    ranking_;  // the same
     std::unique_ptr<DraftModel> draft_model_;  // may be null
-    DraftBets                   bets_;
+    DraftPolicy                 draft_policy_;
     DecodeTimes                 times_;
     ThreadCount                 few_tokens_threads_, many_tokens_threads_;  // of a batch
     Clock::time_point           decoded_;  // the end of the last decode

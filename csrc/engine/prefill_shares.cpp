@@ -11,11 +11,11 @@ namespace {
 
 using Order = std::vector<size_t>;
 
-// Shares `budget` among the wishes `begin` to `end`, of one priority. Returns what is left of it.
-int32_t share(const std::vector<PrefillWish> & wishes, size_t begin, size_t end, int32_t budget,
+// Shares `budget` among the prompts `begin` to `end`, of one priority. Returns what is left of it.
+int32_t share(const std::vector<WaitingPrompt> & prompts, size_t begin, size_t end, int32_t budget,
               std::vector<int32_t> & shares) {
     const auto give = [&](size_t i, int32_t most) {
-        const int32_t n = std::min({ wishes[i].pending - shares[i], most, budget });
+        const int32_t n = std::min({ prompts[i].pending - shares[i], most, budget });
         shares[i] += n;
         budget -= n;
     };
@@ -24,9 +24,9 @@ int32_t share(const std::vector<PrefillWish> & wishes, size_t begin, size_t end,
     std::iota(rest.begin(), rest.end(), begin + 1);
     Order shorter;
     std::copy_if(rest.begin(), rest.end(), std::back_inserter(shorter),
-                 [&](size_t i) { return wishes[i].pending < wishes[begin].pending; });
+                 [&](size_t i) { return prompts[i].pending < prompts[begin].pending; });
     std::stable_sort(shorter.begin(), shorter.end(),
-                     [&](size_t a, size_t b) { return wishes[a].pending < wishes[b].pending; });
+                     [&](size_t a, size_t b) { return prompts[a].pending < prompts[b].pending; });
     for (const size_t i : shorter) {
         give(i, budget);
     }
@@ -39,14 +39,14 @@ int32_t share(const std::vector<PrefillWish> & wishes, size_t begin, size_t end,
 
 }  // namespace
 
-std::vector<int32_t> share_prefill(const std::vector<PrefillWish> & wishes, int32_t budget) {
-    std::vector<int32_t> shares(wishes.size());
-    for (size_t begin = 0; begin < wishes.size() && budget > 0;) {
+std::vector<int32_t> share_prefill(const std::vector<WaitingPrompt> & prompts, int32_t budget) {
+    std::vector<int32_t> shares(prompts.size());
+    for (size_t begin = 0; begin < prompts.size() && budget > 0;) {
         size_t end = begin + 1;
-        while (end < wishes.size() && wishes[end].priority == wishes[begin].priority) {
+        while (end < prompts.size() && prompts[end].priority == prompts[begin].priority) {
             end++;
         }
-        budget = share(wishes, begin, end, budget, shares);
+        budget = share(prompts, begin, end, budget, shares);
         begin  = end;
     }
     return shares;

@@ -165,10 +165,10 @@ llama_token Sampler::best_allowed(const float * logits, const Constraint & const
     if (constraint.allows(best)) {
         return best;
     }
-    const Constraint::Wish wish = constraint.wish(best);
+    const Constraint::Intent intent = constraint.intent(best);
     select(logits, std::min<size_t>(tried_first, static_cast<size_t>(n_vocab_)));
     for (const Candidate & c : candidates_) {
-        if (constraint.allows(c.token) && constraint.suits(wish, c.token)) {
+        if (constraint.allows(c.token) && constraint.suits(intent, c.token)) {
             return c.token;
         }
         const llama_token shorter = constraint.beginning_of(c.token);

@@ -168,7 +168,7 @@ bool Engine::sample(Active & active) {
         totals_.drafts_accepted += same;
         right += same;
         if (same == 0 || end + same < active.tokens.size()) {
-            (active.draft.guessed ? active.draft.bet.record : active.draft.record).record(right, draft.size());
+            (active.draft.guessed ? active.draft.of_model.record : active.draft.record).record(right, draft.size());
             sequences_->rollback(*active.sequence);
             active.draft.tokens.clear();
             return true;

@@ -124,18 +124,20 @@ llama_token Constraint::beginning_of(llama_token token) const {
     return LLAMA_TOKEN_NULL;
 }
 
-Constraint::Wish Constraint::wish(llama_token token) const {
+Constraint::Intent Constraint::intent(llama_token token) const {
     if (llama_vocab_is_eog(vocabulary_->vocab, token)) {
-        return Wish::EndAnswer;
+        return Intent::EndAnswer;
     }
     const auto fits   = [&](const char * text) { return Matcher(matcher_).accept_text(text); };
     const bool number = (fits("0") || fits(".")) && (fits(",") || fits("}") || fits("]") || fits("<"));
-    return number && suits(Wish::EndNumber, token) ? Wish::EndNumber : Wish::Other;
+    return number && suits(Intent::EndNumber, token) ? Intent::EndNumber : Intent::Other;
 }
 
-bool Constraint::suits(Wish wish, llama_token token) const {
-    const std::string_view bytes = vocabulary_->trie->bytes(token);
-    const char * not_these       = wish == Wish::EndNumber ? "0123456789.eE+-" : wish == Wish::EndAnswer ? ", \n" : "";
+bool Constraint::suits(Intent intent, llama_token token) const {
+    const std::string_view bytes     = vocabulary_->trie->bytes(token);
+    const char *           not_these = intent == Intent::EndNumber   ? "0123456789.eE+-"
+                                       : intent == Intent::EndAnswer ? ", \n"
+                                                                     : "";
     return bytes.empty() || !std::strchr(not_these, bytes[0]);
 }
 

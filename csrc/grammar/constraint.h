@@ -53,11 +53,11 @@ class Constraint {
 
     // The intent behind a preferred token that is not allowed: to end a number that could end here, or to end the
     // answer. Tokens that the grammar allows instead, more digits or one more item of a list, contradict it.
-    enum class Wish { Other, EndNumber, EndAnswer };
-    Wish wish(llama_token token) const;
+    enum class Intent { Other, EndNumber, EndAnswer };
+    Intent intent(llama_token token) const;
 
     // Whether a token is consistent with the intent.
-    bool suits(Wish wish, llama_token token) const;
+    bool suits(Intent intent, llama_token token) const;
 
     // Appends a text. Returns false, and changes nothing, if it is not allowed.
     bool accept_text(std::string_view text);

@@ -14,17 +14,17 @@ namespace {
 using Shares = std::vector<int32_t>;
 
 // The steps until each prompt is prefilled, when nothing else comes.
-std::vector<int> steps_of(std::vector<PrefillWish> wishes, int32_t budget) {
-    std::vector<int>    steps(wishes.size());
-    std::vector<size_t> order(wishes.size());
+std::vector<int> steps_of(std::vector<WaitingPrompt> prompts, int32_t budget) {
+    std::vector<int>    steps(prompts.size());
+    std::vector<size_t> order(prompts.size());
     std::iota(order.begin(), order.end(), size_t(0));
-    for (int step = 1; !wishes.empty(); step++) {
-        const Shares shares = share_prefill(wishes, budget);
-        for (size_t i = wishes.size(); i-- > 0;) {
-            wishes[i].pending -= shares[i];
-            if (wishes[i].pending == 0) {
+    for (int step = 1; !prompts.empty(); step++) {
+        const Shares shares = share_prefill(prompts, budget);
+        for (size_t i = prompts.size(); i-- > 0;) {
+            prompts[i].pending -= shares[i];
+            if (prompts[i].pending == 0) {
                 steps[order[i]] = step;
-                wishes.erase(wishes.begin() + static_cast<std::ptrdiff_t>(i));
+                prompts.erase(prompts.begin() + static_cast<std::ptrdiff_t>(i));
                 order.erase(order.begin() + static_cast<std::ptrdiff_t>(i));
             }
         }
@@ -46,8 +46,8 @@ CASE(a_step_of_prompts_is_shared) {
 }
 
 CASE(a_short_prompt_passes_long_ones) {
-    const std::vector<PrefillWish> wishes = { { 0, 3000 }, { 0, 3000 }, { 0, 3000 }, { 0, 3000 }, { 0, 40 } };
-    const std::vector<int>         steps  = steps_of(wishes, 128);
+    const std::vector<WaitingPrompt> prompts = { { 0, 3000 }, { 0, 3000 }, { 0, 3000 }, { 0, 3000 }, { 0, 40 } };
+    const std::vector<int>           steps   = steps_of(prompts, 128);
     CHECK(steps[4] == 1);
     CHECK(steps[0] == 24); // 3,040 tokens in steps of 128
     CHECK(std::is_sorted(steps.begin(), steps.begin() + 4));
