@@ -119,6 +119,15 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
     TurnPrompt  shown_prompt(const ModelTurn & turn) const;
     TurnPrompt  first_prompt();
 
+    // Takes an answer with `body`. An exception, for which the engine has no use, ends the run. The mutex is held.
+    template <typename Body> void guarded(Body body) {
+        try {
+            body();
+        } catch (...) {
+            finish(LUUP_FINISH_NONE, current_failure());
+        }
+    }
+
     // With the mutex held; advance() and wait_for_change() release it for a while.
     void              advance(std::unique_lock<std::mutex> & lock);
     void              wait_for_change(std::condition_variable & changed, std::unique_lock<std::mutex> & lock,
@@ -130,6 +139,9 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
     bool              waits_for_caller() const { return state_ == State::Next || state_ == State::Builtins; }
     bool              fall_back(const Failure & failure);
     void    add_answer(const AnswerResult & answer, const std::string & content, const std::vector<ToolCall> & calls);
+    void    take_answer(AnswerResult & answer, luup_finish_reason reason, const Failure & failure,
+                        const Metrics & metrics);
+    void    take_summary(const std::string & text, const Failure & failure, const Metrics & metrics);
     void    take_calls(AnswerResult & answer);
     void    take_output(const AnswerResult & answer);
     void    reject(const std::string & output, const std::string & problem);

@@ -71,9 +71,13 @@ void Run::push_text(const std::string & text) {
 void Run::on_answer_end(AnswerResult answer, luup_finish_reason reason, const Failure & failure,
                         const Metrics & metrics) {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (state_ == State::Ended) {
-        return;
+    if (state_ != State::Ended) {
+        guarded([&] { take_answer(answer, reason, failure, metrics); });
     }
+}
+
+void Run::take_answer(AnswerResult & answer, luup_finish_reason reason, const Failure & failure,
+                      const Metrics & metrics) {
     server_.close();
     turn_.counts = {};
     outcome_.add_turn(metrics);
@@ -131,14 +135,16 @@ void Run::on_scores(const std::vector<double> & scores, const Failure & failure,
     if (state_ == State::Ended) {
         return;
     }
-    turn_.counts = {};
-    add(outcome_.metrics, metrics);
-    if (failure.code != LUUP_SUCCESS) {
-        finish(LUUP_FINISH_NONE, failure);
-    } else {
-        push({ LUUP_EVENT_TEXT, json(scores).dump() });
-        finish(LUUP_FINISH_STOP, {});
-    }
+    guarded([&] {
+        turn_.counts = {};
+        add(outcome_.metrics, metrics);
+        if (failure.code != LUUP_SUCCESS) {
+            finish(LUUP_FINISH_NONE, failure);
+        } else {
+            push({ LUUP_EVENT_TEXT, json(scores).dump() });
+            finish(LUUP_FINISH_STOP, {});
+        }
+    });
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -324,9 +324,12 @@ void Run::ask_for_summary() {
 
 void Run::on_summary(const std::string & text, const Failure & failure, const Metrics & metrics) {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (state_ == State::Ended) {
-        return;
+    if (state_ != State::Ended) {
+        guarded([&] { take_summary(text, failure, metrics); });
     }
+}
+
+void Run::take_summary(const std::string & text, const Failure & failure, const Metrics & metrics) {
     server_.close();
     turn_.counts = {};
     summary_.count(metrics);

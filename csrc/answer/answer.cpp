@@ -1,7 +1,10 @@
 #include "answer/answer.h"
 
+#include "base/error.h"
+
 #include "common/chat.h"
 
+#include <optional>
 #include <utility>
 
 namespace luup {
@@ -180,21 +183,33 @@ void Answer::stream(const std::string & text) {
 }
 
 void Answer::on_end(luup_finish_reason reason, const Failure & failure, const Metrics & metrics) {
+    AnswerResult           answer;
+    std::optional<Failure> lost;  // why there is no answer, such as a lack of memory
+    try {
+        finish_text();
+        answer = result();
+    } catch (...) {
+        lost = current_failure();
+    }
+    const auto listener = std::move(listener_);  // breaks the cycle: the run holds its answer, too
+    listener->on_answer_end(std::move(answer), lost ? LUUP_FINISH_NONE : reason, lost ? *lost : failure, metrics);
+}
+
+// Emits the text that was held back.
+void Answer::finish_text() {
     const std::string rest = utf8_.finish();
     raw_ += guide_ ? "" : rest;
     if (bound()) {
         stream(rest);
-    } else {
-        std::string text = stop_.push(std::exchange(may_think_, "") + rest);
-        if (!stop_.stopped()) {
-            text += stop_.finish();
-        }
-        emit(parser_.push(trigger_.push(text)));
-        emit(parser_.push(trigger_.finish()));
-        emit(parser_.finish());
+        return;
     }
-    const auto listener = std::move(listener_);  // breaks the cycle: the run holds its answer, too
-    listener->on_answer_end(result(), reason, failure, metrics);
+    std::string text = stop_.push(std::exchange(may_think_, "") + rest);
+    if (!stop_.stopped()) {
+        text += stop_.finish();
+    }
+    emit(parser_.push(trigger_.push(text)));
+    emit(parser_.push(trigger_.finish()));
+    emit(parser_.finish());
 }
 
 void Answer::emit(const AnswerParser::Delta & delta) {

@@ -100,6 +100,7 @@ class Answer : public Completion {
     bool has_calls() const { return guide_ && guide_->in_call(); }
     void emit(const AnswerParser::Delta & delta);
     void stream(const std::string & text);
+    void finish_text();
     void keep_probabilities(llama_token token);
 
     std::shared_ptr<Listener>       listener_;  // until the end

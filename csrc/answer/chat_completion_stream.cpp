@@ -358,9 +358,10 @@ void ChatCompletionStream::finish(Failure failure) {
     if (!logprobs_.empty() && !content_.empty()) {
         listener_->on_answer_logprobs(std::exchange(logprobs_, ""));
     }
-    const bool cut      = read_finish_reason(finish_reason_) == ServerFinish::Length;
-    const auto listener = std::move(listener_);  // breaks the cycle: the run holds its answer, too
-    listener->on_answer_end(result(), cut ? LUUP_FINISH_LENGTH : LUUP_FINISH_STOP, failure, metrics_);
+    const bool   cut      = read_finish_reason(finish_reason_) == ServerFinish::Length;
+    AnswerResult answer   = result();
+    const auto   listener = std::move(listener_);  // breaks the cycle: the run holds its answer, too
+    listener->on_answer_end(std::move(answer), cut ? LUUP_FINISH_LENGTH : LUUP_FINISH_STOP, failure, metrics_);
 }
 
 }  // namespace luup

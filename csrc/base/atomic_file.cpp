@@ -1,5 +1,6 @@
 #include "base/atomic_file.h"
 
+#include "base/folder.h"
 #include "base/system_error.h"
 #include "base/text.h"
 
@@ -155,11 +156,9 @@ constexpr int  creation_tries = 100;
 
 // Deletes what processes that died have left in a folder.
 void sweep(const fs::path & folder) {
-    std::error_code ec;
-    for (fs::directory_iterator at(folder, ec), end; !ec && at != end; at.increment(ec)) {
-        const std::string name = at->path().filename().u8string();
+    for (const std::string & name : names_in(folder.u8string())) {
         if (name.rfind(part_begin, 0) == 0 && ends_with(name, part_end)) {
-            delete_left_over(at->path().u8string());
+            delete_left_over((folder / fs::u8path(name)).u8string());
         }
     }
 }

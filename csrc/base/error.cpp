@@ -43,7 +43,9 @@ int set_last_error(luup_error code, const std::string & message) noexcept {
     return code;
 }
 
-Failure current_failure() noexcept {
+namespace {
+
+Failure handled_failure() {
     try {
         throw;
     } catch (const Error & e) {
@@ -54,6 +56,16 @@ Failure current_failure() noexcept {
         return { LUUP_ERROR_INTERNAL, e.what() };
     } catch (...) {
         return { LUUP_ERROR_INTERNAL, "an exception of unknown type" };
+    }
+}
+
+}  // namespace
+
+Failure current_failure() noexcept {
+    try {
+        return handled_failure();
+    } catch (...) {  // there is no memory for its message; this one needs none
+        return { LUUP_ERROR_OUT_OF_MEMORY, "out of memory" };
     }
 }
 

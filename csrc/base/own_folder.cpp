@@ -2,6 +2,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/system_error.h"
 #include "base/text.h"
@@ -14,7 +15,6 @@
 #    include <filesystem>
 #    include <fstream>
 
-#    include <dirent.h>
 #    include <fcntl.h>
 #    include <sys/file.h>
 #    include <sys/stat.h>
@@ -171,21 +171,16 @@ void OwnFolder::touch(const std::string & name) const {
 
 std::vector<OwnFolder::Entry> OwnFolder::list(const std::string & end) const {
     std::vector<Entry> entries;
-    DIR * const        folder = opendir(path_.c_str());
-    if (!folder) {
-        return entries;
-    }
-    while (const dirent * at = readdir(folder)) {
-        Entry       entry;
+    for (std::string & name : names_in(path_)) {
         struct stat info = {};
-        entry.name       = at->d_name;
-        if (ends_with(entry.name, end) && lstat(path(entry.name).c_str(), &info) == 0 && !S_ISDIR(info.st_mode)) {
+        if (ends_with(name, end) && lstat(path(name).c_str(), &info) == 0 && !S_ISDIR(info.st_mode)) {
+            Entry entry;
+            entry.name = std::move(name);
             entry.size = static_cast<uint64_t>(info.st_size);
             entry.used = nanoseconds(info.st_mtim);
             entries.push_back(std::move(entry));
         }
     }
-    closedir(folder);
     return entries;
 }
 

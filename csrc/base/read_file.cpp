@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -143,6 +144,9 @@ std::optional<std::string> read_whole_file(const std::string & path, uint64_t li
 std::string absolute_path(const std::string & path) {
     std::error_code             ec;
     const std::filesystem::path whole = std::filesystem::absolute(std::filesystem::u8path(path), ec);
+    if (ec == std::errc::not_enough_memory) {
+        throw std::bad_alloc();
+    }
     if (ec) {
         fail_io(path, "can't be found", ec.message());
     }

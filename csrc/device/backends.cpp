@@ -3,6 +3,7 @@
 #include "device/amx.h"
 #include "device/cgroup.h"
 #include "base/error.h"
+#include "base/folder.h"
 #include "base/fork_locks.h"
 #include "base/log.h"
 
@@ -155,12 +156,10 @@ Candidate judge(const std::string & name, const fs::path & path) {
 
 std::vector<fs::path> list_modules(const fs::path & folder) {
     std::vector<fs::path> paths;
-    std::error_code       ec;
-    for (fs::directory_iterator it(folder, fs::directory_options::skip_permission_denied, ec), end; !ec && it != end;
-         it.increment(ec)) {
-        const std::string name = it->path().filename().string();
-        if (name.rfind(module_prefix, 0) == 0 && it->path().extension() == module_suffix) {
-            paths.push_back(it->path());
+    for (const std::string & name : names_in(folder.u8string())) {
+        const fs::path path = folder / fs::u8path(name);
+        if (name.rfind(module_prefix, 0) == 0 && path.extension() == module_suffix) {
+            paths.push_back(path);
         }
     }
     std::sort(paths.begin(), paths.end());

@@ -53,7 +53,9 @@ void Engine::step_media() {
         if (failure.code == LUUP_ERROR_CANCELLED) {  // drop_ended() finds out for whom
             return;
         }
-        end(active, LUUP_FINISH_NONE, failure);
+        if (active.sequence) {  // fail_batch() has not ended it
+            end(active, LUUP_FINISH_NONE, failure);
+        }
         erase_ended();
         return;
     }

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/fingerprint.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "engine/state_file.h"
 
@@ -114,9 +115,10 @@ void PrefixCache::trim(const std::string & keep) const {
     std::vector<Entry> entries;
     uint64_t           total = 0;
     std::error_code    ec;
-    for (const auto & file : fs::directory_iterator(fs::u8path(folder_), ec)) {
+    for (const std::string & name : names_in(folder_)) {
+        const fs::path  path = fs::u8path(folder_) / fs::u8path(name);
         std::error_code gone;
-        const Entry     entry = { file.path(), file.file_size(gone), file.last_write_time(gone) };
+        const Entry     entry = { path, fs::file_size(path, gone), fs::last_write_time(path, gone) };
         if (!gone && entry.path.extension() == suffix) {
             total += entry.bytes;
             entries.push_back(entry);

@@ -203,7 +203,9 @@ bool Engine::choose(Active & active, int32_t row) {
             }
         }
     } catch (...) {
-        end(active, LUUP_FINISH_NONE, current_failure());
+        if (active.sequence) {  // append() has not ended it
+            end(active, LUUP_FINISH_NONE, current_failure());
+        }
         return false;
     }
     return true;

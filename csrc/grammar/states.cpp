@@ -15,6 +15,14 @@ namespace {
     fail(LUUP_ERROR_INVALID_SCHEMA, "grammar: it is too ambiguous: there are too many ways to match the text");
 }
 
+// Makes room for `n` more items, so that adding them can't fail: tables that refer to each other must stay consistent
+// when memory is short.
+template <typename T> void make_room(std::vector<T> & items, size_t n) {
+    if (items.capacity() - items.size() < n) {
+        items.reserve(std::max(items.size() + n, 2 * items.capacity()));
+    }
+}
+
 }  // namespace
 
 GrammarStates::GrammarStates(const GrammarProgram & program) : program_(program) {
@@ -39,6 +47,7 @@ uint32_t GrammarStates::push(uint32_t node, uint32_t parent) {
     if (node == GrammarProgram::ret_node) {
         return parent;  // nothing is left to do in this rule: continue with its caller
     }
+    make_room(frames_, 1);
     const auto     fresh = static_cast<uint32_t>(frames_.size());
     const uint32_t id    = frame_ids_.find_or_add(uint64_t(node) << 32 | parent, fresh);
     if (id == fresh) {
@@ -272,7 +281,10 @@ uint32_t GrammarStates::keep(std::vector<Thread> & threads, bool can_end) {
     for (const Thread & thread : threads) {
         hash = mix_bits(hash ^ key(thread));
     }
-    hash               = hash ? hash : 1;
+    hash = hash ? hash : 1;
+    make_room(states_, 1);
+    make_room(steps_, program_.classes);
+    make_room(threads_, threads.size());
     const auto fresh   = static_cast<uint32_t>(states_.size());
     uint32_t   last    = none;
     const auto matches = [&](const State & s) {

@@ -8,6 +8,7 @@
 #include "tokens/media_token.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace luup {
@@ -55,8 +56,15 @@ class Scoring : public Completion {
     bool on_token(llama_token) override { return !choices_.done(); }
 
     void on_end(luup_finish_reason, const Failure & failure, const Metrics & metrics) override {
+        std::vector<double>    scores;
+        std::optional<Failure> lost;  // why there are none, such as a lack of memory
+        try {
+            scores = choices_.scores();
+        } catch (...) {
+            lost = current_failure();
+        }
         const auto listener = std::move(listener_);
-        listener->on_scores(choices_.scores(), failure, metrics);
+        listener->on_scores(scores, lost ? *lost : failure, metrics);
     }
 
   private:

@@ -396,13 +396,20 @@ int main(int argc, char ** argv) {
     for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < STEPS; i++) {
             if (steps[i].calls > 0) {
-                /* Evenly on a logarithmic scale for half of them: the first calls of a step are its own. */
+                /* Evenly on a logarithmic scale for two of three: the first calls of a step are its own, and the last
+                 * ones happen while it ends. */
                 const double part = rand_r(&random) / (double) RAND_MAX;
                 long         at   = 1 + (long) (part * (double) (steps[i].calls - 1));
-                if (round % 2) {
+                if (round % 3) {
                     at = 1;
                     while (at < steps[i].calls && rand_r(&random) % 8 != 0) {
                         at += 1 + at / 4;
+                    }
+                    if (at > steps[i].calls) {
+                        at = steps[i].calls;
+                    }
+                    if (round % 3 == 2) {
+                        at = steps[i].calls + 1 - at;
                     }
                 }
                 fprintf(stderr, "%s: %s %ld of %ld\n", steps[i].name, names[kind], at, steps[i].calls);
