@@ -19,6 +19,7 @@ from typing_extensions import Literal
 from luup_agent import _native
 from luup_agent._mcp import sdk
 from luup_agent._mcp.callbacks import Callbacks
+from luup_agent._mcp.callers import Callers
 from luup_agent._mcp.config import read_config
 from luup_agent._mcp.link import Link, Timeouts
 from luup_agent._mcp.listing import Asking, Listing, ToolOptions, read_listing
@@ -143,16 +144,17 @@ class MCP(Toolset):
         self._options = ToolOptions(
             prefix, requires_approval, _native.encode_int("max_result_chars", max_result_chars, 1)
         )
-        sampler = sampler_for(sampling, timeout)
+        callers = Callers()
+        sampler = sampler_for(sampling, timeout, callers)
         if sampler is not None and on_sampling is not None:
             raise InvalidParamError("sampling and on_sampling both answer the server's requests for a text: give one")
-        questions = None if callable(on_elicitation) or on_elicitation is None else Questions()
+        questions = None if callable(on_elicitation) or on_elicitation is None else Questions(callers)
         asks = on_elicitation if callable(on_elicitation) else questions
         callbacks = Callbacks(asks, on_sampling if sampler is None else sampler)
         place = read_place(server, Details(env, cwd, headers, auth, transport), name, callbacks)
         if questions is not None:
             questions.server = place.label
-        self._link = Link(place, Timeouts(timeout, open_timeout), on_content, sampler, questions)
+        self._link = Link(place, Timeouts(timeout, open_timeout), on_content, callers)
         self._listing: Optional[Listing] = None
 
     @classmethod

@@ -98,7 +98,7 @@ void EventQueue::push(Event event) {
         return;
     }
     const bool waiting   = !events_.empty();
-    const bool signalled = has_signal();
+    const bool signalled = waker_ && has_signal();
     const bool quiet     = event.type == LUUP_EVENT_TEXT && wakeup_fd_ < 0 && !waker_ && Clock::now() < quiet_until_;
     refusals_ += event.refused;
     events_.push_back(std::move(event));

@@ -184,7 +184,7 @@ void Answer::stream(const std::string & text) {
 
 void Answer::on_end(luup_finish_reason reason, const Failure & failure, const Metrics & metrics) {
     AnswerResult           answer;
-    std::optional<Failure> lost;  // why there is no answer, such as a lack of memory
+    std::optional<Failure> lost;  // the reason if it is lost, such as a lack of memory
     try {
         finish_text();
         answer = result();

@@ -57,7 +57,7 @@ class Scoring : public Completion {
 
     void on_end(luup_finish_reason, const Failure & failure, const Metrics & metrics) override {
         std::vector<double>    scores;
-        std::optional<Failure> lost;  // why there are none, such as a lack of memory
+        std::optional<Failure> lost;  // the reason if they are lost, such as a lack of memory
         try {
             scores = choices_.scores();
         } catch (...) {

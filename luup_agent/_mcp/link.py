@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import weakref
 from typing import Any, Awaitable, Callable, Coroutine, Dict, List, NamedTuple, Optional, TypeVar
 
 from luup_agent._logging import logger
 from luup_agent._mcp import sdk
 from luup_agent._mcp.background import Background, background
+from luup_agent._mcp.callers import Callers
 from luup_agent._mcp.connection import Connection
 from luup_agent._mcp.places import STDERR, Place
-from luup_agent._mcp.questions import Questions
 from luup_agent._mcp.results import OnContent, to_result
-from luup_agent._mcp.sampling import Sampler
 from luup_agent._tools.context import RunContext
 from luup_agent.errors import LuupError, ToolsetError
 from luup_agent.messages import ToolResult
@@ -74,12 +72,10 @@ class Link:
         place: Place,
         timeouts: Timeouts,
         on_content: Optional[OnContent],
-        sampler: Optional[Sampler] = None,
-        questions: Optional[Questions] = None,
+        callers: Callers,
     ) -> None:
         """Prepare the way to a server; nothing is opened."""
-        self._sampler = sampler
-        self._questions = questions
+        self._callers = callers
         self.place = place
         self._timeouts = timeouts
         self._on_content = on_content
@@ -211,10 +207,7 @@ class Link:
 
     async def call(self, name: str, arguments: Dict[str, Any], run: RunContext[Any]) -> ToolResult:
         """Call a tool and return its result for the model, errors included."""
-        with contextlib.ExitStack() as stack:
-            for each in (self._sampler, self._questions):
-                if each is not None:
-                    stack.enter_context(each.calling(run))
+        with self._callers.calling(run):
             return await self._call(name, arguments)
 
     async def _call(self, name: str, arguments: Dict[str, Any]) -> ToolResult:

@@ -1,19 +1,14 @@
-"""Texts that a server asks a model for, written without a callback of the user.
-
-A request belongs to the call of a tool that is under way. Servers of the newest protocol ask within the call; older
-ones ask on their own, and if calls of several runs are under way, nobody can tell for which.
-"""
+"""Texts that a server asks a model for, written without a callback of the user."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
-from typing import Any, Iterator, List, Optional, Set, Union
+from typing import Any, List, Optional, Union
 
 from luup_agent._logging import logger
 from luup_agent._mcp import sdk
-from luup_agent._tools.context import RunContext
+from luup_agent._mcp.callers import Caller, Callers
 from luup_agent.errors import InvalidParamError, LuupError
 from luup_agent.messages import Message
 from luup_agent.model import Model
@@ -24,29 +19,6 @@ _MOST_TOKENS = 2**31 - 1
 _depth: contextvars.ContextVar[int] = contextvars.ContextVar("luup_mcp_sampling", default=0)
 
 
-class Caller:
-    """A call under way.
-
-    Attributes:
-        run: The context of the call; its agent's model may answer.
-        context: That of the tool, in which the model answers too: so its tokens count against the run's limits.
-        depth: How many requests for a text led to this call.
-        requests: How many the server has made.
-        tasks: Those that answer now.
-    """
-
-    def __init__(self, run: RunContext[Any]) -> None:
-        """Begin a call."""
-        self.run = run
-        self.context = contextvars.copy_context()
-        self.depth = _depth.get()
-        self.requests = 0
-        self.tasks: Set[asyncio.Task[Any]] = set()
-
-
-_calling: contextvars.ContextVar[Optional[Caller]] = contextvars.ContextVar("luup_mcp_call", default=None)
-
-
 class Refused(Exception):
     """The request is not answered; the server gets the reason."""
 
@@ -54,45 +26,29 @@ class Refused(Exception):
 class Sampler:
     """Answers the requests of a server with a model. All of it runs in the background loop."""
 
-    def __init__(self, model: Optional[Model], timeout: Optional[float]) -> None:
+    def __init__(self, model: Optional[Model], timeout: Optional[float], callers: Callers) -> None:
         """Prepare to answer.
 
         Args:
             model: The model; None for that of the agent whose call is under way.
             timeout: Seconds for an answer.
+            callers: The calls that may ask.
         """
         self._model = model
         self._timeout = timeout
-        self._callers: List[Caller] = []
-
-    @contextlib.contextmanager
-    def calling(self, run: RunContext[Any]) -> Iterator[None]:
-        """Note that a call is under way. Its end is the end of the answers to what the server asks for it."""
-        caller = Caller(run)
-        token = _calling.set(caller)
-        self._callers.append(caller)
-        try:
-            yield
-        finally:
-            self._callers.remove(caller)
-            for task in caller.tasks:
-                task.cancel()
-            with contextlib.suppress(ValueError):  # closed by the garbage collector, in another context
-                _calling.reset(token)
+        self._callers = callers
 
     async def __call__(self, params: Any) -> Any:
         """Answer a request: the SDK's `CreateMessageRequestParams`."""
         types = sdk.load("mcp_types")
-        caller = self._find()
+        caller = self._callers.find(lambda run: run._read_messages)
         try:
             answering = self._answer(self._model_for(caller), _read(params), params)
             if caller is None:
                 turn = await answering
             else:
-                task = caller.context.run(asyncio.ensure_future, answering)
-                caller.tasks.add(task)
-                task.add_done_callback(caller.tasks.discard)
-                turn = await task
+                # In the tool's context, so that its tokens count against the run's limits.
+                turn = await caller.wait(caller.context.run(asyncio.ensure_future, answering))
         except Refused as refused:
             return types.ErrorData(code=types.INVALID_REQUEST, message=str(refused))
         except LuupError as error:
@@ -108,21 +64,12 @@ class Sampler:
             stop_reason="maxTokens" if turn.finish_reason == "length" else "endTurn",
         )
 
-    def _find(self) -> Optional[Caller]:
-        """Return the call that the request belongs to; None if that is not known."""
-        caller = _calling.get()
-        if caller is not None:
-            return caller
-        latest = self._callers[-1] if self._callers else None
-        same_run = all(each.run._read_messages is latest.run._read_messages for each in self._callers if latest)
-        return latest if same_run else None
-
     def _model_for(self, caller: Optional[Caller]) -> Model:
         if caller is not None:
-            if caller.depth > 0:
+            if caller.context.get(_depth, 0) > 0:
                 raise Refused("The request came while another one was being answered")
-            caller.requests += 1
-            if caller.requests > MOST_REQUESTS:
+            caller.texts += 1
+            if caller.texts > MOST_REQUESTS:
                 raise Refused(f"A call may ask for {MOST_REQUESTS} texts")
         if self._model is not None:
             return self._model
@@ -163,7 +110,7 @@ def _read(params: Any) -> List[Message]:
     return messages
 
 
-def sampler_for(sampling: Union[str, Model, None], timeout: Optional[float]) -> Optional[Sampler]:
+def sampler_for(sampling: Union[str, Model, None], timeout: Optional[float], callers: Callers) -> Optional[Sampler]:
     """Return what answers for the argument `sampling` of `MCP`; None if nothing does.
 
     Raises:
@@ -172,8 +119,8 @@ def sampler_for(sampling: Union[str, Model, None], timeout: Optional[float]) -> 
     if sampling is None:
         return None
     if isinstance(sampling, Model):
-        return Sampler(sampling, timeout)
+        return Sampler(sampling, timeout, callers)
     if sampling == "model":
-        return Sampler(None, timeout)
+        return Sampler(None, timeout, callers)
     shown = repr(sampling) if isinstance(sampling, str) else type(sampling).__name__
     raise InvalidParamError(f"sampling must be 'model', a Model or None, not {shown}; a function is for on_sampling")
