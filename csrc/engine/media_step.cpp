@@ -94,7 +94,7 @@ int Engine::decode_media(Active & active, const MediaSpan & span, int32_t first,
     if (!media_batch_) {
         media_batch_ = std::make_unique<MediaBatch>(context_->get());
     }
-    active.batch = { n, -1 };
+    active.batch = { n, -1, -1 };
     in_batch_.push_back(&active);
     const llama_pos position = sequences_->position(active.tokens, span.begin);
     context_->set_threads(many_tokens_threads_.count());

@@ -5,6 +5,7 @@
 #include "model/description.h"
 #include "model/gguf_file.h"
 #include "model/load_params.h"
+#include "model/mtp.h"
 #include "model/weights.h"
 
 namespace luup {
@@ -12,6 +13,11 @@ namespace luup {
 LoadedModel::LoadedModel(const std::string & path, const luup_model_params & params) {
     KeptWeights kept(path, params);
     check_load(path, params, kept.known);
+    mtp_     = check_mtp(path, kept.known);
+    mtp_     = mtp_ != mtp_used || (params.use_mtp && !params.draft) ? mtp_
+               : params.draft                                        ? "a draft model is used"
+                                                                     : "they are switched off";
+    kept.mtp = mtp_ == mtp_used;
     Placement placement(params);
     servers_ = placement.take_servers();
     files_   = std::make_unique<MappedFiles>(params.use_mmap ? model_files(path) : std::vector<std::string>());
@@ -58,6 +64,7 @@ void LoadedModel::make_engine(const std::string & path, const luup_model_params 
     p.adapters      = adapters_;
     p.encoder       = encoder_.get();
     p.draft         = draft_.model.get();
+    p.mtp           = mtp_ == mtp_used;
     check_context_memory(model_.get(), p.context);
     const RopeScaling scaling = luup::rope_scaling(params);
     cache_types_              = luup::cache_types(params);
@@ -78,6 +85,7 @@ void LoadedModel::make_engine(const std::string & path, const luup_model_params 
         p.prefixes = std::make_shared<PrefixCache>(params.prefix_cache, context_key_);
     }
     engine_        = std::make_unique<Engine>(model_.get(), p);
+    mtp_           = engine_->mtp_failure().empty() ? mtp_ : engine_->mtp_failure();
     threads_       = p.threads;
     threads_batch_ = p.threads_batch;
 }
