@@ -103,7 +103,7 @@ size_t Engine::make_drafts(size_t decoding, size_t prefilling) {
         draft.tokens.clear();
         draft.guessed                 = false;
         const Completion & completion = *a->completion;
-        if (prefilling > 0 || !a->decoding() || !completion.sampling.prompt_lookup || !sequences_->can_shorten()) {
+        if (prefilling > 0 || !a->decoding() || !completion.sampling.prompt_lookup || !may_guess(*a)) {
             continue;
         }
         const size_t free_rows = rows - std::min(rows, decoding + drafted);
@@ -113,7 +113,15 @@ size_t Engine::make_drafts(size_t decoding, size_t prefilling) {
         drafted += draft.tokens.size();
     }
     const bool guesses = draft_model_ || mtp_heads_;
-    return prefilling > 0 || !guesses || !sequences_->can_shorten() ? drafted : drafted + guess(decoding, drafted);
+    return prefilling > 0 || !guesses ? drafted : drafted + guess(decoding, drafted);
+}
+
+// Whether tokens may be guessed behind the completion's next one. Not where its sequence is copied then: a recurrent
+// state would be that behind the guesses.
+bool Engine::may_guess(const Active & active) const {
+    const size_t end = active.tokens.size();
+    return sequences_->can_shorten() ||
+           (sequences_->most_refused() > 0 && active.keep != end && !active.is_marked(end));
 }
 
 // Has the draft model, or the model's own heads, guess for those without a draft, where that pays. Returns the number
@@ -125,7 +133,7 @@ size_t Engine::guess(size_t decoding, size_t drafted) {
     for (Active * a : group_) {
         Drafting & draft      = a->draft;
         const bool reads_text = mtp_heads_ || a->completion->media.empty();  // a draft model knows no pictures
-        if (!a->decoding() || !draft.tokens.empty() || !a->completion->may_draft || !reads_text) {
+        if (!a->decoding() || !draft.tokens.empty() || !a->completion->may_draft || !reads_text || !may_guess(*a)) {
             continue;
         }
         const auto   sequence = static_cast<size_t>(a->sequence->id);
@@ -168,7 +176,7 @@ size_t Engine::max_draft_tokens(const Active & active) const {
     const int32_t counted    = active.metrics.answer_tokens - active.completion->thought_tokens;
     const size_t  answer     = max_tokens < 0 ? SIZE_MAX : static_cast<size_t>(max_tokens - counted);
     const size_t  room       = static_cast<size_t>(context_size_) - active.tokens.size();
-    return std::min({ max_draft, room, answer - std::min<size_t>(answer, 1) });
+    return std::min({ max_draft, sequences_->most_refused(), room, answer - std::min<size_t>(answer, 1) });
 }
 
 // Adds up to `n` of the completion's pending tokens.

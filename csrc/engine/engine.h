@@ -148,6 +148,7 @@ class Engine {
     size_t guess(size_t decoding, size_t drafted);
     void   look_for_heads(bool prefills);
     void   keep_rows(const Active & active, size_t begin, size_t n, int32_t row);
+    bool   may_guess(const Active & active) const;
     size_t max_draft_tokens(const Active & active) const;
     void   add_to_batch(Active & active, int32_t n);
     void   add_draft(const Active & active, llama_pos position);
@@ -162,7 +163,7 @@ class Engine {
     void step();
     void step_tokens();
     int  decode();
-    void roll_back_batch();
+    void roll_back_batch(bool failed);
     void fail_batch(int rc);
     void after_decode();
     bool sample(Active & active);

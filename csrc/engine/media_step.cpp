@@ -41,7 +41,7 @@ void Engine::step_media() {
         totals_.batches++;
         check_weights();
         if (rc != 0) {
-            roll_back_batch();
+            roll_back_batch(true);
             fail_batch(rc);
             return;
         }
@@ -49,7 +49,7 @@ void Engine::step_media() {
         totals_.largest_batch = std::max(totals_.largest_batch, n);
     } catch (...) {
         const Failure failure = current_failure();
-        roll_back_batch();
+        roll_back_batch(true);
         if (failure.code == LUUP_ERROR_CANCELLED) {  // drop_ended() finds out for whom
             return;
         }

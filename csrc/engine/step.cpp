@@ -46,11 +46,11 @@ void Engine::step_tokens() {
     try {
         check_weights();
     } catch (...) {
-        roll_back_batch();
+        roll_back_batch(true);
         throw;
     }
     if (rc != 0) {
-        roll_back_batch();
+        roll_back_batch(rc != no_room);
         fail_batch(rc);
         return;
     }
@@ -89,10 +89,10 @@ int Engine::decode() {
     return rc;
 }
 
-// Removes from the context what a failed decode left there.
-void Engine::roll_back_batch() {
+// Removes from the context what a decode left there that `failed`, or found no room.
+void Engine::roll_back_batch(bool failed) {
     for (Active * a : in_batch_) {
-        sequences_->rollback(*a->sequence);
+        sequences_->rollback(*a->sequence, failed);
     }
 }
 

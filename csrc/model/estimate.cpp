@@ -66,7 +66,7 @@ LaidOut lay_out(const std::string & path, const luup_model_params & params,
         fail_load(path, log.text());
     }
     const llama_context_params c =
-        draft_of ? DraftModel::context_params(*draft_of) : context_params(model.get(), params);
+        draft_of ? DraftModel::context_params(*draft_of) : context_params(model.get(), params, mtp || params.draft);
     llama_context_ptr context(llama_init_from_model(model.get(), c));
     if (!context) {
         fail(tells_of_memory(log.text()) ? LUUP_ERROR_OUT_OF_MEMORY : LUUP_ERROR_MODEL_LOAD_FAILED,

@@ -42,7 +42,7 @@ void LoadedModel::load_encoder(const luup_model_params & params) {
     }
     check_file(params.mmproj);
     MediaEncoderParams p;
-    p.threads = context_params(model_.get(), params).n_threads_batch;
+    p.threads = context_params(model_.get(), params, false).n_threads_batch;
     p.batch   = params.batch_size;
     p.use_gpu = description_.numbers.gpu_layers > 0;
     try_projector(params.mmproj, model_.get(), p);
@@ -53,7 +53,7 @@ void LoadedModel::load_encoder(const luup_model_params & params) {
 
 void LoadedModel::make_engine(const std::string & path, const luup_model_params & params) {
     EngineParams p;
-    p.context       = context_params(model_.get(), params);
+    p.context       = context_params(model_.get(), params, params.draft || mtp_ == mtp_used);
     p.threads       = p.context.n_threads;
     p.threads_batch = p.context.n_threads_batch;
     p.fixed_threads = params.threads > 0 || servers_ || description_.numbers.gpu_layers > 0;

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "model/header_trial.h"
+#include "model/load_params.h"
 #include "model/weights.h"
 
 #include "llama-ext.h"
@@ -62,12 +63,15 @@ void try_heads(const std::string & path) {
     if (!has_mtp_graph(architecture)) {
         throw std::runtime_error("llama.cpp does not run the heads of the architecture " + architecture);
     }
-    if (llama_model_is_recurrent(model.get()) || llama_model_is_hybrid(model.get())) {
+    llama_context_params c = smallest_context();
+    c.n_rs_seq             = recurrent_states;
+    const llama_context_ptr context(llama_init_from_model(model.get(), c));
+    const bool              recurrent = llama_model_is_recurrent(model.get()) || llama_model_is_hybrid(model.get());
+    if (context && recurrent && llama_n_rs_seq(context.get()) < recurrent_states) {
         throw std::runtime_error("the model has recurrent layers, whose state can't go back when a guess was wrong");
     }
-    const llama_context_ptr context(llama_init_from_model(model.get(), smallest_context()));
-    llama_context_params    c = smallest_context();
-    c.ctx_type                = LLAMA_CONTEXT_TYPE_MTP;
+    c          = smallest_context();
+    c.ctx_type = LLAMA_CONTEXT_TYPE_MTP;
     const llama_context_ptr heads(context ? llama_init_from_model(model.get(), c) : nullptr);
     if (!heads) {
         throw std::runtime_error("the heads can't be used: " + log.text());

@@ -443,10 +443,35 @@ def heads(name, count=1, layers=LAYERS):
     """Return the fields with which a model of the architecture has heads for several tokens behind its layers."""
     changed = {"block_count": layers + count, "nextn_predict_layers": count}
     for key, value in fields(name).items():
-        if isinstance(value, list) and len(value) == LAYERS:
+        if isinstance(value, list) and "sections" not in key:
             changed[key] = (value * layers)[:layers] + [_of_head(key, value)] * count
     return changed
 
 
 def _of_head(key, value):
     return {"attention.head_count_kv": max(value), "feed_forward_length": 0}.get(key, value[-1])
+
+
+def knowing(numpy, trunk, doubt=0.0):
+    """Return a `change` for `write`, of a model whose head guesses right.
+
+    The head predicts from the last token alone, and so does the model, but for a part `doubt` of what its `trunk` layers
+    add: 0 makes every guess right.
+    """
+    of_model = {}
+
+    def change(tensor, weights):
+        if tensor in ("token_embd.weight", "output.weight"):
+            of_model[tensor] = weights
+        if not tensor.startswith("blk."):
+            return weights
+        _, block, kind = tensor.split(".", 2)
+        if kind.startswith(("attn_output", "ffn_down", "ssm_out")) and kind.endswith("weight"):
+            return weights * (0 if int(block) >= trunk else doubt)
+        if kind == "nextn.eh_proj.weight":
+            return numpy.eye(weights.shape[0], 2 * weights.shape[0])
+        if kind in ("nextn.embed_tokens.weight", "nextn.shared_head_head.weight"):
+            return of_model["token_embd.weight" if "embed" in kind else "output.weight"]
+        return weights
+
+    return change
