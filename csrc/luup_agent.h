@@ -388,7 +388,7 @@ typedef struct luup_model_info {
     uint64_t     memory_draft; /* bytes of the draft model: its weights, its KV cache and its scratch buffers; or of the
                                 * model's own heads, whose weights are among `memory_weights` */
     /* The heads of the file that guess several tokens: "used", or why not; "" if it has none. For example "a draft model
-     * is used", or "llama.cpp does not run the heads of the architecture exaone-moe" */
+     * is used", or "heads of the architecture exaone-moe are not supported" */
     const char * mtp;
 } luup_model_info;
 

@@ -20,8 +20,8 @@ class MemoryEstimate(Data):
         memory_context: Size of the KV cache and of recurrent states.
         memory_compute: Size of the scratch buffers.
         memory_projector: Size of the projector (`mmproj`): its weights, and its buffers for a picture; 0 without one.
-        memory_draft: Size of the draft model (`draft`): its weights, its KV cache and its buffers; or of the model's own
-            heads, whose weights are among `memory_weights`; 0 without either.
+        memory_draft: Size of the draft model (`draft`): its weights, its KV cache and its buffers; or of the model's
+            own heads, whose weights are among `memory_weights`; 0 without either.
         memory_host: The part of all these in the host's memory.
         memory_devices: The part of these three on GPUs.
         host_available: Memory that the host has available; 0 if unknown.

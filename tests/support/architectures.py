@@ -253,24 +253,27 @@ _OF = {
     "t5": {"attention.relative_buckets_count": 8},
 }
 
-# Architectures whose heads for several tokens llama.cpp runs.
+# Architectures whose heads for several tokens guess for their models.
 WITH_HEADS = (
     "bailingmoe3",
     "cohere2moe",
     "deepseek2",
     "deepseek32",
-    "deepseek4",
     "glm-dsa",
     "glm4moe",
-    "glm5-next",
     "hy_v3",
     "mimo2",
     "nemotron_h_moe",
     "qwen35",
     "qwen35moe",
-    "qwen3next",
     "step35",
 )
+
+# Those whose heads llama.cpp has a graph for, and why they don't guess.
+HEADS_NOT_USED = {
+    "deepseek4": "luup-tensor-shapes finds no tensors of its heads, so no file can be made",
+    "qwen3next": "llama.cpp keeps no states that its recurrent layers could go back to",
+}
 
 # Architectures with a state that can't be cut back, as llm_arch_is_recurrent() and llm_arch_is_hybrid() say.
 RECURRENT = {
@@ -383,6 +386,10 @@ def write(gguf, numpy, source, target, name, seed=1, tokens=(), change=None, **c
         shape = [int(size) for size in reversed(sizes)]
         while len(shape) > 1 and shape[0] == 1:
             del shape[0]
+        if name == "mimo2" and block >= trunk and ".attn_" in tensor and tensor.endswith(("q.weight", "k.weight")):
+            continue  # the heads have one tensor for the three
+        if name == "mimo2" and block >= trunk and tensor.endswith("attn_v.weight"):
+            tensor, shape = tensor.replace("attn_v", "attn_qkv"), [3 * shape[0], *shape[1:]]
         weights = _weights(numpy, random, tensor, shape, likes)
         weights = weights if change is None else change(tensor, weights)
         writer.add_tensor(tensor, weights.astype(numpy.float32))
@@ -455,8 +462,8 @@ def _of_head(key, value):
 def knowing(numpy, trunk, doubt=0.0):
     """Return a `change` for `write`, of a model whose head guesses right.
 
-    The head predicts from the last token alone, and so does the model, but for a part `doubt` of what its `trunk` layers
-    add: 0 makes every guess right.
+    The head predicts from the last token alone, and so does the model, but for a part `doubt` of what its `trunk`
+    layers add: 0 makes every guess right.
     """
     of_model = {}
 
