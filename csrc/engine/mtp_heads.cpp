@@ -20,7 +20,7 @@ constexpr size_t worth_reading = 32;
 constexpr size_t read_with_guess = 8;
 
 // Fewer pairs are not copied from another sequence.
-constexpr size_t worth_copying = 16;
+constexpr size_t least_copied = 16;
 
 // Rows of logits beyond one for each sequence.
 constexpr uint32_t more_outputs = 16;
@@ -64,7 +64,7 @@ void MtpHeads::look(bool rows) {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// What is known of a sequence
+// The known part of each sequence
 // ---------------------------------------------------------------------------------------------------------------------
 
 void MtpHeads::clear(size_t sequence) {
@@ -104,7 +104,7 @@ void MtpHeads::cut(size_t sequence, size_t length) {
 void MtpHeads::begin(size_t sequence, const Decoded & decoded) {
     const auto & text   = *decoded.text;
     const auto   offset = static_cast<llama_pos>(decoded.position - static_cast<llama_pos>(decoded.begin));
-    size_t       donor = sequence, most = worth_copying - 1;
+    size_t       donor = sequence, most = least_copied - 1;
     clear(sequence);
     for (size_t other = 0; other < known_.size(); other++) {
         const Known & known = known_[other];
@@ -147,7 +147,7 @@ void MtpHeads::keep(const Decoded & decoded) {
             known.rows.clear();
         }
         if (known.rows.empty()) {
-            // Where a text goes on from what was read before, the row between is gone: zeros stand for it.
+            // The row between an earlier text and this one is gone: zeros stand for it.
             known.rows_begin = known.read == at ? at - 1 : at;
         }
         known.rows.resize((at - known.rows_begin) * width_);

@@ -62,7 +62,7 @@ class MtpHeads {
     DraftCosts costs(size_t texts) const { return { times_.estimate(texts), 0 }; }
 
   private:
-    // What is known of a sequence. Pair i has the token `text[i]` and the row of token i - 1.
+    // The known part of a sequence. Pair i has the token `text[i]` and the row of token i - 1.
     struct Known {
         std::vector<llama_token> text;
         size_t                   rows_end = 0;  // tokens whose rows were kept, or were read

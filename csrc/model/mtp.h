@@ -7,7 +7,7 @@
 
 namespace luup {
 
-// What check_mtp() returns for heads that can be used.
+// The result of check_mtp() for heads that can be used.
 constexpr char mtp_used[] = "used";
 
 // Returns whether the heads of a file can be used: `mtp_used`, the reason why not, or "" if it has none. Tries them in

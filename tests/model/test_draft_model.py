@@ -81,13 +81,14 @@ def test_a_model_whose_recurrent_state_goes_back(model_path, tool, tmp_path):
     fields = {"block_count": 12, "feed_forward_length": 8192, "change": architectures.knowing(numpy, 12, 0.2)}
     architectures.write(gguf, numpy, model_path, slow, "qwen35", **fields)
     architectures.write(gguf, numpy, model_path, fast, "llama", change=architectures.knowing(numpy, 4))
-    with load(slow) as alone, load(slow, draft=fast) as drafted:
+    with load(slow) as alone:
         expected = answers(alone, temperature=0)
-        for _ in range(10):
+    for _ in range(12):  # a busy machine may leave guesses out
+        with load(slow, draft=fast) as drafted:
             assert answers(drafted, temperature=0) == expected
             stats = drafted.stats()
-            if 0 < stats.drafts_accepted < stats.tokens_drafted:
-                break
+        if 0 < stats.drafts_accepted < stats.tokens_drafted:
+            break
     assert 0 < stats.drafts_accepted < stats.tokens_drafted
     slow.unlink()
 
