@@ -290,7 +290,8 @@ class Agent(
         check_for_model(output, model._native_model)
         parts = Parts(model, native, prompt, settings, output)
         parts.prompt_function, parts.history.prompt_changes = prompt_function, prompt_function is not None
-        self._set_up(parts, tools, toolsets, enable_history, enable_tool_calling, enable_builtin_tools)
+        self._set_up(parts, enable_history, enable_tool_calling, enable_builtin_tools)
+        self._equip(tools, toolsets)
 
     # -- conversation --------------------------------------------------------------------------------------------------
 

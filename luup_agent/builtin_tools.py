@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Ty
 from pydantic import ConfigDict, ValidationError
 
 from luup_agent import _native
+from luup_agent._agent.state import AgentState
 from luup_agent._data import Data
 from luup_agent.errors import InvalidParamError, StorageError, ToolNotFoundError
 
 if TYPE_CHECKING:
     from luup_agent._agent.builtins import Builtins
-    from luup_agent._agent.parts import Parts
     from luup_agent._run.task import Summarize
 
 _INT64_MAX = 2**63 - 1
@@ -250,11 +250,8 @@ class Summarization(_Facade):
         return SummarizationStatus.model_validate(self._call("summarization", action=action))
 
 
-class BuiltinTools:
-    """The methods of `Agent` for its built-in tools. The state is all in `Agent`."""
-
-    enable_builtin_tools: bool
-    _parts: Parts
+class BuiltinTools(AgentState):
+    """Methods of `Agent` for its built-in tools."""
 
     def enable_builtin_todo(self, path: Union[str, os.PathLike[str], None] = None) -> None:
         """Give the model a to-do list: the tools todo_add, todo_list, todo_complete and todo_delete.

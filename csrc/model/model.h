@@ -3,9 +3,11 @@
 #pragma once
 
 #include "model/compiled.h"
+#include "model/kv_state.h"
 #include "model/turn.h"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,6 +17,7 @@
 
 namespace luup {
 
+class ChatTemplate;
 class LocalModel;
 class SingleModel;
 
@@ -78,6 +81,19 @@ class Model {
 
     // The agent `owner` is gone: its sequences may serve others.
     virtual void disown(uint64_t) {}
+
+    // Return the KV state of the agent `owner` with these adapters: of the conversation whose tokens `tokens` returns,
+    // if it is still in the context or in RAM; or the one that was used last, if it has at least `least` tokens and at
+    // most `most` bytes. Without a sequence if there is none, as for models without a context in this process. Call
+    // them while use() is held. Throw Error.
+    using TokensOf = std::function<std::vector<llama_token>(const ChatTemplate & chat)>;
+    virtual KvState conversation_state(uint64_t owner, const std::vector<AdapterScale> & adapters,
+                                       const TokensOf & tokens);
+    virtual KvState last_state(uint64_t owner, const std::vector<AdapterScale> & adapters, size_t least, uint64_t most);
+
+    // Keeps a KV state, which has a sequence, for the next run of the agent `owner`. Returns the reason why it can't be
+    // used, "" if it can. Call it while use() is held. Throws Error.
+    virtual std::string adopt_state(uint64_t owner, KvState state);
 
     // Compiles what an output has to be for this model, unless it is among the compiled ones. Throws Error.
     virtual std::shared_ptr<const OutputFormat> compile_output(const OutputSource & source);
