@@ -311,7 +311,7 @@ def _of_response(response: AgentResponse[Any]) -> Turn:
 
 
 def _of_error(error: LuupError) -> Turn:
-    """Return the turn of a run that failed only because nobody here corrects its answer.
+    """Return the turn of a run that failed only because its answer is not corrected here.
 
     Raises:
         LuupError: It failed for another reason.

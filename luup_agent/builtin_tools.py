@@ -261,8 +261,8 @@ class BuiltinTools(AgentState):
 
         Args:
             path: A JSON file, made when the first task is added. Other agents and processes may share it: each change
-                is written whole or not at all, and none is lost. A file with ``.lock`` at its end lies beside it. None
-                keeps the list in memory, with the agent and its forks.
+                is written whole or not at all, and none is lost. A file with the same name and ``.lock`` is beside it.
+                None keeps the list in memory, with the agent and its forks.
 
         Raises:
             InvalidParamError: `enable_builtin_tools` is False, or there is a tool of that name already.

@@ -102,7 +102,7 @@ void LocalModel::check_same_files(const std::string & key) const {
 
 void LocalModel::unload() {
     check_process();
-    residency_->check_no_holds();  // those who wait for a load keep use() until its end
+    residency_->check_no_holds();  // threads that wait for a load keep use() until its end
     residency_->unload(alone());
 }
 

@@ -13,8 +13,8 @@
 
 namespace luup {
 
-// The weights may leave the memory while nobody uses them, see Residency. Methods that need them say so: call load()
-// before, or keep a hold().
+// The weights may leave the memory while they are unused, see Residency. Before methods that need them, call load(), or
+// keep a hold().
 class LocalModel : public SingleModel {
   public:
     // Loads a GGUF file. Throws Error.

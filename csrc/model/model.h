@@ -79,7 +79,7 @@ class Model {
     // Makes the engines look for cancelled turns now.
     virtual void interrupt() {}
 
-    // The agent `owner` is gone: its sequences may serve others.
+    // Lets other agents use the sequences of the agent `owner`, which was destroyed.
     virtual void disown(uint64_t) {}
 
     // Return the KV state of the agent `owner` with these adapters: of the conversation whose tokens `tokens` returns,
@@ -134,17 +134,17 @@ class Model {
     ModelInfo         info_;  // complete when the constructor returns
     Compiled          compiled_;
 
-    // Locks out everybody who would use() the model. Throws as use() does.
+    // Keeps all other threads from using the model. Throws as use() does.
     std::unique_lock<std::shared_mutex> alone();
 
-    // The same; an empty lock while somebody uses the model.
+    // The same; an empty lock while the model is in use.
     std::unique_lock<std::shared_mutex> try_alone() { return { mutex_, std::try_to_lock }; }
 
   private:
     const unsigned            generation_ = fork_generation();
     mutable std::shared_mutex mutex_;
     bool                      closed_ = false;
-    std::atomic<bool>         closing_{ false };  // close() waits for those who use() it
+    std::atomic<bool>         closing_{ false };  // close() waits until the model is not in use
 };
 
 // A model that answers by itself. Call these methods while use() is held.
@@ -165,7 +165,7 @@ class SingleModel : public Model {
     // Prepares a turn, without beginning it, with the weights in memory. Throws Error.
     virtual std::shared_ptr<ModelTurn> prepare(TurnRequest request) = 0;
 
-    // In tokens; what is usual where only the server knows.
+    // In tokens; a usual size for a server, which does not report it.
     virtual int32_t context_size() const = 0;
 
     // The number of tokens of `text`; of a server's model an upper bound for most languages.

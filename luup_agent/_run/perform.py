@@ -184,7 +184,7 @@ def failed(tool: AnyTool, error: BaseException) -> Outcome:
         return Outcome(summary, True, error=error, kind=kind)
     try:
         logger.warning("the tool %r failed", tool.name, exc_info=error)
-    except Exception:  # a handler or a filter of the program; the model gets the result all the same
+    except Exception:  # a handler or a filter of the program; the model gets the result nevertheless
         pass
     except BaseException as problem:
         return Outcome(summary, True, error=problem, kind=kind)

@@ -92,7 +92,7 @@ class LuupModel(Model):
     native by default: decoding is constrained by the schema.
 
     Attributes:
-        model: The model that answers. It stays open when this object goes.
+        model: The model that answers. It stays open when this object is deleted.
     """
 
     unsupported_settings = frozenset({"extra_body", "extra_headers", "service_tier", "max_retries"})
