@@ -130,7 +130,7 @@ function partView(part, actions, node) {
   if (part.type === "call") return callView(part, actions, node);
   if (part.type === "question") return questionView(part, (...said) => actions.reply(node, ...said));
   if (part.type === "note") return { element: h("p", { class: "notice" }, part.text), update: () => {} };
-  const element = h("div", { class: "markdown", dir: "auto" });
+  const element = h("div", { class: "markdown" });
   const markdown = new Markdown(element);
   let typed = false; // whether the whole text is a typed result
   const update = (_, live) => {

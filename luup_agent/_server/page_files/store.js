@@ -119,7 +119,7 @@ export class ServerStore {
     this.saved = new Map(); // how many messages of an answer the server has, by the ids of conversation and answer
     this.queue = Promise.resolve(); // entries are stored in the order in which they came
     this.waiting = new Map(); // those that were not sent yet, by the ids of conversation and answer
-    this.failed = new Map(); // those that did not arrive
+    this.missing = new Map(); // those that were sent, and are not confirmed
     this.kept = new Set(); // the ids of those that were added since the page was loaded
   }
 
@@ -139,7 +139,7 @@ export class ServerStore {
     for (const node of left.map((each) => ended(each.node))) { // what this tab has is newer
       const at = nodes.findIndex((each) => each.id === node.id);
       nodes.splice(at < 0 ? nodes.length : at, at < 0 ? 0 : 1, node);
-      this.failed.set(`${id} ${node.id}`, [one, node]);
+      this.missing.set(`${id} ${node.id}`, [one, node]);
     }
     if (left.length) setTimeout(() => this.retry(), RESEND_SECONDS * 1000);
     const place = localStorage.getItem(PLACE + id);
@@ -161,11 +161,11 @@ export class ServerStore {
   /** Send again what did not arrive, unless only the confirmation was lost. */
   async retry() {
     try {
-      for (const one of new Set([...this.failed.values()].map(([each]) => each))) {
+      for (const one of new Set([...this.missing.values()].map(([each]) => each))) {
         const values = await this.fetch(one.id);
         one.stored = Boolean(values);
         for (const each of values?.entries || []) this.saved.set(`${one.id} ${each.id}`, each.messages.length);
-        const mine = [...this.failed.values()].filter(([each]) => each === one);
+        const mine = [...this.missing.values()].filter(([each]) => each === one);
         if (mine.length) await this.keep(...mine[mine.length - 1]); // the others go before it
       }
     } catch { // the server still can't be reached
@@ -203,11 +203,18 @@ export class ServerStore {
     this.kept.add(node.id);
     remember(one, node);
     const work = this.queue.catch(() => {}).then(async () => {
-      for (const [other, entry] of this.failed.values()) {
-        if (other.id === one.id && entry.id !== node.id) await this.put(one, entry);
-      }
       this.waiting.delete(key);
-      await this.put(one, node);
+      this.missing.set(key, [one, node]);
+      let failure = null;
+      for (const [other, entry] of [...this.missing.values()].filter(([each]) => each.id === one.id)) {
+        try {
+          await this.put(other, entry);
+        } catch (error) {
+          failure = error;
+          if (!refused(error)) break; // the server can't be reached: the others neither
+        }
+      }
+      if (failure) throw failure;
       if (!one.gone) this.tell(one.id);
     });
     this.queue = work;
@@ -222,15 +229,13 @@ export class ServerStore {
     } catch (error) {
       one.stored = before[0];
       this.saved.set(key, before[1] || 0);
-      if (error.status >= 400 && error.status < 500) { // the next time too
-        this.failed.delete(key);
+      if (refused(error)) {
+        this.missing.delete(key);
         forget(node);
-      } else {
-        this.failed.set(key, [one, node]);
       }
       throw error;
     }
-    this.failed.delete(key);
+    this.missing.delete(key);
     if (!this.waiting.has(key)) forget(node);
   }
 
@@ -302,6 +307,9 @@ export class ServerStore {
     setInterval(check, CHECK_SECONDS * 1000);
   }
 }
+
+/** Whether the server would refuse the request the next time too. */
+const refused = (error) => error.status >= 400 && error.status < 500;
 
 const path = (id) => `v1/sessions/${encodeURIComponent(id)}`;
 
