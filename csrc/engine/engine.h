@@ -119,6 +119,7 @@ class Engine {
     void                       end_all(const Failure & failure);
     void                       publish_stats();
     void                       check_weights();
+    bool                       has_whole_weights();
     void                       release_context();
 
     // The queue, and who gets a sequence (admission.cpp).
