@@ -18,7 +18,6 @@ from typing import Literal
 
 import peer_environment
 import plots
-
 from pydantic import BaseModel, Field
 
 from luup_agent import Agent, Model, catalog
