@@ -63,7 +63,7 @@ std::mutex & slots_mutex = []() -> std::mutex & {
     return *made;
 }();
 
-struct sigaction previous;  // the action that was there before ours
+struct sigaction previous;  // the action that ours has replaced
 
 // A line of /proc/self/maps: "begin-end perms offset major:minor inode   path".
 struct Mapping {
@@ -160,8 +160,8 @@ bool identify(const std::string & path, Mapping & mapping) {
     return found && mapping.inode != 0;
 }
 
-// The address ranges that got zeros. Several threads may read lost pages at once: those that come late find the zeros
-// already there.
+// The address ranges that got zeros. Several threads may read lost pages at once: a late thread finds the zeros
+// already.
 class Replaced {
   public:
     void add(uint64_t begin, uint64_t end) {
@@ -243,13 +243,8 @@ void install_handler() {
 
 }  // namespace
 
-MappedFiles::MappedFiles(const std::vector<std::string> & paths) {
-    for (const std::string & path : paths) {
-        watch(path, path);
-    }
-}
-
 void MappedFiles::watch(const std::string & path, const std::string & name) {
+    opened_.push_back({ name, std::make_unique<UnchangedFile>(path) });
     const std::lock_guard<std::mutex> lock(slots_mutex);
     Mapping                           mapping;
     if (!identify(path, mapping)) {
@@ -284,16 +279,31 @@ std::string MappedFiles::lost() const {
 
 #else
 
-MappedFiles::MappedFiles(const std::vector<std::string> &) {}
-
 MappedFiles::~MappedFiles() = default;
 
-void MappedFiles::watch(const std::string &, const std::string &) {}
+void MappedFiles::watch(const std::string & path, const std::string & name) {
+    opened_.push_back({ name, std::make_unique<UnchangedFile>(path) });
+}
 
 std::string MappedFiles::lost() const {
     return "";
 }
 
 #endif
+
+MappedFiles::MappedFiles(const std::vector<std::string> & paths) {
+    for (const std::string & path : paths) {
+        watch(path, path);
+    }
+}
+
+std::string MappedFiles::changed() const {
+    for (const Opened & opened : opened_) {
+        if (!opened.file->is_unchanged()) {
+            return opened.path;
+        }
+    }
+    return "";
+}
 
 }  // namespace luup

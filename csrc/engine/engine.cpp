@@ -125,14 +125,14 @@ void Engine::disown(uint64_t owner) noexcept {
 std::optional<StoredSequence> Engine::snapshot(const SequenceKey & key, const std::vector<llama_token> & tokens) {
     return ask_thread([&] {
         auto sequence = sequences_->snapshot(key, tokens);
-        return servers_ && !servers_->lost().empty() ? std::nullopt : std::move(sequence);
+        return has_whole_weights() ? std::move(sequence) : std::nullopt;
     });
 }
 
 std::optional<StoredSequence> Engine::last(const SequenceKey & key, size_t least, uint64_t most) {
     return ask_thread([&] {
         auto sequence = sequences_->last(key, least, most);
-        return servers_ && !servers_->lost().empty() ? std::nullopt : std::move(sequence);
+        return has_whole_weights() ? std::move(sequence) : std::nullopt;
     });
 }
 
@@ -168,13 +168,15 @@ void Engine::warmup() {
     }
 }
 
-// Throws if a part of the weights is lost: a server has gone away, or a mapped file became shorter. Zeros were read
-// instead. Call it after everything that uses the weights, and before the results are used.
+// Throws if a part of the weights is lost: the connection to a server is lost, or a mapped file became shorter (zeros
+// were read instead) or was overwritten. Call it after everything that uses the weights, and before the results are
+// used.
 void Engine::check_weights() {
     const std::string lost = servers_ ? servers_->lost() : "";
     if (!lost.empty()) {
         fail(LUUP_ERROR_INFERENCE_FAILED,
-             "the RPC server %s has gone away, and with it a part of the model: load the model again", lost.c_str());
+             "the connection to the RPC server %s is lost, and a part of the model with it: load the model again",
+             lost.c_str());
     }
     const std::string shortened = files_ ? files_->lost() : "";
     if (!shortened.empty()) {
@@ -183,6 +185,18 @@ void Engine::check_weights() {
              "the model again (use_mmap=False makes it independent of the file)",
              shortened.c_str());
     }
+    const std::string changed = files_ ? files_->changed() : "";
+    if (!changed.empty()) {
+        fail(LUUP_ERROR_INFERENCE_FAILED,
+             "the model's file %s was changed while it was in use, so answers would be wrong: load the model again "
+             "(use_mmap=False makes it independent of the file)",
+             changed.c_str());
+    }
+}
+
+bool Engine::has_whole_weights() {
+    return !(servers_ && !servers_->lost().empty()) &&
+           !(files_ && (!files_->lost().empty() || !files_->changed().empty()));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -223,7 +237,7 @@ bool Engine::take_in() {
     return open;
 }
 
-// A task that somebody waits for keeps its exceptions for them; the others may be left undone.
+// The exceptions of a task go to the thread that waits for it; other tasks may be left undone.
 void Engine::run_tasks() {
     while (const Inbox::Task task = inbox_.take_task()) {
         try {

@@ -127,6 +127,7 @@ class Engine {
     void                       end_all(const Failure & failure);
     void                       publish_stats();
     void                       check_weights();
+    bool                       has_whole_weights();
     void                       release_context();
 
     // The queue, and who gets a sequence (admission.cpp).
@@ -183,7 +184,7 @@ class Engine {
     int32_t max_sequences_  = 0;
     bool    keeps_prefixes_ = false;
 
-    // Of the engine's thread alone, as soon as it runs.
+    // Used by the engine's thread alone, as soon as it runs.
     std::unique_ptr<Context>             context_;
     std::unique_ptr<Batch>               batch_;
     std::unique_ptr<MediaBatch>          media_batch_;  // null until it is needed
@@ -196,7 +197,7 @@ class Engine {
     Clock::time_point           group_since_;  // when they were applied
     std::vector<Active *>       in_batch_;
     Completion::Choice          choice_;  // of choose(), kept for its memory
-    std::vector<float>          row_;  // the logits as the model gave them, where somebody asks for them
+    std::vector<float>          row_;  // the logits as the model gave them, if a completion asks for them
     std::vector<llama_token>    ranking_;  // the same
     std::unique_ptr<DraftModel> draft_model_;  // may be null
     std::unique_ptr<MtpHeads>   mtp_heads_;  // may be null

@@ -94,6 +94,10 @@ llama_model_ptr load_model(const std::string & path, const luup_model_params & p
         fail(LUUP_ERROR_MODEL_LOAD_FAILED,
              "%s can't be loaded: it became shorter while it was read, or its disk failed", lost.c_str());
     }
+    const std::string changed = files.changed();
+    if (!changed.empty()) {
+        fail(LUUP_ERROR_MODEL_LOAD_FAILED, "%s can't be loaded: it was changed while it was read", changed.c_str());
+    }
     if (progress.stopped) {
         fail(LUUP_ERROR_CANCELLED, "loading %s was cancelled", path.c_str());
     }

@@ -37,6 +37,9 @@ class History:
             raise InvalidParamError(f"messages must be a list of messages, not {type(messages).__name__}")
         history: List[Dict[str, Any]] = []
         for index, item in enumerate(messages):
+            if _is_plain(item) and _has_right_texts(item["content"]):
+                history.append(item)
+                continue
             name = f"messages[{index}]"
             if not isinstance(item, (Message, Mapping)):
                 raise InvalidParamError(f"{name} must be a Message or a dict, not {type(item).__name__}")
@@ -48,7 +51,8 @@ class History:
                     )
                 continue
             values = message.to_dict()
-            _check_texts(name, values)
+            if not _has_right_texts(values):
+                _check_texts(name, values)
             history.append(values)
         self._handle.native.set_history(history)
 
@@ -76,6 +80,31 @@ class History:
             else:
                 waiting = {call.id: call for call in message.tool_calls}
         return list(waiting.values())
+
+
+def _is_plain(item: Any) -> bool:
+    """Tell whether a message is nothing but the text of a user or of the model, as most are: these need no reading."""
+    if type(item) is not dict or len(item) != 2:
+        return False
+    role = item.get("role")
+    return type(role) is str and role in ("user", "assistant") and type(item.get("content")) is str
+
+
+def _has_right_texts(value: Any) -> bool:
+    """Tell whether all texts of a message can be given to the core: quickly, without their places."""
+    if type(value) is str:
+        return "\0" not in value and (value.isascii() or _is_encodable(value))
+    if type(value) is dict:
+        return all(map(_has_right_texts, value.values()))
+    return all(map(_has_right_texts, value)) if type(value) is list else not isinstance(value, (str, dict, list))
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_texts(name: str, value: Any) -> None:

@@ -57,7 +57,7 @@ class Connection:
             self._owner.cancel()
             await asyncio.wait([self._owner])
             if ready.done() and not ready.cancelled():
-                ready.exception()  # else asyncio logs that nobody asked for it
+                ready.exception()  # else asyncio logs that it was never retrieved
             raise
         self._follow()
 
@@ -80,19 +80,19 @@ class Connection:
                 self._follower.cancel()
 
     async def _take(self, message: Any) -> None:
-        """Take in a message of the server that answers no request."""
+        """Handle a message of the server that answers no request."""
         if getattr(message, "method", None) == "notifications/tools/list_changed":
             self.stale = True
 
     def _follow(self) -> None:
-        """Ask the server to report changes of its list of tools, if it can and does not do so already."""
+        """Ask the server to report changes of its list of tools, if it can and does not report them already."""
         tools = self.client.server_capabilities.tools
         if tools is None or not tools.list_changed or not (self._follower is None or self._follower.done()):
             return
         if self.client.protocol_version in sdk.load("mcp_types.version").MODERN_PROTOCOL_VERSIONS:
             self._follower = asyncio.ensure_future(self._listen())
         else:
-            self._follows = True  # older servers report to everybody
+            self._follows = True  # older servers report to all clients
 
     async def _listen(self) -> None:
         try:
@@ -101,7 +101,7 @@ class Connection:
                 async for _ in changes:
                     self.stale = True
         except Exception as error:  # the list is read again for each run, as without reports
-            logger.debug("an MCP server reports no changes any more: %s", sdk.reason(error))
+            logger.debug("an MCP server no longer reports changes: %s", sdk.reason(error))
         finally:
             self._follows = False
             self.stale = True

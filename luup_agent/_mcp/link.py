@@ -162,7 +162,7 @@ class Link:
             cursor = page.next_cursor
             if cursor is None:
                 return found
-        raise ToolsetError(f"the MCP server {self.place.label} does not end its list of {kind}")
+        raise ToolsetError(f"the MCP server {self.place.label} sends an endless list of {kind}")
 
     async def ask(self, what: str, request: Callable[[Any], Awaitable[T]]) -> T:
         """Make a request and return the answer.

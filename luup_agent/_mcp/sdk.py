@@ -36,7 +36,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def reason(error: BaseException) -> str:
-    """Return what went wrong in a line: the class and the text of the first error in a group."""
+    """Return the error as one line: the class and the text of the first error in a group."""
     first = next(causes(error))
     text = " ".join(str(first).split())
     name = type(first).__name__

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar
 from urllib.parse import urlsplit
 
 from luup_agent import Model, catalog
@@ -84,7 +85,9 @@ def check_name(name: str) -> None:
     if not _URL.match(name) or os.path.exists(name):
         return
     shown = shorten_path(name)
-    parts = [part for part in urlsplit(name).path.split("/") if part]
+    parts: List[str] = []
+    with contextlib.suppress(ValueError):  # not even an address
+        parts = [part for part in urlsplit(name).path.split("/") if part]
     if len(parts) >= 2 and looks_like_repository("/".join(parts[:2])) and "huggingface" in name.lower():
         file = _FILE_PATH.match("/".join(parts[2:]))
         suggested = f"hf:{'/'.join(parts[:2])}" + (f"/{file['file']}" if file else "")
