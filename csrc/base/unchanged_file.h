@@ -7,8 +7,8 @@
 
 namespace luup {
 
-// Keeps the file open, so that another file in its place is not mistaken for it: whoever has mapped the old one still
-// reads the old content.
+// Keeps the file open, so that another file in its place is not mistaken for it: a program that has mapped the old one
+// still reads the old content.
 class UnchangedFile {
   public:
     // A file that can't be opened counts as unchanged.

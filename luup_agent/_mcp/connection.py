@@ -26,7 +26,7 @@ class Connection:
     Attributes:
         client: The SDK's client, once `open` has returned.
         stale: Whether the list of tools may have changed since it was read; true unless the server reports changes.
-        unreadable: Why the last message that could not be read is none; "" if there was none.
+        unreadable: Why the last wrong message could not be read; "" if all could.
     """
 
     def __init__(self, make_client: MakeClient) -> None:

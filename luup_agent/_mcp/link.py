@@ -20,7 +20,7 @@ from luup_agent.messages import ToolResult
 
 T = TypeVar("T")
 
-# Of a list; a server that never ends one can't hang a run, nor fill the memory.
+# Limits of a list: a server that never ends one can't hang a run, nor fill the memory.
 _MAX_PAGES = 1000
 _MAX_LISTED = 100_000
 
@@ -245,5 +245,5 @@ class Link:
 
 
 def _not_read(connection: Connection) -> str:
-    """Return the end of an error that tells of a message that could not be read, which may have been the answer."""
+    """Return the end of an error: why a message could not be read, which may have been the answer."""
     return f"; a message of it could not be read: {connection.unreadable}" if connection.unreadable else ""
