@@ -316,8 +316,8 @@ typedef struct luup_model_params {
     const luup_adapter_file * adapters;
     size_t                    n_adapters; /* at most 64 */
 
-    /* Milliseconds after which a model that nobody uses frees its weights and its context, 0 = right after the last
-     * run. What needs them loads them again: see luup_model_unload(). -1 = never (-1) */
+    /* Milliseconds after which an unused model frees its weights and its context, 0 = right after the last
+     * run. They are loaded again when they are needed, see luup_model_unload(). -1 = never (-1) */
     int64_t keep_alive_ms;
 
     /* A projector: the GGUF file of the model's encoder of pictures or sound, often named "mmproj-…". It is tried in a
@@ -332,8 +332,8 @@ typedef struct luup_model_params {
     int64_t      weights_cache_size; /* bytes of all its files together (LUUP_WEIGHTS_CACHE_SIZE_DEFAULT) */
     /* The file of a draft model: a smaller one with the same vocabulary (else LUUP_ERROR_MODEL_LOAD_FAILED), of a kind
      * without recurrent layers. It guesses the next tokens, which the model checks together: the answers are the same.
-     * Used only while that is faster, by how often it is right and how long decodes take; `tokens_drafted` and
-     * `drafts_accepted` in luup_model_stats tell. Its KV cache is as long as the model's. For example:
+     * Used only while that is faster, by how often it is right and how long decodes take; see `tokens_drafted` and
+     * `drafts_accepted` in luup_model_stats. Its KV cache is as long as the model's. For example:
      *
      *     params.draft = "Qwen3-0.6B-Q8_0.gguf"; // for Qwen3-8B-Q4_K_M.gguf
      *
@@ -408,7 +408,7 @@ typedef struct luup_model_stats {
     uint64_t preemptions; /* runs put back into the queue to make room, and computed again later */
     int32_t  threads; /* that the last batch was computed with: fewer than the model's on a busy machine */
     uint64_t media_encoded; /* pictures and sounds that were encoded, or parts of them if they were cut */
-    /* Of recurrent and hybrid models, whose sequences can only go back to places where their state was kept in RAM */
+    /* For recurrent and hybrid models, whose sequences can only go back to places where their state was kept in RAM */
     int32_t  checkpoints; /* such places */
     uint64_t checkpoint_bytes;
     uint64_t rewound; /* sequences that went back to one */
@@ -454,23 +454,23 @@ typedef struct luup_remote_params {
      * thought_signature, ...): "all", "none", or "auto": all, and the reasoning of turns with tool calls, as long as
      * the server does not refuse them; NULL = "auto" (NULL) */
     const char * message_fields;
-    /* The content of a message that has tool calls and no text: "null", "text" (""), "absent", or "auto": null, or what
-     * else the server does not refuse; NULL = "auto" (NULL) */
+    /* The content of a message that has tool calls and no text: "null", "text" (""), "absent", or "auto": null, or
+     * another form if the server refuses that; NULL = "auto" (NULL) */
     const char * empty_content;
 } luup_remote_params;
 
 /* Fills `params` with the defaults. NULL is ignored. */
 LUUP_API void luup_remote_default_params(luup_remote_params * params);
 
-/* Creates a remote model, for agents like a local one. What needs its tokens is LUUP_ERROR_UNSUPPORTED:
+/* Creates a remote model, for agents like a local one. Functions that need its tokens return LUUP_ERROR_UNSUPPORTED:
  * luup_model_tokenize(), luup_model_detokenize(), luup_model_get_stats(), luup_model_warmup(),
  * luup_agent_get_context(), luup_agent_get_prompt() and `choices`; and luup_agent_generate() and
  * luup_agent_generate_stream(), which can't post requests. LUUP_ERROR_INVALID_PARAM, LUUP_ERROR_JSON_PARSE_FAILED. */
 LUUP_API int luup_model_create_remote(const luup_remote_params * params, luup_model ** model);
 
 /* Creates a model from `n_models` (1 … 64) local and remote ones, whose ownership it shares. The first one answers. If
- * it fails before anything of an answer was reported, the next one takes over until the end of the run. What needs
- * tokens is LUUP_ERROR_UNSUPPORTED as above. Closing it leaves its models open. */
+ * it fails before anything of an answer was reported, the next one takes over until the end of the run. Functions that
+ * need tokens return LUUP_ERROR_UNSUPPORTED as above. Closing it leaves its models open. */
 LUUP_API int luup_model_create_fallback(luup_model * const * models, size_t n_models, luup_model ** model);
 
 /* Fills `info`, whose `size` field must be set. Works after luup_model_close() too. */
@@ -482,7 +482,7 @@ LUUP_API int luup_model_get_stats(const luup_model * model, luup_model_stats * s
 /* Decodes one token, so that the weights are in memory before the first run. Blocks, behind the active runs. */
 LUUP_API int luup_model_warmup(luup_model * model);
 
-/* Frees the weights and the context of a local model now, as `keep_alive_ms` does when nobody uses it. Agents keep
+/* Frees the weights and the context of a local model now, as `keep_alive_ms` does when it is unused. Agents keep
  * their histories, settings and tools. The next run, and other functions that need the weights, load the same file
  * again with the same parameters, without reporting progress. A run waits for that in luup_run_next(), luup_run_start()
  * does not. If the file can't be loaded again, because it is missing or has changed, that run fails with
@@ -979,7 +979,7 @@ LUUP_API int luup_run_set_wakeup_fd(luup_run * run, intptr_t fd);
  * many runs have events. You own `fd`; it has to stay open until the waker is destroyed. */
 LUUP_API int luup_waker_create(intptr_t fd, luup_waker ** waker);
 
-/* Destroys a waker. Its runs go on, and wake nobody. */
+/* Destroys a waker. Its runs go on without it. */
 LUUP_API void luup_waker_destroy(luup_waker * waker);
 
 /* Has `waker` wake its host for the events of `run`, whose luup_run_next() had none; at once if it has some now. NULL

@@ -18,7 +18,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 def fetch(
     url: str, *, allow_private: bool, timeout: Optional[float], most: int, total: Optional[float] = None
 ) -> bytes:
-    """Return what is at an address, at most `most` bytes, within `total` seconds.
+    """Return the content of an address, at most `most` bytes, within `total` seconds.
 
     Raises:
         InvalidParamError: The address is in a private network, or has more bytes; or an argument is wrong.
@@ -56,7 +56,7 @@ def _client(timeout: Optional[float]) -> Any:
         return httpx.Client(timeout=timeout, trust_env=True)
     except (ImportError, OSError, ValueError) as error:
         raise HTTPError(
-            f"nothing can be fetched: {error}; check the variables HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE "
+            f"no file can be fetched: {error}; check the variables HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE "
             "and SSL_CERT_DIR"
         ) from error
 
@@ -72,7 +72,7 @@ def _target(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError as error:
-        raise HTTPError(f"{_shown(url)} can't be fetched: it redirects to no address: {error}") from None
+        raise HTTPError(f"{_shown(url)} can't be fetched: it redirects to an invalid address: {error}") from None
 
 
 def _read(response: object, url: str, most: int, deadline: Optional[float]) -> bytes:

@@ -34,7 +34,7 @@ class Plugin(NamedTuple):
 def find_plugins() -> Iterator[Plugin]:
     """Find the packages with a backend among the installed distributions, without importing them.
 
-    What lies in the current folder is not installed, see `luup_agent._installed`.
+    A package in the current folder is not installed, see `luup_agent._installed`.
 
     Example:
         >>> [plugin.package for plugin in find_plugins()]

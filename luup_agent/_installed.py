@@ -1,7 +1,7 @@
-"""Installed distributions, without what lies in the current folder or beside the program.
+"""Installed distributions, without those in the current folder or beside the program.
 
-Python searches these folders first, and anybody's files may be there: those of a download folder, or of a project that
-was cloned a minute ago. Models and code of other packages are taken from the folders of installed packages only.
+Python searches these folders first, and they may contain untrusted files: downloads, or a project that was just cloned.
+Models and code of other packages are taken from the folders of installed packages only.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _Model = TypeVar("_Model", bound="Loading")
 
 
 class Loading:
-    """The methods of `Model` for local models, apart from the rest for their length. The state is all in `Model`."""
+    """Methods of `Model` for local models. `Model` has all of the state."""
 
     _native_model: _native.NativeModel
     _closed: bool
@@ -88,7 +88,7 @@ class Loading:
                 folder, unless ``LUUP_WEIGHTS_CACHE=0`` is in the environment; a path for another folder.
             use_mmap: Map the file into memory instead of reading it.
             use_mlock: Lock the weights in RAM, so that they are never swapped out.
-            keep_alive: Seconds after which a model that nobody uses frees its weights and its context; 0 for right
+            keep_alive: Seconds after which an unused model frees its weights and its context; 0 for right
                 after the last run. The next run, and whatever else needs them, loads the file again, and takes that
                 much longer. Agents keep their histories, settings and tools. If the file is missing by then or has
                 changed, that run fails with a `ModelLoadError`, and the next one tries again. None for never.
@@ -208,7 +208,7 @@ class Loading:
             file: The path of a file in the repository, instead of a quantization.
             revision: A branch, a tag or a commit; None for the main branch.
             token: An access token; None for the one of ``HF_TOKEN`` or ``hf auth login``.
-            on_download: Called with the bytes that are there and the bytes in total. An exception that it raises stops
+            on_download: Called with the bytes so far and the bytes in total. An exception that it raises stops
                 the download, which the next one continues.
             **options: The other arguments of `from_local`.
 
@@ -343,7 +343,7 @@ class Loading:
 
         Raises:
             ModelNotFoundError: A file does not exist.
-            ModelLoadError: A file is not what it should be, or its header is damaged.
+            ModelLoadError: A file is of another kind, or its header is damaged.
             BackendInitError: A GPU is missing, or a server can't be reached.
             InvalidParamError: An argument is invalid.
 
@@ -374,7 +374,7 @@ class Loading:
         return MemoryEstimate(**_native.estimate(_named_file(path, layout), layout))
 
     def unload(self) -> None:
-        """Free the weights and the context of a local model now; what needs them next loads the file again.
+        """Free the weights and the context of a local model now; their next use loads the file again.
 
         `keep_alive` of `from_local` does this for a model that is idle.
 

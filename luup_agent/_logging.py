@@ -2,7 +2,7 @@
 
 `logger` has no handler of its own, so that a program that configures no logging sees warnings, such as a tool's
 failure, on stderr: Python's `logging.lastResort` writes them. `core_logger` is for the C library's records, which
-`_native.drain_logs()` passes it: what went wrong is in the exception already, so they are seen only where logging is
+`_native.drain_logs()` passes it: the exception has the error already, so these records are shown only where logging is
 configured. `runs_logger` has a record of level DEBUG for everything that a run does, with the contents: prompts,
 answers, arguments and results of tools.
 """

@@ -26,7 +26,7 @@ Report = Union[bool, "ProgressFunction"]
 
 
 class MapsItems:
-    """The methods of `Model` for many items, apart from the rest for their length."""
+    """Methods of `Model` that answer many items."""
 
     @overload
     def map(

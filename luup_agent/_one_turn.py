@@ -92,7 +92,8 @@ class TurnRequest(NamedTuple):
 
     Attributes:
         messages: The conversation. System messages may be anywhere. It ends with a message of the user or with the
-            results of tools; the text of a result that is an error begins with "Error: ".
+            results of tools; an empty message of the user is added to one that has instructions alone, or ends with an
+            answer. The text of a result that is an error begins with "Error: ".
         tools: The tools that the model may call.
         tool_choice: "auto", "required", "none", or the name of a tool.
         output: The form of the answer; None for text.
@@ -275,6 +276,9 @@ def count_tokens(model: Model, request: TurnRequest) -> int:
 def _agent(model: Model, request: TurnRequest) -> Agent[Any, Any]:
     """Return an agent with the conversation, whose run ends with the first answer."""
     messages = list(request.messages)
+    spoken = [message for message in messages if message.role != "system"]
+    if messages and (not spoken or (spoken[-1].role == "assistant" and not spoken[-1].tool_calls)):
+        messages.append(Message(role="user", content=""))  # most chat templates answer users only
     system = messages[0].content if messages and messages[0].role == "system" else None
     options: Dict[str, Any] = {
         **request.options,
@@ -311,7 +315,7 @@ def _of_response(response: AgentResponse[Any]) -> Turn:
 
 
 def _of_error(error: LuupError) -> Turn:
-    """Return the turn of a run that failed only because nobody here corrects its answer.
+    """Return the turn of a run that failed only because its answer is not corrected here.
 
     Raises:
         LuupError: It failed for another reason.

@@ -162,7 +162,7 @@ class Work:
         return self.done
 
     def take(self, agent: Agent[Any, Any], response: AgentResponse[Any]) -> bool:
-        """Take in what an agent did; return whether another one goes on.
+        """Record the response of an agent; return whether another agent goes on.
 
         Raises:
             MaxTurnsError: There were too many handoffs.

@@ -59,11 +59,11 @@ def start_thread(name: str, work: Callable[[], object]) -> None:
         OutOfMemoryError: The system starts no more threads.
     """
     if sys.is_finalizing():
-        raise ClosedError("the interpreter exits: no thread can be started any more")
+        raise ClosedError("the interpreter is exiting: threads can no longer be started")
     context = contextvars.copy_context()
     try:
         threading.Thread(target=context.run, args=(work,), name=name, daemon=True).start()
     except RuntimeError as error:
         if sys.is_finalizing() or "shutdown" in str(error):
-            raise ClosedError("the interpreter exits: no thread can be started any more") from None
+            raise ClosedError("the interpreter is exiting: threads can no longer be started") from None
         raise OutOfMemoryError(f"a thread can't be started: {error}") from None

@@ -1,4 +1,4 @@
-"""The folder that keeps weights in the layout of this machine's kernels: where it is, what it has, and its deletion."""
+"""The folder that keeps weights in the layout of this machine's kernels: its place, its content, and its deletion."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def folder(chosen: Union[bool, str, os.PathLike[str], None]) -> Optional[Union[s
         return None
     if variable.lower() not in _ON:
         return os.path.expanduser(variable)
-    from luup_agent import catalog  # imports much, and is not needed by those who choose a folder
+    from luup_agent import catalog  # imports much, and is not needed for a chosen folder
 
     try:
         return str(catalog.cache_folder().parent / "weights")
@@ -74,7 +74,7 @@ def limit() -> Optional[int]:
 
 
 def contents() -> Contents:
-    """Return what the user's folder has."""
+    """Return the content of the user's folder."""
     chosen = folder(True)
     allowed = limit()
     names = _names(chosen)

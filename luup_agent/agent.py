@@ -262,7 +262,7 @@ class Agent(
             enable_history: False starts every run afresh, and allows several at once.
             enable_tool_calling: False offers no tools to the model.
             enable_builtin_tools: Allow the built-in tools. The model is offered only those that are switched on, by
-                `enable_builtin_todo` and its siblings: needless tools confuse small models, and each takes room in
+                `enable_builtin_todo` and similar methods: needless tools confuse small models, and each takes room in
                 the prompt. An agent that remembers summarizes conversations that fill the context, see
                 `enable_builtin_summarization`. False switches all of this off.
 
@@ -290,7 +290,8 @@ class Agent(
         check_for_model(output, model._native_model)
         parts = Parts(model, native, prompt, settings, output)
         parts.prompt_function, parts.history.prompt_changes = prompt_function, prompt_function is not None
-        self._set_up(parts, tools, toolsets, enable_history, enable_tool_calling, enable_builtin_tools)
+        self._set_up(parts, enable_history, enable_tool_calling, enable_builtin_tools)
+        self._equip(tools, toolsets)
 
     # -- conversation --------------------------------------------------------------------------------------------------
 

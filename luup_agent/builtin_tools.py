@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Ty
 from pydantic import ConfigDict, ValidationError
 
 from luup_agent import _native
+from luup_agent._agent.state import AgentState
 from luup_agent._data import Data
 from luup_agent.errors import InvalidParamError, StorageError, ToolNotFoundError
 
 if TYPE_CHECKING:
     from luup_agent._agent.builtins import Builtins
-    from luup_agent._agent.parts import Parts
     from luup_agent._run.task import Summarize
 
 _INT64_MAX = 2**63 - 1
@@ -250,11 +250,8 @@ class Summarization(_Facade):
         return SummarizationStatus.model_validate(self._call("summarization", action=action))
 
 
-class BuiltinTools:
-    """The methods of `Agent` for its built-in tools. The state is all in `Agent`."""
-
-    enable_builtin_tools: bool
-    _parts: Parts
+class BuiltinTools(AgentState):
+    """Methods of `Agent` for its built-in tools."""
 
     def enable_builtin_todo(self, path: Union[str, os.PathLike[str], None] = None) -> None:
         """Give the model a to-do list: the tools todo_add, todo_list, todo_complete and todo_delete.
@@ -264,8 +261,8 @@ class BuiltinTools:
 
         Args:
             path: A JSON file, made when the first task is added. Other agents and processes may share it: each change
-                is written whole or not at all, and none is lost. A file with ``.lock`` at its end lies beside it. None
-                keeps the list in memory, with the agent and its forks.
+                is written whole or not at all, and none is lost. A file with the same name and ``.lock`` is beside it.
+                None keeps the list in memory, with the agent and its forks.
 
         Raises:
             InvalidParamError: `enable_builtin_tools` is False, or there is a tool of that name already.

@@ -84,8 +84,8 @@ class DurableRuns:
 
         Args:
             id: Letters, digits, ".", "_" and "-", at most 100; the name of the file.
-            agent: Answers. The run has a copy of it, which begins with the agent's history; the agent itself stays as
-                it is. To go on with a run it needs the same tools.
+            agent: The agent that answers. The run has a copy of it, which begins with the agent's history; the agent
+                itself stays as it is. To go on with a run it needs the same tools.
             message: The user's message; None to go on with a run.
             approvals: For calls that wait for an approval, see `Agent.resume`.
             repeat_calls: Whether a call that a process may have begun and has not recorded is made again. Otherwise

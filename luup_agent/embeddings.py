@@ -176,7 +176,7 @@ class Embedder:
             file: The path of a file in the repository, instead of a quantization.
             revision: A branch, a tag or a commit; None for the main branch.
             token: An access token; None for the one of ``HF_TOKEN`` or ``hf auth login``.
-            on_download: Called with the bytes that are there and the bytes in total.
+            on_download: Called with the bytes so far and the bytes in total.
             **options: The other arguments of `from_local`.
 
         Returns:

@@ -128,7 +128,7 @@ def download(
         revision: A branch, a tag or a commit; None for the main branch.
         token: An access token; None for the one of ``HF_TOKEN`` or ``hf auth login``. It is sent to the hub only, not
             to the hosts of the files.
-        on_progress: Called with the bytes that are there and the bytes in total, of all parts of a split model. An
+        on_progress: Called with the bytes so far and the bytes in total, of all parts of a split model. An
             exception that it raises stops the download.
         layout: Where the model will be loaded; None for the defaults of `Model.from_local`.
 
@@ -249,7 +249,7 @@ def local_models(*, estimate: bool = True) -> LocalModels:
     folders, and the folder of `luup_agent.catalog`. Damaged files and manifests are skipped, with the reason.
 
     Args:
-        estimate: Estimate whether each model fits into memory, which takes some tenths of a second for each.
+        estimate: Estimate whether each model fits into memory, which takes a few tenths of a second for each.
 
     Example:
         >>> [(model.name, model.fits) for model in local_models().models]  # doctest: +SKIP
@@ -291,7 +291,7 @@ def _fits(path: str) -> Optional[bool]:
 def remove(name: str) -> List[Path]:
     """Delete a model that this package downloaded into its own cache, see `luup_agent.catalog.cache_folder`.
 
-    Models of other programs are theirs: they are not deleted.
+    Models of other programs are not deleted.
 
     Args:
         name: A name of the catalog, or the name or the path of a file in the cache.

@@ -336,7 +336,7 @@ class TopLogprob(_Frozen):
         text: The token's text; U+FFFD for bytes that are a part of a character.
         logprob: The natural logarithm of its probability.
         bytes: Its bytes, as numbers.
-        id: Its number in the vocabulary; None if a server does not tell.
+        id: Its number in the vocabulary; None if a server does not send it.
     """
 
     text: str

@@ -99,8 +99,8 @@ class ModelInfo(Data):
         sees: Whether it reads pictures: it has a projector for them.
         hears: Whether it reads sounds.
         weights_found: Bytes of weights that were in the cache of weights; all processes that use them share the memory.
-        weights_made: Bytes of weights that this load has put there; shared likewise. What is in neither is this
-            process's own memory, or the model's file mapped into memory.
+        weights_made: Bytes of weights that this load has put there; shared likewise. The other weights are in this
+            process's own memory, or in the mapped model file.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)

@@ -89,7 +89,7 @@ class Choice(Output[str]):
             if not text or "\0" in text:
                 raise InvalidParamError(f"choices[{index}] {'has a zero character' if text else 'is empty'}")
             if text in texts[:index]:
-                raise InvalidParamError(f"choices[{index}] is there twice: {text!r}")
+                raise InvalidParamError(f"choices[{index}] repeats an earlier text: {text!r}")
         self.choices: Tuple[str, ...] = texts
         super().__init__(write_json("choices", list(texts)))
 

@@ -75,8 +75,8 @@ def create_app(
         body_timeout: Seconds that a request's body may take to arrive.
         page: Whether to serve the chat page at ``/``.
         allow_image_urls: Whether a request may name a picture by its address, which this server then fetches, from
-            public networks only. Otherwise pictures have to be data URLs, so that nobody can make this server connect
-            to others.
+            public networks only. Otherwise pictures have to be data URLs, so that a client can't make this server
+            connect to others.
         sessions: Where conversations are kept: `SQLiteSessions`, `SQLSessions`, or the path of a file, which only its
             owner may read. All who may use the server see them: at ``/v1/sessions``, and in the page on every device.
             None for nowhere: the page keeps its conversations in the browser.

@@ -4,8 +4,9 @@
 values.
 
 The type of each field of `Settings` says where its value goes in the C library (`Native`); `_native.settings` fills the
-library's structures from that. Type checkers need the names, types and defaults written out twice more, in
-`RunOptions` and in the signature of `Agent`; tests/unit/test_signatures.py compares the three.
+library's structures from that. Type checkers need the names and types written out three times more, in `RunOptions`, in
+the signature of `Agent` and in `AgentSettings`; tests/unit/test_signatures.py compares the four, and the defaults with
+those of the library.
 """
 
 # No `from __future__ import annotations`: the annotations of `Settings` are read when the package runs.

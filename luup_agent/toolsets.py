@@ -380,7 +380,7 @@ def unite(
 
     Args:
         tools: The agent's.
-        found: Those of the toolsets.
+        found: The tools of the toolsets.
         builtin: The names of the built-in tools.
         replaced: Names that the run has tools of its own for.
 

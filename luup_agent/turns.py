@@ -60,7 +60,7 @@ class Turn(_Frozen):
             that was begun and retracted is in `decisions`. Of a server the text and the calls.
         text: The text of the answer.
         reasoning: The thoughts; None if there are none.
-        calls: The tool calls, with their results as far as there are any.
+        calls: The tool calls, with the results so far.
         finish_reason: "stop", "length" or "tool_calls"; None if the request failed.
         problem: Why the answer was rejected and asked for again; None if it was not.
         error: Why the request failed; None if it did not.

@@ -1,10 +1,10 @@
 #include "agent/agent.h"
 
-#include "base/error.h"
-#include "engine/token_prefix.h"
-#include "base/log.h"
-#include "model/local.h"
 #include "agent/saved_agent.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "engine/token_prefix.h"
+#include "model/local.h"
 
 #include <algorithm>
 #include <atomic>
@@ -16,28 +16,6 @@ namespace {
 using json = nlohmann::ordered_json;
 
 std::atomic<uint64_t> last_id{ 0 };
-
-// Returns the set of these adapters if the model has them all.
-std::optional<AdapterSet> find_adapters(Adapters & adapters, const std::vector<AdapterScale> & wanted) {
-    try {
-        return adapters.find(wanted);
-    } catch (const Error &) {
-        return std::nullopt;
-    }
-}
-
-// Loads the model, and returns the adapters of a KV state that was saved with this key; std::nullopt if the model can't
-// use it.
-std::optional<AdapterSet> fitting_adapters(LocalModel * model, const std::string & key,
-                                           const std::vector<AdapterScale> & wanted) {
-    if (!model || key.rfind(model->context_key(), 0) != 0) {
-        return std::nullopt;
-    }
-    model->load();
-    Adapters & adapters = model->engine().adapters();
-    const auto set      = find_adapters(adapters, wanted);
-    return set && key == model->context_key() + adapters.key(*set) ? set : std::nullopt;
-}
 
 std::vector<Message> with_system_prompt(const std::string & system_prompt, const std::vector<Message> & history) {
     std::vector<Message> messages;
@@ -75,92 +53,68 @@ Agent::~Agent() {
 }
 
 void Agent::save(const std::string & path, const std::string & extra) const {
-    const auto               in_use = model_->use();
-    LocalModel *             local  = model_->local();
-    SavedAgent               saved;
-    std::vector<llama_token> tokens;
+    const auto                     in_use = model_->use();
+    SavedAgent                     saved;
+    std::vector<AdapterScale>      adapters;
+    std::shared_ptr<const ToolSet> tools;
     {
         std::lock_guard<std::mutex> lock(mutex_);
         check_idle();
         saved.system_prompt = system_prompt_;
         saved.history       = history_;
-        saved.adapters      = last_adapters_;
-        if (!history_.empty() && local &&
-            local->ready()) {  // some templates can't render a system prompt without a message
-            tokens = conversation_tokens(local->chat());
-        }
+        adapters            = last_adapters_;
+        tools               = tools_;
     }
     saved.extra = extra;
-    saved.key   = local ? local->context_key() : "";
-    if (!tokens.empty()) {
-        Adapters & adapters = local->engine().adapters();
-        const auto set      = find_adapters(adapters, saved.adapters).value_or(0);
-        saved.key += adapters.key(set);
-        saved.sequence = local->engine().snapshot({ id_, set }, tokens);
-    }
+    saved.state = model_->conversation_state(id_, adapters, [&](const ChatTemplate & chat) {
+        if (saved.history.empty()) {  // some templates can't render a system prompt without a message
+            return std::vector<llama_token>();
+        }
+        return conversation_tokens(chat, with_system_prompt(saved.system_prompt, saved.history), *tools);
+    });
     write_agent(path, saved);
 }
 
 std::shared_ptr<Agent> Agent::load(std::shared_ptr<Model> model, const std::string & path, Sampling sampling,
                                    std::string & extra) {
-    const auto   in_use = model->use();
-    LocalModel * local  = model->local();
-    SavedAgent   saved  = read_agent(path);
-    const auto   agent  = std::make_shared<Agent>(model, saved.system_prompt, std::move(sampling), true);
-    std::string  why    = saved.damage;
+    const auto  in_use = model->use();
+    SavedAgent  saved  = read_agent(path);
+    const auto  agent  = std::make_shared<Agent>(model, saved.system_prompt, std::move(sampling), true);
+    std::string why    = saved.damage;
 
-    const auto set = saved.sequence ? fitting_adapters(local, saved.key, saved.adapters) : std::nullopt;
-    if (saved.sequence && !set) {
-        why = "it was saved with another model, template, adapter or build";
-    } else if (saved.sequence) {
-        saved.sequence->key = { agent->id_, *set };
-        why = local->engine().adopt(std::move(*saved.sequence)) ? "" : "there is no room for it in cache_ram";
+    agent->last_adapters_ = saved.state.adapters;
+    agent->history_       = std::move(saved.history);
+    extra                 = std::move(saved.extra);
+    if (saved.state.sequence) {
+        why = model->adopt_state(agent->id_, std::move(saved.state));
     }
     if (!why.empty()) {
         log_write(LUUP_LOG_WARN, path + ": the next run has to prefill the whole conversation: " + why);
     }
-    agent->last_adapters_ = std::move(saved.adapters);
-    agent->history_       = std::move(saved.history);
-    extra                 = std::move(saved.extra);
     return agent;
 }
 
 size_t Agent::save_state(const std::string & path, size_t least, uint64_t most) const {
-    const auto   in_use = model_->use();
-    LocalModel * local  = model_->local();
-    SavedState   saved;
+    const auto                in_use = model_->use();
+    std::vector<AdapterScale> adapters;
     {
         std::lock_guard<std::mutex> lock(mutex_);
         check_idle();
-        saved.adapters = last_adapters_;
+        adapters = last_adapters_;
     }
-    if (!local || !local->ready()) {
+    const KvState state = model_->last_state(id_, adapters, least, most);
+    if (!state.sequence) {
         return 0;
     }
-    Adapters & adapters = local->engine().adapters();
-    const auto set      = find_adapters(adapters, saved.adapters).value_or(0);
-    auto       sequence = local->engine().last({ id_, set }, least, most);
-    if (!sequence) {
-        return 0;
-    }
-    const size_t tokens = sequence->tokens.size();
-    saved.key           = local->context_key() + adapters.key(set);
-    saved.sequence      = std::move(*sequence);
-    write_state(path, saved);
-    return tokens;
+    write_state(path, state);
+    return state.sequence->tokens.size();
 }
 
 size_t Agent::load_state(const std::string & path) {
     const auto   in_use = model_->use();
-    LocalModel * local  = model_->local();
-    SavedState   saved  = read_state(path);
-    const auto   set    = fitting_adapters(local, saved.key, saved.adapters);
-    if (!set) {
-        return 0;
-    }
-    const size_t tokens = saved.sequence.tokens.size();
-    saved.sequence.key  = { id_, *set };
-    return local->engine().adopt(std::move(saved.sequence)) ? tokens : 0;
+    KvState      state  = read_state(path);
+    const size_t tokens = state.sequence->tokens.size();
+    return model_->adopt_state(id_, std::move(state)).empty() ? tokens : 0;
 }
 
 std::shared_ptr<Agent> Agent::fork(const std::shared_ptr<Model> & model) const {
@@ -386,17 +340,18 @@ std::vector<llama_token> Agent::prompt_tokens(const std::optional<std::string> &
     const auto                  local = model_->use_weights("counting the tokens of a prompt");
     std::lock_guard<std::mutex> lock(mutex_);
     if (!message) {
-        return conversation_tokens(local->chat());
+        return conversation_tokens(local->chat(), conversation(), *tools_);
     }
     std::vector<Message> messages = conversation();
     messages.push_back(Message::user(*message));
     return local->chat().render(messages, offered(), true, nullptr, sampling_.reasoning).tokens;
 }
 
-std::vector<llama_token> Agent::conversation_tokens(const ChatTemplate & chat) const {
-    const std::vector<Message> messages = conversation();
-    return messages.empty() ? std::vector<llama_token>()
-                            : chat.render(messages, offered(), false, nullptr, sampling_.reasoning).tokens;
+std::vector<llama_token> Agent::conversation_tokens(const ChatTemplate & chat, const std::vector<Message> & messages,
+                                                    const ToolSet & tools) const {
+    return messages.empty()
+               ? std::vector<llama_token>()
+               : chat.render(messages, tools.empty() ? nullptr : &tools, false, nullptr, sampling_.reasoning).tokens;
 }
 
 const ToolSet * Agent::offered() const {
@@ -413,7 +368,7 @@ luup_context_usage Agent::context() const {
     usage.system = offered() ? static_cast<int32_t>(compute_prefix(chat, system_prompt_, nullptr).size()) : with;
     usage.tools  = std::max(0, with - usage.system);
     if (!history_.empty()) {
-        const auto all = conversation_tokens(chat);
+        const auto all = conversation_tokens(chat, conversation(), *tools_);
         usage.history  = std::max(0, static_cast<int32_t>(all.size()) - with);
     }
     usage.free = std::max(0, usage.total - with - usage.history);

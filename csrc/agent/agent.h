@@ -30,8 +30,8 @@ class Agent {
     static std::shared_ptr<Agent> load(std::shared_ptr<Model> model, const std::string & path, Sampling sampling,
                                        std::string & extra);
 
-    // Write the KV state of the last run to a file, and read one of the same conversation. Return its tokens; 0: there
-    // is no state that is wanted, or that can be used. Throw Error.
+    // Write the KV state of the last run to a file, and read one of the same conversation. Return the number of its
+    // tokens; 0 if there is no such state, or if it can't be used. Throw Error.
     size_t save_state(const std::string & path, size_t least, uint64_t most) const;
     size_t load_state(const std::string & path);
 
@@ -62,7 +62,7 @@ class Agent {
     nlohmann::ordered_json call_builtin(const std::string & name, const std::string & arguments) const;
     Summarization &        summarization() const { return *summarization_; }
 
-    // Compile a text, or return what was compiled of it before. Model::use() is held. Throw Error.
+    // Compile a text, or return the cached result. Model::use() is held. Throw Error.
     std::shared_ptr<const ToolSet>      parse_tools(const std::string & text);
     std::shared_ptr<const OutputFormat> parse_output(const OutputSource & source);
 
@@ -89,10 +89,13 @@ class Agent {
     const Sampling &               sampling() const { return sampling_; }
 
   private:
+    // The tokens of a conversation without the beginning of an answer.
+    std::vector<llama_token> conversation_tokens(const ChatTemplate & chat, const std::vector<Message> & messages,
+                                                 const ToolSet & tools) const;
+
     // With mutex_ held. `tools` null: no tools.
     std::vector<Message>     conversation() const;  // the system prompt first
     std::vector<Message>     conversation_of(RunRequest & request) const;
-    std::vector<llama_token> conversation_tokens(const ChatTemplate & chat) const;
     void                     check_idle() const;
     void                     remove(const std::string & tool);
     const ToolSet *          offered() const;

@@ -87,7 +87,7 @@ class EventQueue {
     std::deque<Event>       events_;
     size_t                  refusals_ = 0;  // among events_
     Event                   current_;      // popped last; owns the texts that the caller reads
-    Clock::time_point       quiet_until_;  // text alone wakes nobody before
+    Clock::time_point       quiet_until_;  // no thread is woken for text alone before this time
     intptr_t                wakeup_fd_ = -1;
     std::shared_ptr<Waker>  waker_;  // may be null
     uint64_t                tag_      = 0;  // for waker_

@@ -57,7 +57,7 @@ std::shared_ptr<Run> Run::start(std::shared_ptr<Agent> agent, RunRequest request
 // The state and the clock
 // ---------------------------------------------------------------------------------------------------------------------
 
-// Does what needs a thread of the caller: ends a run that is late, calls built-in tools, begins the next turn.
+// Does the work that needs a thread of the caller: ends a run that is late, calls built-in tools, begins the next turn.
 void Run::advance(std::unique_lock<std::mutex> & lock) {
     if (Clock::now() >= deadline()) {
         if (turn_.model_turn) {
@@ -109,7 +109,7 @@ void Run::enter_next() {
     events_.wake();
 }
 
-// Waits until something may have changed, until `until`, or until the run's own deadline, which nobody else watches
+// Waits until something may have changed, until `until`, or until the run's own deadline, which no other thread watches
 // while the run waits for the host.
 void Run::wait_for_change(std::condition_variable & changed, std::unique_lock<std::mutex> & lock,
                           Clock::time_point until) {
@@ -155,7 +155,7 @@ void Run::finish(luup_finish_reason reason, const Failure & failure) {
     server_.close();
 }
 
-// Logs the turn under way, if there is one, as far as it came.
+// Logs the unfinished turn, if there is one.
 void Run::break_off_turn(const Failure & failure) {
     if (log_.open()) {
         AnswerResult answer;
@@ -165,7 +165,7 @@ void Run::break_off_turn(const Failure & failure) {
     }
 }
 
-// Adds what a failed run has begun: the results of its last calls, or the answer as far as it came.
+// Adds what a failed run has begun: the results of its last calls, or its unfinished answer.
 void Run::complete_transcript() {
     transcript_.last = calls_.messages(no_result);
     if (transcript_.last.empty() && request_.choices.empty() && !(turn_.text.empty() && turn_.reasoning.empty())) {

@@ -28,7 +28,7 @@ namespace luup {
 //
 // Locks, in this order: Model::use(), a ChatCompletionStream's, the run's, the agent's. begin_turn() and what it calls
 // hold use() but not the run's mutex: the state Answering keeps other threads from beginning the same turn, and
-// transcript_.base, summary_ and turn_ are theirs until the turn is submitted.
+// they own transcript_.base, summary_ and turn_ until the turn is submitted.
 class Run : public TurnListener, public std::enable_shared_from_this<Run> {
   public:
     // Checks the request and begins the first turn, or hands out again the calls that the conversation ends with.
@@ -41,7 +41,7 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
     // For start() and preview().
     Run(std::shared_ptr<Agent> agent, RunRequest request);
 
-    // See luup_run_next() and its siblings. `event->text` and its like are valid until the next call.
+    // See the luup_run functions of the same names. The texts of `event` are valid until the next call.
     void next(int32_t timeout_ms, luup_event * event);
     bool wait(int32_t timeout_ms);
     void set_wakeup_fd(intptr_t fd);

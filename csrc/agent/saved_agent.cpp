@@ -49,35 +49,35 @@ void write_agent(const std::string & path, const SavedAgent & agent) {
     const std::string header = json({ { "system_prompt", agent.system_prompt },
                                       { "history", to_json(agent.history) },
                                       { "extra", agent.extra },
-                                      { "key", agent.key },
-                                      { "adapters", adapters_json(agent.adapters) } })
+                                      { "key", agent.state.key },
+                                      { "adapters", adapters_json(agent.state.adapters) } })
                                    .dump();
-    write_state_file(path, magic, header, agent.sequence ? &*agent.sequence : nullptr);
+    write_state_file(path, magic, header, agent.state.sequence ? &*agent.state.sequence : nullptr);
 }
 
 SavedAgent read_agent(const std::string & path) {
     StateFile  file = read_state_file(path, magic, "saved agent");
     SavedAgent agent;
     read_header(path, file.header, [&](const json & values) {
-        agent.system_prompt = values.at("system_prompt").get<std::string>();
-        agent.history       = parse_messages(values.at("history").dump());
-        agent.extra         = values.at("extra").get<std::string>();
-        agent.key           = values.at("key").get<std::string>();
-        agent.adapters      = read_adapters(values);
+        agent.system_prompt  = values.at("system_prompt").get<std::string>();
+        agent.history        = parse_messages(values.at("history").dump());
+        agent.extra          = values.at("extra").get<std::string>();
+        agent.state.key      = values.at("key").get<std::string>();
+        agent.state.adapters = read_adapters(values);
     });
-    agent.sequence = std::move(file.sequence);
-    agent.damage   = std::move(file.damage);
+    agent.state.sequence = std::move(file.sequence);
+    agent.damage         = std::move(file.damage);
     return agent;
 }
 
-void write_state(const std::string & path, const SavedState & state) {
+void write_state(const std::string & path, const KvState & state) {
     const std::string header = json({ { "key", state.key }, { "adapters", adapters_json(state.adapters) } }).dump();
-    write_state_file(path, state_magic, header, &state.sequence);
+    write_state_file(path, state_magic, header, &*state.sequence);
 }
 
-SavedState read_state(const std::string & path) {
-    StateFile  file = read_state_file(path, state_magic, "saved KV state");
-    SavedState state;
+KvState read_state(const std::string & path) {
+    StateFile file = read_state_file(path, state_magic, "saved KV state");
+    KvState   state;
     read_header(path, file.header, [&](const json & values) {
         state.key      = values.at("key").get<std::string>();
         state.adapters = read_adapters(values);
@@ -85,7 +85,7 @@ SavedState read_state(const std::string & path) {
     if (!file.sequence) {
         fail(LUUP_ERROR_IO, "%s is damaged: %s", path.c_str(), file.damage.c_str());
     }
-    state.sequence = std::move(*file.sequence);
+    state.sequence = std::move(file.sequence);
     return state;
 }
 

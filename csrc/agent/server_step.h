@@ -1,4 +1,4 @@
-// The part of a turn that a server answers: the exchange that the host carries out, and a call that has to come.
+// The part of a turn that a server answers: the exchange that the host carries out, and the call that is required.
 #pragma once
 
 #include "answer/forced_call.h"
@@ -17,7 +17,7 @@ namespace luup {
 // Not locked by itself. force() is for the thread that begins a turn; call everything else with the run's mutex held.
 class ServerStep {
   public:
-    // Prepares `request` for a call that has to come. `typed`: the model takes typed results for calls. Throws Error.
+    // Prepares `request` for a required call. `typed`: the model takes typed results for calls. Throws Error.
     void force(TurnRequest & request, bool typed);
 
     // Whether the request was already changed to one for a typed result.
@@ -26,7 +26,7 @@ class ServerStep {
     // Whether text is held back until the turn has ended.
     bool holds_text() const { return forced_.has_value(); }
 
-    // Whether a turn that ended well has what had to come; if not, it has to be asked for again. Makes the calls of
+    // Whether a turn that ended well has the required call; if not, it has to be requested again. Makes the calls of
     // `answer` from a typed result.
     bool accept(AnswerResult & answer, luup_finish_reason reason);
 

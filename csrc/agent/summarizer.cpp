@@ -45,7 +45,7 @@ std::vector<size_t> possible_cuts(const std::vector<Message> & history, float ke
     if (all && !history.empty()) {
         cuts.push_back(history.size());
     }
-    // Of the cuts that keep enough, the last one comes first.
+    // The last cut that keeps enough messages comes first.
     const double most = std::floor(static_cast<double>(history.size()) * (1 - static_cast<double>(keep)) + 1e-6);
     const auto   beyond =
         std::find_if(cuts.begin(), cuts.end(), [&](size_t cut) { return static_cast<double>(cut) > most; });

@@ -70,7 +70,7 @@ class SummaryStep {
     // Replaces the old messages in transcript.base.
     Inserted insert(Transcript & transcript);
 
-    // Of all requests; they count for the run, but not for its first token.
+    // The metrics of all requests; they count for the run, but not for its first token.
     const Metrics & metrics() const { return metrics_; }
 
   private:

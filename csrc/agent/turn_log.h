@@ -1,4 +1,4 @@
-// The requests of a run to its model, and their answers: for people who want to see why a run did what it did.
+// The requests of a run to its model, and their answers: for people who debug a run.
 #pragma once
 
 #include "agent/outcome.h"

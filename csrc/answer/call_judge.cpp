@@ -34,7 +34,7 @@ constexpr double argument_floor = -4;
 // The name and values of one more call have to be at least as probable as not.
 const double min_next_score = std::log(0.5);
 
-// An optional argument that nobody mentioned stays only if its value is at least this probable.
+// An optional argument that was not mentioned stays only if its value is at least this probable.
 const double sure = std::log(0.9);
 
 bool is_name_character(char c) {
@@ -249,7 +249,7 @@ bool CallJudge::is_meant(const std::string & text, const ToolCall & call, const 
            measure.min_score;
 }
 
-// Returns an array without the texts that nobody mentioned, where the model was unsure of them or `copied` all values
+// Returns an array without the texts that were not mentioned, where the model was unsure of them or `copied` all values
 // that the schema allows: small models continue a list with whatever else could be in it. The array stays as it is if
 // nothing would be left.
 json CallJudge::without_guesses(const std::string & text, const Argument & argument, const json & items,

@@ -318,7 +318,7 @@ AnswerResult ChatCompletionStream::result() const {
     return result;
 }
 
-// Returns the failure of an answer that has ended well as far as the connection goes; success if it is complete.
+// Returns the failure of an answer whose connection has ended without an error; success if the answer is complete.
 Failure ChatCompletionStream::failure_at_end() const {
     if (!answered_ && !unknown_.empty()) {
         return { LUUP_ERROR_HTTP_FAILED, "the server's answer has no \"choices\": " + unknown_ };

@@ -223,7 +223,7 @@ void ServerCalls::append(Call & call, const std::string & arguments) {
         return;
     }
     if (is_empty_object(call.arguments) && !is_blank(arguments) && begins_object(arguments)) {
-        call.arguments.clear();  // it only filled the place of those that come now
+        call.arguments.clear();  // it was a placeholder of the calls that come now
         call.latest.clear();
         call.progress = {};
         call.pieces   = 0;

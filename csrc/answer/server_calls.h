@@ -37,7 +37,7 @@ class ServerCalls {
     explicit ServerCalls(std::shared_ptr<const ToolSet> tools) : tools_(std::move(tools)) {}
 
     // Adds the field tool_calls of a message or a delta. `whole`: every item is a call of its own, as in an answer that
-    // is not streamed. Returns what is wrong with it, or "".
+    // is not streamed. Returns the error in it, or "".
     std::string add(const Json & calls, bool whole);
 
     // Adds the field function_call, which came before tool_calls.

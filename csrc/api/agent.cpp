@@ -45,25 +45,30 @@ static std::vector<AdapterScale> read_adapters(const luup_sampling_params & p) {
     return adapters;
 }
 
+// Copies the settings that have the same name and type in luup_sampling_params and in Sampling.
+template <typename To, typename From> static void copy_plain_settings(To & to, const From & from) {
+    to.temperature       = from.temperature;
+    to.top_p             = from.top_p;
+    to.min_p             = from.min_p;
+    to.top_k             = from.top_k;
+    to.repeat_penalty    = from.repeat_penalty;
+    to.repeat_last_n     = from.repeat_last_n;
+    to.seed              = from.seed;
+    to.max_tokens        = from.max_tokens;
+    to.jump_forward      = from.jump_forward;
+    to.prompt_lookup     = from.prompt_lookup;
+    to.presence_penalty  = from.presence_penalty;
+    to.frequency_penalty = from.frequency_penalty;
+    to.logprobs          = from.logprobs;
+    to.top_logprobs      = from.top_logprobs;
+}
+
 Sampling luup::read_sampling(const luup_sampling_params * params) {
     const luup_sampling_params p = read_params("sampling", params, luup_sampling_default_params);
     Sampling                   s;
-    s.temperature          = p.temperature;
-    s.top_p                = p.top_p;
-    s.min_p                = p.min_p;
-    s.top_k                = p.top_k;
-    s.repeat_penalty       = p.repeat_penalty;
-    s.repeat_last_n        = p.repeat_last_n;
-    s.seed                 = p.seed;
-    s.max_tokens           = p.max_tokens;
-    s.jump_forward         = p.jump_forward;
-    s.prompt_lookup        = p.prompt_lookup;
-    s.presence_penalty     = p.presence_penalty;
-    s.frequency_penalty    = p.frequency_penalty;
+    copy_plain_settings(s, p);
     s.logit_bias           = read_logit_bias(p);
     s.adapters             = read_adapters(p);
-    s.logprobs             = p.logprobs;
-    s.top_logprobs         = p.top_logprobs;
     s.reasoning.level      = reasoning_level(optional_text("reasoning", p.reasoning).value_or(""));
     s.reasoning.max_tokens = p.max_reasoning_tokens;
     s.reasoning.options    = optional_text("template_options", p.template_options).value_or("");
@@ -80,19 +85,9 @@ Sampling luup::read_sampling(const luup_sampling_params * params) {
 void luup_sampling_default_params(luup_sampling_params * params) {
     if (params) {
         const Sampling s;
-        *params                = {};
-        params->size           = sizeof(*params);
-        params->temperature    = s.temperature;
-        params->top_p          = s.top_p;
-        params->min_p          = s.min_p;
-        params->top_k          = s.top_k;
-        params->repeat_penalty = s.repeat_penalty;
-        params->repeat_last_n  = s.repeat_last_n;
-        params->seed           = s.seed;
-        params->max_tokens     = s.max_tokens;
-        params->jump_forward   = s.jump_forward;
-        params->prompt_lookup  = s.prompt_lookup;
-
+        *params      = {};
+        params->size = sizeof(*params);
+        copy_plain_settings(*params, s);
         params->max_reasoning_tokens = s.reasoning.max_tokens;
     }
 }

@@ -155,7 +155,7 @@ double seconds_of(const timeval & time) {
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
 
-// Reads what the child reports until it succeeds, ends, or the time is over. The end of the pipe does not tell: a
+// Reads what the child reports until it succeeds, ends, or the time is over. The end of the pipe does not prove that: a
 // process that another thread has forked meanwhile holds it open.
 Watched watch(pid_t child, int fd, double seconds) {
     using clock    = std::chrono::steady_clock;
@@ -209,8 +209,9 @@ std::string try_in_child(const std::function<void()> & task, const TrialLimits &
     end                  = end ? end : &unused;
     *end                 = TrialEnd::NotTried;
     const auto not_tried = [] {
-        log_write(LUUP_LOG_WARN,
-                  "a check in a child process was left out, for no child could be made: " + system_reason());
+        log_write(
+            LUUP_LOG_WARN,
+            "a check in a child process was left out, because no child process could be started: " + system_reason());
         return std::string();
     };
     const size_t used = virtual_memory();
@@ -252,7 +253,7 @@ std::string try_in_child(const std::function<void()> & task, const TrialLimits &
     }
     if (ended_by == 0 && watched.late && watched.work < limits.seconds / 2) {
         *end = TrialEnd::NotTried;
-        log_write(LUUP_LOG_WARN, "a check in a child process was left out, for the machine is too busy: in " +
+        log_write(LUUP_LOG_WARN, "a check in a child process was left out, because the machine is too busy: in " +
                                      std::to_string(static_cast<int>(limits.seconds * patience)) +
                                      " seconds it got less than a tenth of a processor");
         return "";

@@ -62,7 +62,7 @@ class JsonBuilder : public Json::json_sax_t {
         std::unique_ptr<std::unordered_map<std::string, size_t>> index = nullptr;
     };
 
-    // Returns the place of a property, which is added unless it is there: of two with one name, the last one counts.
+    // Returns the place of a property, which is added if it is missing: of two with one name, the last one counts.
     static size_t place_of(Open & object, std::string name) {
         auto & all = object.value->get_ref<Json::object_t &>();
         if (!object.index) {

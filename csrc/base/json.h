@@ -25,7 +25,7 @@ constexpr size_t bytes = size_t(256) << 20;  // of one text
 // limits: `subject` is what the message calls the text, such as "the history".
 Json read_json(std::string_view text, const std::string & subject);
 
-// Like read_json, but returns a discarded value instead of an exception, and what is wrong in `problem` if it is given:
+// Like read_json, but returns a discarded value instead of an exception, and the error in `problem` if it is given:
 // "is not valid JSON: …", "is nested too deeply: …".
 Json try_read_json(std::string_view text, std::string * problem = nullptr);
 

@@ -63,7 +63,7 @@ std::mutex & slots_mutex = []() -> std::mutex & {
     return *made;
 }();
 
-struct sigaction previous;  // the action that was there before ours
+struct sigaction previous;  // the action that ours has replaced
 
 // A line of /proc/self/maps: "begin-end perms offset major:minor inode   path".
 struct Mapping {
@@ -160,8 +160,8 @@ bool identify(const std::string & path, Mapping & mapping) {
     return found && mapping.inode != 0;
 }
 
-// The address ranges that got zeros. Several threads may read lost pages at once: those that come late find the zeros
-// already there.
+// The address ranges that got zeros. Several threads may read lost pages at once: a late thread finds the zeros
+// already.
 class Replaced {
   public:
     void add(uint64_t begin, uint64_t end) {

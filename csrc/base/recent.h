@@ -22,7 +22,7 @@ template <typename T> class Recent {
     explicit Recent(size_t idle) : idle_(idle), sweep_at_(2 * idle) {}
 
     // Return the value of `key`. make() makes a missing one, while other threads that want it wait, unless they are
-    // interrupted; if make() throws, the next caller tries again. A value is in use while somebody holds it, or while
+    // interrupted; if make() throws, the next caller tries again. A value is in use while a caller holds it, or while
     // `user` is alive.
     template <typename Make>
     std::shared_ptr<const T> get(const std::string & key, const Make & make,

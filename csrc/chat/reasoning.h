@@ -10,7 +10,7 @@ struct Reasoning {
     enum class Level { Template, Off, On, Low, Medium, High };  // Template: as the chat template does by itself
 
     Level       level      = Level::Template;
-    int32_t     max_tokens = -1;  // of the thoughts of one answer; -1: what is usual for the level
+    int32_t     max_tokens = -1;  // of the thoughts of one answer; -1: the default of the level
     std::string options;          // a JSON object of arguments for the chat template; "" for none
 
     // The most tokens of thoughts.

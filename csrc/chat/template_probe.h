@@ -29,7 +29,7 @@ struct TemplateTraits {
 // Find the orders of messages that a template takes, with and without tools.
 MessageOrders find_orders(PromptProgram & program, bool native_tools);
 
-// Check the model's template, or `source` if that is not empty. It is a program from a file that nobody vouches for, so
+// Check the model's template, or `source` if that is not empty. It is a program from an untrusted file, so
 // it runs in a child process first, and within limits. Throws Error(LUUP_ERROR_CHAT_TEMPLATE).
 void check_template(const llama_model * model, const std::string & source);
 

@@ -13,8 +13,8 @@
 
 namespace luup {
 
-// The limits of a template that gets `input` bytes of messages and tools. They are some hundred times what the
-// templates of well-known models need.
+// The limits of a template that gets `input` bytes of messages and tools. They are several hundred times as high as the
+// needs of well-known models' templates.
 luup_template::Limits limits_for_input(size_t input);
 
 // The limits of all that is rendered to find out about a template while a model is loaded.

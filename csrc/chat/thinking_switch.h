@@ -1,4 +1,4 @@
-// The arguments of a chat template that turn a model's thoughts on and off, or say how long they may be.
+// The arguments of a chat template that turn a model's thoughts on and off, or limit their length.
 #pragma once
 
 #include "chat/reasoning.h"

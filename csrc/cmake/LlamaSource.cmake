@@ -142,7 +142,7 @@ function(luup_patched_llama out)
     set(target "${source}-${key}")
     file(LOCK "${cache}/src/lock" GUARD FUNCTION TIMEOUT 900)
   else()
-    # Somebody may edit this source: copy again what they change.
+    # This source may be edited: copy the changed files again.
     foreach(part ${LUUP_LLAMA_PARTS})
       if(IS_DIRECTORY "${source}/${part}")
         file(GLOB_RECURSE files LIST_DIRECTORIES false "${source}/${part}/*")

@@ -18,7 +18,7 @@ function(luup_add_mtmd)
     target_compile_definitions(luup-mtmd PRIVATE _USE_MATH_DEFINES) # for M_PI
   endif()
   if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
-    # Most files build graphs, whose work is done elsewhere, so their size counts; the linker drops what nobody calls.
+    # Most files build graphs, whose work is done elsewhere, so their size counts; the linker drops the unused functions.
     target_compile_options(luup-mtmd PRIVATE -w -Os -ffunction-sections -fdata-sections)
     set_source_files_properties("${folder}/mtmd-audio.cpp" "${folder}/mtmd-image.cpp" PROPERTIES COMPILE_OPTIONS "-O2")
   endif()

@@ -11,7 +11,7 @@
 namespace luup {
 
 // The connections to servers; the destructor closes them. Before a connection, a probe checks that the server answers
-// and has the same protocol. From a server that goes away later, all results are zeros.
+// and has the same protocol. If a connection is lost later, all results of that server are zeros.
 class RpcServers {
   public:
     // `servers`: "host:port", each once. Only after load_backends(). Throws Error, with LUUP_ERROR_BACKEND_INIT_FAILED
@@ -21,8 +21,8 @@ class RpcServers {
     // Returns the devices, in the order of the servers.
     const std::vector<ggml_backend_dev_t> & devices() const { return devices_; }
 
-    // Returns the name of a server that has gone away, or "". Call it before using results of the devices. It takes no
-    // time while all servers answer. One thread at a time.
+    // Returns the name of a server whose connection is lost, or "". Call it before using results of the devices. It
+    // takes no time while all servers answer. One thread at a time.
     std::string lost();
 
   private:

@@ -34,7 +34,7 @@ void Engine::queue(Waiting waiting, bool first) {
 void Engine::admit() {
     for (auto it = waiting_.begin(); it != waiting_.end();) {
         if (sequences_->count(true) >= max_sequences_) {
-            return;  // before anything is prepared in vain, at every step of a long queue
+            return;  // before work that would be repeated at every step of a long queue
         }
         if (must_wait_for_prefix(*it)) {
             ++it;

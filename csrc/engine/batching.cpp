@@ -87,8 +87,8 @@ void Engine::choose_group() {
     }
 }
 
-// Guesses what follows where that pays. Not beside a prefill, which keeps the machine busy by itself. Returns the
-// number of guessed tokens.
+// Drafts the next tokens where that saves time. Not beside a prefill, which keeps the machine busy by itself. Returns
+// the number of guessed tokens.
 size_t Engine::make_drafts(size_t decoding, size_t prefilling) {
     const size_t rows    = static_cast<size_t>(std::min(context_->max_outputs(), context_->batch_size()));
     size_t       drafted = 0;

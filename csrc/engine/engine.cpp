@@ -160,13 +160,15 @@ void Engine::warmup() {
     }
 }
 
-// Throws if a part of the weights is lost: a server has gone away, or a mapped file became shorter (zeros were read
-// instead) or was overwritten. Call it after everything that uses the weights, and before the results are used.
+// Throws if a part of the weights is lost: the connection to a server is lost, or a mapped file became shorter (zeros
+// were read instead) or was overwritten. Call it after everything that uses the weights, and before the results are
+// used.
 void Engine::check_weights() {
     const std::string lost = servers_ ? servers_->lost() : "";
     if (!lost.empty()) {
         fail(LUUP_ERROR_INFERENCE_FAILED,
-             "the RPC server %s has gone away, and with it a part of the model: load the model again", lost.c_str());
+             "the connection to the RPC server %s is lost, and a part of the model with it: load the model again",
+             lost.c_str());
     }
     const std::string shortened = files_ ? files_->lost() : "";
     if (!shortened.empty()) {
@@ -227,7 +229,7 @@ bool Engine::take_in() {
     return open;
 }
 
-// A task that somebody waits for keeps its exceptions for them; the others may be left undone.
+// The exceptions of a task go to the thread that waits for it; other tasks may be left undone.
 void Engine::run_tasks() {
     while (const Inbox::Task task = inbox_.take_task()) {
         try {

@@ -173,7 +173,7 @@ class Engine {
     int32_t max_sequences_  = 0;
     bool    keeps_prefixes_ = false;
 
-    // Of the engine's thread alone, as soon as it runs.
+    // Used by the engine's thread alone, as soon as it runs.
     std::unique_ptr<Context>             context_;
     std::unique_ptr<Batch>               batch_;
     std::unique_ptr<MediaBatch>          media_batch_;  // null until it is needed
@@ -186,7 +186,7 @@ class Engine {
     Clock::time_point           group_since_;  // when they were applied
     std::vector<Active *>       in_batch_;
     Completion::Choice          choice_;  // of choose(), kept for its memory
-    std::vector<float>          row_;  // the logits as the model gave them, where somebody asks for them
+    std::vector<float>          row_;  // the logits as the model gave them, if a completion asks for them
     std::vector<llama_token>    ranking_;  // the same
     std::unique_ptr<DraftModel> draft_model_;  // may be null
     DraftPolicy                 draft_policy_;

@@ -33,7 +33,7 @@ class Inbox {
     // Wakes the engine's thread, so that it looks at the completions' `cancelled` flags now.
     void interrupt();
 
-    // From now on nothing is taken in any more.
+    // From now on, nothing is accepted.
     void close();
 
     // Neither of these locks.

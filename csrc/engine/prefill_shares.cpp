@@ -11,7 +11,7 @@ namespace {
 
 using Order = std::vector<size_t>;
 
-// Shares `budget` among the prompts `begin` to `end`, of one priority. Returns what is left of it.
+// Shares `budget` among the prompts `begin` to `end`, of one priority. Returns the rest.
 int32_t share(const std::vector<WaitingPrompt> & prompts, size_t begin, size_t end, int32_t budget,
               std::vector<int32_t> & shares) {
     const auto give = [&](size_t i, int32_t most) {

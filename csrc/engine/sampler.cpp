@@ -121,7 +121,7 @@ void Sampler::penalize(float * logits) const {
 llama_token Sampler::likeliest(const float * logits) const {
     const llama_token best = argmax(logits, n_vocab_);
     if (best < 0) {
-        fail(LUUP_ERROR_INFERENCE_FAILED, "the model gave no finite logit");
+        fail(LUUP_ERROR_INFERENCE_FAILED, "the model returned no finite logit");
     }
     return best;
 }
@@ -155,7 +155,7 @@ void Sampler::select(const float * logits, size_t k) {
     }
     std::sort(candidates_.begin(), candidates_.end(), more_likely);
     if (candidates_.empty() || !std::isfinite(candidates_.front().logit)) {
-        fail(LUUP_ERROR_INFERENCE_FAILED, "the model gave no finite logit");
+        fail(LUUP_ERROR_INFERENCE_FAILED, "the model returned no finite logit");
     }
 }
 

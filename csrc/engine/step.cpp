@@ -1,4 +1,4 @@
-// One decode of the engine, and what comes out of it: sampled tokens, drafts that were right.
+// One decode of the engine, and its results: sampled tokens, drafts that were right.
 #include "engine/engine.h"
 
 #include "base/log.h"

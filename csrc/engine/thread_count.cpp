@@ -38,7 +38,7 @@ constexpr double granted_pause = 1.0;
 // The shares of two moments differ by more than this: something has changed, and failed trials count no more.
 constexpr double changed = 0.15;
 
-// After a rest of that many seconds the machine may be another one. But a short answer is not worth a trial.
+// After a rest of that many seconds the load of the machine may have changed. But a short answer is not worth a trial.
 constexpr double long_rest  = 1.0;
 constexpr double rest_pause = 1.5;
 

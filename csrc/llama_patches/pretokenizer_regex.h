@@ -240,7 +240,7 @@ template <typename CharT> Automaton & automaton_of(const std::basic_string<CharT
     return *automaton;
 }
 
-// Calls word(begin, end) for what lies between the matches of (?=(\d{3})+(?!\d)): groups of three digits, counted from
+// Calls word(begin, end) for the parts between the matches of (?=(\d{3})+(?!\d)): groups of three digits, counted from
 // the end of a run of digits. This look-ahead is not for one character, so it has a loop of its own.
 template <typename Unit, typename Word> void thousands(size_t n, Unit unit, Word word) {
     const auto is_digit = [&](size_t i) { return unit(i) >= '0' && unit(i) <= '9'; };
@@ -260,8 +260,8 @@ template <typename Unit, typename Word> void thousands(size_t n, Unit unit, Word
     }
 }
 
-// Splits each of the consecutive pieces of `text` whose lengths are `pieces` into the matches of `expression` and what
-// lies between them; returns the lengths. Throws std::regex_error for an expression that it does not support.
+// Splits each of the consecutive pieces of `text` whose lengths are `pieces` into the matches of `expression` and the
+// parts between them; returns the lengths. Throws std::regex_error for an expression that it does not support.
 template <typename CharT>
 std::vector<size_t> split(const std::basic_string<CharT> & text, const std::basic_string<CharT> & expression,
                           const std::vector<size_t> & pieces) {

@@ -327,7 +327,7 @@ MediaVectors MediaEncoder::encode(const Pixels & pixels, size_t index, const std
     auto          made  = std::make_shared<const std::vector<float>>(first, first + size);
     if (!std::all_of(made->begin(), made->end(), [](float x) { return std::isfinite(x); })) {
         fail(LUUP_ERROR_INFERENCE_FAILED,
-             "the encoder made something else than numbers of a picture or sound: is the projector (mmproj) damaged?");
+             "the encoder's result for a picture or sound is not a number: the projector (mmproj) may be damaged");
     }
     encoded_.fetch_add(1, std::memory_order_relaxed);
     return made;

@@ -32,7 +32,7 @@ bool is_true(const gguf_context * header, const char * key) {
     return at >= 0 && gguf_get_kv_type(header, at) == GGUF_TYPE_BOOL && gguf_get_val_bool(header, at);
 }
 
-// Of the trial of a header.
+// The limits of the trial of a header.
 constexpr TrialLimits header_limits = { 60, size_t(4) << 30 };
 
 // On the CPU: on a GPU, mtmd would allocate the weights to count them.

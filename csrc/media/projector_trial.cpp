@@ -10,7 +10,7 @@ namespace luup {
 
 namespace {
 
-// Of the trial. Its child reads the weights again, so the memory is that of large projectors.
+// The limits of the trial. Its child reads the weights again, so the memory is that of large projectors.
 constexpr TrialLimits projector_limits = { 120, size_t(16) << 30 };
 
 // Encoding ends after this time: by then, the steps of every kind of layer have run.

@@ -51,7 +51,7 @@ class LoadedModel {
     const CacheTypes &  cache_types() const { return cache_types_; }
     const RopeScaling & rope_scaling() const { return rope_scaling_; }
 
-    // Of the weights that have a layout of the CPU's kernels.
+    // The sizes of the weights in a layout of the CPU's kernels.
     const StoredSizes & stored() const { return stored_; }
 
     int32_t threads() const { return threads_; }

@@ -8,6 +8,15 @@
 
 namespace luup {
 
+// Returns the set of these adapters if the model has them all.
+static std::optional<AdapterSet> find_adapters(Adapters & adapters, const std::vector<AdapterScale> & wanted) {
+    try {
+        return adapters.find(wanted);
+    } catch (const Error &) {
+        return std::nullopt;
+    }
+}
+
 LocalModel::LocalModel(const std::string & path, const luup_model_params & params) : SingleModel(path, ModelInfo()) {
     const auto begin  = Clock::now();
     auto       loaded = std::make_unique<LoadedModel>(path, params);
@@ -93,7 +102,7 @@ void LocalModel::check_same_files(const std::string & key) const {
 
 void LocalModel::unload() {
     check_process();
-    residency_->check_no_holds();  // those who wait for a load keep use() until its end
+    residency_->check_no_holds();  // threads that wait for a load keep use() until its end
     residency_->unload(alone());
 }
 
@@ -107,6 +116,44 @@ void LocalModel::interrupt() {
 
 void LocalModel::disown(uint64_t owner) {
     residency_->peek([owner](LoadedModel & loaded) { loaded.engine().disown(owner); });
+}
+
+KvState LocalModel::conversation_state(uint64_t owner, const std::vector<AdapterScale> & adapters,
+                                       const TokensOf & tokens) {
+    KvState    state{ context_key_, adapters, std::nullopt };
+    const auto conversation = ready() ? tokens(chat()) : std::vector<llama_token>();
+    if (!conversation.empty()) {
+        Adapters & known = engine().adapters();
+        const auto set   = find_adapters(known, adapters).value_or(0);
+        state.key += known.key(set);
+        state.sequence = engine().snapshot({ owner, set }, conversation);
+    }
+    return state;
+}
+
+KvState LocalModel::last_state(uint64_t owner, const std::vector<AdapterScale> & adapters, size_t least,
+                               uint64_t most) {
+    KvState state{ context_key_, adapters, std::nullopt };
+    if (ready()) {
+        Adapters & known = engine().adapters();
+        const auto set   = find_adapters(known, adapters).value_or(0);
+        state.key += known.key(set);
+        state.sequence = engine().last({ owner, set }, least, most);
+    }
+    return state;
+}
+
+std::string LocalModel::adopt_state(uint64_t owner, KvState state) {
+    if (state.key.rfind(context_key_, 0) == 0) {
+        load();
+        Adapters & known = engine().adapters();
+        const auto set   = find_adapters(known, state.adapters);
+        if (set && state.key == context_key_ + known.key(*set)) {
+            state.sequence->key = { owner, *set };
+            return engine().adopt(std::move(*state.sequence)) ? "" : "there is no room for it in cache_ram";
+        }
+    }
+    return Model::adopt_state(owner, std::move(state));
 }
 
 LoadedModel & LocalModel::weights() const {

@@ -13,8 +13,8 @@
 
 namespace luup {
 
-// The weights may leave the memory while nobody uses them, see Residency. Methods that need them say so: call load()
-// before, or keep a hold().
+// The weights may leave the memory while they are unused, see Residency. Before methods that need them, call load(), or
+// keep a hold().
 class LocalModel : public SingleModel {
   public:
     // Loads a GGUF file. Throws Error.
@@ -34,6 +34,12 @@ class LocalModel : public SingleModel {
     // are under way.
     void unload();
 
+    KvState     conversation_state(uint64_t owner, const std::vector<AdapterScale> & adapters,
+                                   const TokensOf & tokens) override;
+    KvState     last_state(uint64_t owner, const std::vector<AdapterScale> & adapters, size_t least,
+                           uint64_t most) override;
+    std::string adopt_state(uint64_t owner, KvState state) override;  // loads the weights
+
     // These need no weights, but do more while they are in memory: a run checks its adapters and the tokens of
     // logit_bias itself, and compiles its grammar.
     std::shared_ptr<const OutputFormat> compile_output(const OutputSource & source) override;
@@ -48,10 +54,6 @@ class LocalModel : public SingleModel {
     const llama_vocab *        vocab() const { return weights().vocab(); }
     Engine &                   engine() const { return weights().engine(); }
 
-    // Names what a KV state depends on: the model's file, the template, the build, the types of the cache and the
-    // scaling of positions.
-    const std::string & context_key() const { return context_key_; }
-
   private:
     LoadedModel & weights() const;
     void          shut_down(std::unique_lock<std::shared_mutex> & lock) override;
@@ -63,7 +65,7 @@ class LocalModel : public SingleModel {
     std::unique_ptr<const KeptParams> params_;
     std::string                       path_;  // absolute
     std::string                       files_key_;
-    std::string                       context_key_;
+    std::string                       context_key_;  // see LoadedModel::context_key()
     std::unique_ptr<Residency>        residency_;
 };
 

@@ -136,7 +136,7 @@ AnswerPlan LocalTurn::make_plan() {
     return plan;
 }
 
-// Returns how many tokens of thoughts there may be: as many as the user allows, and as the context holds beside the
+// Returns the most tokens of thoughts: as many as the user allows, and as the context holds beside the
 // prompt and the answer. `end` is the number of tokens that end them.
 int32_t LocalTurn::thinking_budget(size_t end) const {
     const int32_t room   = model_.engine.context_size() - static_cast<int32_t>(prompt_tokens_ + end);

@@ -57,6 +57,18 @@ std::shared_ptr<const OutputFormat> Model::compile_output(const OutputSource & s
     return compiled_.output(source, nullptr);
 }
 
+KvState Model::conversation_state(uint64_t, const std::vector<AdapterScale> & adapters, const TokensOf &) {
+    return { "", adapters, std::nullopt };
+}
+
+KvState Model::last_state(uint64_t, const std::vector<AdapterScale> & adapters, size_t, uint64_t) {
+    return { "", adapters, std::nullopt };
+}
+
+std::string Model::adopt_state(uint64_t, KvState) {
+    return "it was saved with another model, template, adapter or build";
+}
+
 void Model::check_process() const {
     if (forked()) {
         fail(LUUP_ERROR_FORKED, "the model %s was loaded before fork(); load it again in this process", name_.c_str());

@@ -3,9 +3,11 @@
 #pragma once
 
 #include "model/compiled.h"
+#include "model/kv_state.h"
 #include "model/turn.h"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,6 +17,7 @@
 
 namespace luup {
 
+class ChatTemplate;
 class LocalModel;
 class SingleModel;
 
@@ -76,8 +79,21 @@ class Model {
     // Makes the engines look for cancelled turns now.
     virtual void interrupt() {}
 
-    // The agent `owner` is gone: its sequences may serve others.
+    // Lets other agents use the sequences of the agent `owner`, which was destroyed.
     virtual void disown(uint64_t) {}
+
+    // Return the KV state of the agent `owner` with these adapters: of the conversation whose tokens `tokens` returns,
+    // if it is still in the context or in RAM; or the one that was used last, if it has at least `least` tokens and at
+    // most `most` bytes. Without a sequence if there is none, as for models without a context in this process. Call
+    // them while use() is held. Throw Error.
+    using TokensOf = std::function<std::vector<llama_token>(const ChatTemplate & chat)>;
+    virtual KvState conversation_state(uint64_t owner, const std::vector<AdapterScale> & adapters,
+                                       const TokensOf & tokens);
+    virtual KvState last_state(uint64_t owner, const std::vector<AdapterScale> & adapters, size_t least, uint64_t most);
+
+    // Keeps a KV state, which has a sequence, for the next run of the agent `owner`. Returns the reason why it can't be
+    // used, "" if it can. Call it while use() is held. Throws Error.
+    virtual std::string adopt_state(uint64_t owner, KvState state);
 
     // Compiles what an output has to be for this model, unless it is among the compiled ones. Throws Error.
     virtual std::shared_ptr<const OutputFormat> compile_output(const OutputSource & source);
@@ -118,17 +134,17 @@ class Model {
     ModelInfo         info_;  // complete when the constructor returns
     Compiled          compiled_;
 
-    // Locks out everybody who would use() the model. Throws as use() does.
+    // Keeps all other threads from using the model. Throws as use() does.
     std::unique_lock<std::shared_mutex> alone();
 
-    // The same; an empty lock while somebody uses the model.
+    // The same; an empty lock while the model is in use.
     std::unique_lock<std::shared_mutex> try_alone() { return { mutex_, std::try_to_lock }; }
 
   private:
     const unsigned            generation_ = fork_generation();
     mutable std::shared_mutex mutex_;
     bool                      closed_ = false;
-    std::atomic<bool>         closing_{ false };  // close() waits for those who use() it
+    std::atomic<bool>         closing_{ false };  // close() waits until the model is not in use
 };
 
 // A model that answers by itself. Call these methods while use() is held.
@@ -149,7 +165,7 @@ class SingleModel : public Model {
     // Prepares a turn, without beginning it, with the weights in memory. Throws Error.
     virtual std::shared_ptr<ModelTurn> prepare(TurnRequest request) = 0;
 
-    // In tokens; what is usual where only the server knows.
+    // In tokens; a usual size for a server, which does not report it.
     virtual int32_t context_size() const = 0;
 
     // The number of tokens of `text`; of a server's model an upper bound for most languages.

@@ -249,7 +249,8 @@ void Residency::unload_if_due(Lock & lock) {
     }
 }
 
-// Frees the weights without the locks: those who come meanwhile wait until all memory is free before they load again.
+// Frees the weights without the locks: threads that come meanwhile wait until all memory is free before they load the
+// weights again.
 void Residency::free_weights(Lock & lock, std::unique_lock<std::shared_mutex> alone) {
     add_stats(past_, loaded_->engine().stats());
     clear_present(past_);

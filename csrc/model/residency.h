@@ -18,17 +18,16 @@
 
 namespace luup {
 
-// One thread, started when it is first needed, loads the weights and frees them. Those who use the weights hold
+// One thread, started when it is first needed, loads the weights and frees them. Threads that use the weights hold
 // Model::use(), which the weights outlive, or a Hold.
 class Residency {
   public:
-    // Of the model; any thread may call them.
+    // The functions of the model; any thread may call them.
     struct Owner {
-        std::string                                   name;       // for messages
-        std::function<std::unique_ptr<LoadedModel>()> load;       // throws Error; stops when `closing` says so
-        std::function<std::unique_lock<std::shared_mutex>()>
-                              try_alone;  // an empty lock while somebody use()s the model
-        std::function<bool()> closing;
+        std::string                                          name;       // for messages
+        std::function<std::unique_ptr<LoadedModel>()>        load;  // throws Error; stops when `closing` returns true
+        std::function<std::unique_lock<std::shared_mutex>()> try_alone;  // an empty lock while the model is in use
+        std::function<bool()>                                closing;
     };
 
     // `keep_alive_ms`: how long the weights stay in memory after their last use; -1 = for ever.
@@ -40,7 +39,7 @@ class Residency {
     // Loads the weights if they are not in memory. Blocks, unless this thread is interrupted. Throws Error.
     void load();
 
-    // The same; and nobody unloads them while the result lives.
+    // The same; and they are not unloaded while the result lives.
     Hold hold();
 
     // Whether they are in memory.
@@ -55,14 +54,13 @@ class Residency {
     // Throws Error(LUUP_ERROR_BUSY) while there are holds.
     void check_no_holds() const;
 
-    // Frees them. Call it while nobody else use()s the model, with the lock that says so, which is released. Throws
-    // likewise.
+    // Frees them. `alone` is the exclusive lock of the model, which is released. Throws likewise.
     void unload(std::unique_lock<std::shared_mutex> alone);
 
     // The counters of all engines so far.
     luup_model_stats stats() const;
 
-    // Frees the weights for good. Nobody use()s the model. Idempotent.
+    // Frees the weights for good, once the model is not in use. Idempotent.
     void close();
 
   private:
@@ -85,15 +83,15 @@ class Residency {
     mutable std::mutex           mutex_;  // guards all below; taken after Model::use() and the mutex of a run
     std::condition_variable      changed_;
     std::unique_ptr<LoadedModel> loaded_;
-    Failure                      failure_;          // of the last load
-    uint64_t                     loads_   = 0;      // that have ended, one way or another
-    bool                         wanted_  = false;  // somebody waits for a load
+    Failure                      failure_;  // of the last load
+    uint64_t                     loads_   = 0;  // that have ended, one way or another
+    bool                         wanted_  = false;  // a thread waits for a load
     bool                         busy_    = false;  // a thread is loading or freeing the weights
     bool                         used_    = false;  // since the model was loaded for the first time
     bool                         closing_ = false;
-    int64_t                      holds_   = 0;      // those who wait for a load too
+    int64_t                      holds_   = 0;  // threads that wait for a load, too
     Clock::time_point            last_use_;
-    luup_model_stats             past_ = {};        // the counters of the engines that are gone
+    luup_model_stats             past_ = {};  // the counters of the engines that are gone
     std::thread                  thread_;
 };
 

@@ -118,7 +118,7 @@ struct WeightsHooks {
         return find(type)->allocate(type, size);
     }
 
-    // Of all buffers that were allocated by a load; ggml calls it only while the load runs.
+    // Called for all buffers that a load has allocated, only while the load runs.
     static void set(ggml_backend_buffer_t buffer, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
         if (load && offset == 0) {
             load->set(buffer, tensor, data, size);

@@ -16,7 +16,7 @@ namespace luup {
 
 // Bytes of weights in the kernels' layouts.
 struct StoredSizes {
-    uint64_t found  = 0;  // in files that were there
+    uint64_t found  = 0;  // in files that existed
     uint64_t made   = 0;  // in files that this load has written
     uint64_t memory = 0;  // in this process's own memory
 };

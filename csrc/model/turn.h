@@ -63,7 +63,7 @@ class ModelTurn {
   public:
     virtual ~ModelTurn() = default;
 
-    // The length of the prompt in tokens; 0 if only the server can tell.
+    // The length of the prompt in tokens; 0 if only the server knows it.
     virtual size_t prompt_tokens() const = 0;
 
     // Returns the prompt that the model will get. Call it before make_answer(). Throws Error.

@@ -32,7 +32,7 @@ struct KeptWeights {
 };
 
 // Never null. `files` are those of the model, and get those of the cache. Throws Error, LUUP_ERROR_CANCELLED if
-// params.progress says so.
+// params.progress returns false.
 llama_model_ptr load_weights(const std::string & path, const luup_model_params & params, Placement & placement,
                              MappedFiles & files, KeptWeights & kept);
 

@@ -119,7 +119,7 @@ std::string WeightsCache::make_room(uint64_t size) const {
         if (sum <= limit_) {
             break;
         }
-        log_write(LUUP_LOG_INFO, "the cache of weights is full: the file that was not used for the longest time goes");
+        log_write(LUUP_LOG_INFO, "the cache of weights is full: the least recently used file is deleted");
         remove(file.name);
         sum -= file.size;
     }

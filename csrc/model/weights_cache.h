@@ -33,7 +33,7 @@ class WeightsCache {
     // Whether the weights were compared with their checksum, since this machine was started and the file was changed.
     bool is_checked(const std::string & name, const WeightsFile & file) const;
 
-    // Says so; and that the file was used.
+    // Records that they were compared, and that the file was used.
     void set_checked(const std::string & name, const WeightsFile & file) const;
     void set_used(const std::string & name) const;
 
@@ -46,10 +46,10 @@ class WeightsCache {
     // The file's path, for messages.
     std::string path(const std::string & name) const;
 
-    // Waits until no other process makes this file. False if `stop` says so, or if that takes minutes.
+    // Waits until no other process makes this file. False if `stop` returns true, or if that takes minutes.
     template <typename Stop> bool lock(OwnLock & lock, const std::string & name, Stop stop) const;
 
-    // Lets the others go on. Nobody who waits for the file of a lock that is gone finds its weights missing.
+    // Releases the lock. A process that waited for the file of this lock finds its weights.
     void unlock(OwnLock & lock, const std::string & name) const;
 
     // Makes room for a file. Returns why it must not be written, "" if it may.

@@ -40,7 +40,7 @@ bool begins_with(const std::vector<uint32_t> & text, std::string_view start) {
            });
 }
 
-// Removes the flag "ignore case" for the whole expression; returns whether it was there.
+// Removes the flag "ignore case" for the whole expression; returns whether it was set.
 bool take_ignore_case(std::vector<uint32_t> & text) {
     const std::ptrdiff_t at = begins_with(text, "^(?i)") ? 1 : 0;
     if (at == 0 && !begins_with(text, "(?i)")) {

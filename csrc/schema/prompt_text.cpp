@@ -122,7 +122,7 @@ class Inliner {
         return made;
     }
 
-    // Returns the target of a reference, with the annotations that stand beside it.
+    // Returns the target of a reference, with the annotations beside it.
     Json referred(const Json & from, const std::string & reference, size_t depth) {
         if (recursive_.count(reference) || reference == "#") {
             return from;

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 
 from luup_agent import _native
 from luup_agent._agent.hooks import check_hooks
+from luup_agent._agent.state import AgentState
 from luup_agent._shown import Short
 from luup_agent.limits import check_limits
 from luup_agent.settings import Adapter, KeepHistory, LogitBias, Reasoning, Settings
@@ -129,10 +130,8 @@ def _unknown(name: str) -> str:
     return f"there is no setting {name!r}; the settings: {', '.join(NAMES)}"
 
 
-class KnownAttributes:
-    """The settings of an agent, and the check of attributes that are set. A subclass may have attributes of its own."""
-
-    _parts: Parts
+class KnownAttributes(AgentState):
+    """The settings of an agent, and the check of the attributes that are set. A subclass may add attributes."""
 
     @property
     def settings(self) -> AgentSettings:

@@ -8,6 +8,7 @@ from typing_extensions import Unpack
 
 from luup_agent._agent.history import check_approvals
 from luup_agent._agent.hooks import followers_of
+from luup_agent._agent.state import AgentState
 from luup_agent._agent.toolbox import ToolsOfRun
 from luup_agent._run import sync_run
 from luup_agent._run.run import Run
@@ -23,7 +24,6 @@ from luup_agent.toolsets import read_tools, read_toolsets
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
-    from luup_agent._agent.parts import Parts
     from luup_agent._run.async_run import AsyncEventStream, AsyncTextStream
     from luup_agent._run.sync_run import Stream
     from luup_agent._run.tool_calls import Decision
@@ -32,11 +32,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Answering(Generic[DepsT, OutputT]):
-    """The methods of `Agent` that answer, apart from the rest for their length. The state is all in `Agent`."""
-
-    enable_tool_calling: bool
-    _parts: Parts
+class Answering(AgentState, Generic[DepsT, OutputT]):
+    """Methods of `Agent` that answer messages."""
 
     def _new_run(
         self,

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any, Iterator, Sequence, Type, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Iterator, Type, TypeVar, Union, overload
 
 from typing_extensions import Unpack
 
 from luup_agent._agent import saving
 from luup_agent._agent.parts import Parts, check_model
+from luup_agent._agent.state import AgentState
 from luup_agent._run.typed_output import check_for_model, output_spec
 from luup_agent.model import Model
 from luup_agent.outputs import Output
 from luup_agent.settings import RunOptions
-from luup_agent.tools import ToolLike
-from luup_agent.toolsets import ToolsetLike, read_tools, read_toolsets
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -26,33 +25,8 @@ T = TypeVar("T")
 _Agent = TypeVar("_Agent", bound="Copying")
 
 
-class Copying:
-    """The methods of `Agent` that make agents of others, apart from the rest for their length."""
-
-    enable_history: bool
-    enable_tool_calling: bool
-    enable_builtin_tools: bool
-    _parts: Parts
-
-    def _set_up(
-        self,
-        parts: Parts,
-        tools: Sequence[ToolLike],
-        toolsets: Sequence[ToolsetLike],
-        enable_history: bool,
-        enable_tool_calling: bool,
-        enable_builtin_tools: bool,
-    ) -> None:
-        """Set the attributes of a new agent; add its tools, its toolsets and the summarization."""
-        self._parts = parts
-        self.enable_history = enable_history
-        self.enable_tool_calling = enable_tool_calling
-        self.enable_builtin_tools = enable_builtin_tools
-        if enable_builtin_tools and enable_history:
-            parts.builtins.enable_summarization()
-        for tool in read_tools(tools):
-            parts.toolbox.add(tool)
-        parts.toolbox.toolsets = read_toolsets(toolsets)
+class Copying(AgentState):
+    """Methods of `Agent` that make other agents: forks, and agents in files."""
 
     def fork(self: _Agent) -> _Agent:
         """Return an agent that continues from here by itself, with the settings, tools and history of this one.
@@ -75,11 +49,7 @@ class Copying:
             >>> len(answers)
             3
         """
-        parts = self._parts.fork()
-        fork = object.__new__(type(self))
-        vars(fork).update(vars(self))  # also the attributes of a subclass
-        fork._parts = parts
-        return fork
+        return self._with_parts(self._parts.fork())
 
     @contextlib.contextmanager
     def override(self: _Agent, *, model: Model) -> Iterator[_Agent]:
@@ -212,6 +182,6 @@ class Copying:
         check_for_model(output, model._native_model)
         parts = Parts(model, native, saved.system_prompt, saved.settings._replace(tools=(), toolsets=()), output)
         agent = object.__new__(cls)
-        extra = saved.settings.tools, saved.settings.toolsets
-        agent._set_up(parts, *extra, True, saved.enable_tool_calling, saved.enable_builtin_tools)
+        agent._set_up(parts, True, saved.enable_tool_calling, saved.enable_builtin_tools)
+        agent._equip(saved.settings.tools, saved.settings.toolsets)
         return agent

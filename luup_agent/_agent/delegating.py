@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Optional, cast
 
+from luup_agent._agent.state import AgentState
 from luup_agent._tools.context import RunContext
 from luup_agent._tools.results import MAX_RESULT_CHARS
 from luup_agent.errors import LuupError
@@ -11,14 +12,11 @@ from luup_agent.messages import ToolResult
 from luup_agent.tools import AnyTool, Tool
 
 if TYPE_CHECKING:
-    from luup_agent._agent.parts import Parts
     from luup_agent.agent import Agent
 
 
-class Delegating:
-    """The method of `Agent` that makes a tool of an agent, apart from the rest for its length."""
-
-    _parts: Parts
+class Delegating(AgentState):
+    """The method of `Agent` that makes a tool of an agent."""
 
     def as_tool(
         self,

@@ -115,8 +115,8 @@ class Preparation(Follower):
         """Prepare for a run.
 
         Args:
-            parts: Those of its agent.
-            context: For the functions.
+            parts: The parts of the agent.
+            context: The context for the functions.
             remembers: Whether the agent has a history, and so only one run at a time.
         """
         self._parts = parts
@@ -149,7 +149,7 @@ class Preparation(Follower):
             if _problem(history, _open(history)) is None:  # else it was not the processor's
                 problem = _problem(seen, _open(history))
                 if problem is not None:
-                    raise InvalidParamError(f"{place} returned messages that no model can read: {problem}")
+                    raise InvalidParamError(f"{place} returned messages that are not a valid conversation: {problem}")
         run.history = seen
 
 
@@ -157,9 +157,9 @@ def followers_of(parts: Parts, settings: Settings, context: RunContext[Any], rem
     """Return the hooks of a run.
 
     Args:
-        parts: Those of its agent.
-        settings: Those of the run.
-        context: For the functions that take one.
+        parts: The parts of the agent.
+        settings: The settings of the run.
+        context: The context for the functions that take one.
         remembers: Whether the agent has a history.
 
     Raises:

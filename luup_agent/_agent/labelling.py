@@ -8,6 +8,7 @@ from typing_extensions import Unpack
 
 from luup_agent._agent.classify import QUESTION, read_labels
 from luup_agent._agent.hooks import prompt_now, prompt_now_async
+from luup_agent._agent.state import AgentState
 from luup_agent._tools.context import RunContext
 from luup_agent.messages import Message
 from luup_agent.settings import RunOptions, Settings
@@ -16,16 +17,13 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from luup_agent._agent.classify import Classification
-    from luup_agent._agent.parts import Parts
     from luup_agent.agent import Agent
 
 L = TypeVar("L")
 
 
-class Labelling:
-    """The methods of `Agent` that classify, apart from the rest for their length. The state is all in `Agent`."""
-
-    _parts: Parts
+class Labelling(AgentState):
+    """Methods of `Agent` that classify texts."""
 
     @overload
     def classify(

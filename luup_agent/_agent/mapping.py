@@ -22,6 +22,7 @@ from typing import (
 from typing_extensions import Unpack
 
 from luup_agent._agent.classify import QUESTION, read_labels
+from luup_agent._agent.state import AgentState
 from luup_agent._run.typed_output import check_for_model, output_spec
 from luup_agent.outputs import Output, OutputT
 from luup_agent.settings import DepsT, RunOptions
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from luup_agent._agent.classify import Classification
-    from luup_agent._agent.parts import Parts
     from luup_agent._bulk.async_map import AsyncMapStream
     from luup_agent._bulk.plan import MapSettings, OnItemError, Plan
     from luup_agent._bulk.progress import ProgressFunction
@@ -44,10 +44,8 @@ AnyItems = Union[Iterable[Any], AsyncIterable[Any]]
 Report = Union[bool, "ProgressFunction"]
 
 
-class InBulk(Generic[DepsT, OutputT]):
-    """The methods of `Agent` for many items, apart from the rest for their length. The state is all in `Agent`."""
-
-    _parts: Parts
+class InBulk(AgentState, Generic[DepsT, OutputT]):
+    """Methods of `Agent` that answer many items."""
 
     @overload
     def map(

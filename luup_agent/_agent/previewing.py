@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Optional, cast
 
 from typing_extensions import Unpack
 
+from luup_agent._agent.state import AgentState
 from luup_agent.media import Content
 from luup_agent.settings import RunOptions
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from luup_agent.turns import Prompt
 
 
-class Previewing:
-    """The methods of `Agent` that show a prompt, apart from the rest for its length."""
+class Previewing(AgentState):
+    """Methods of `Agent` that show a prompt."""
 
     def prompt(self, message: Optional[Content], *, output_type: Any = None, **options: Unpack[RunOptions]) -> Prompt:
         """Return the exact prompt that the model would get first if `run` had these arguments.

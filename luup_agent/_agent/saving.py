@@ -81,7 +81,7 @@ def load(
         _native.check_settings(model, saved.settings._replace(adapter=None))  # this model may lack the adapter
         for message in native.get_history():
             Message.from_dict("a message", message)
-    except (ValueError, TypeError, KeyError) as error:  # InvalidParamError and its siblings are ValueErrors
+    except (ValueError, TypeError, KeyError) as error:  # InvalidParamError and others are ValueErrors
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise StorageError(f"{shorten_path(str(os.fspath(path)))} was not saved by Agent.save: {reason}") from None
     if output_type is None and isinstance(saved.output_type, str):

@@ -43,7 +43,7 @@ class AsyncMapStream(AsyncIterator[MapResult[T]], Generic[T]):
     """The results of a map under asyncio: ``async for`` yields them, ``await`` returns all. See `Agent.map_async`.
 
     The map begins with the first result that is awaited. Cancelling the task that waits, or closing the stream, cancels
-    the runs that go on; what has finished is in the file of results, if there is one.
+    the runs that go on; finished items are in the file of results, if there is one.
     """
 
     __module__ = "luup_agent"
@@ -128,7 +128,7 @@ class AsyncMapStream(AsyncIterator[MapResult[T]], Generic[T]):
                 self._begin(item)
 
     async def all(self) -> MapResults[T]:
-        """Return the results that were not iterated yet, once all are there."""
+        """Wait for all results; return those that were not iterated yet."""
         results: MapResults[T] = MapResults()
         async for result in self:
             results.append(result)

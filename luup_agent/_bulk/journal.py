@@ -34,7 +34,7 @@ class Kept(NamedTuple):
         text: The answer as text.
         seconds: The time that its run took.
         usage: The token counts of its run.
-        finish_reason: That of its run.
+        finish_reason: The finish reason of its run.
     """
 
     prompt: str
@@ -171,7 +171,7 @@ class Journal:
         """Check that the file has no items behind the last one.
 
         Raises:
-            InvalidParamError: It has.
+            InvalidParamError: There are more items.
         """
         more = [index for index in self.kept if index >= count]
         if more:

@@ -106,7 +106,7 @@ class Plan:
         self._returned = 0
         self._working = 0
         self._ready: Dict[int, MapResult[Any]] = {}
-        self._order: Deque[int] = deque()  # the indexes in `_ready`, as they came; unless in order
+        self._order: Deque[int] = deque()  # the indexes in `_ready`, in order of arrival; unless results are in order
 
     # -- items ---------------------------------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class Plan:
         return self._read - self._returned < _WINDOW * self.concurrency
 
     def next_job(self, item: Any) -> Optional[Job]:
-        """Return the job of the next item; None if its result is there already.
+        """Return the job of the next item; None if the file has its result.
 
         Raises:
             LuupError: The file has another item at this place; or the item is wrong, with ``on_error="raise"``.

@@ -102,7 +102,7 @@ class MapStream(Iterator[MapResult[T]], Generic[T]):
     """The results of a map: an iterator. See `Agent.map`.
 
     The map begins with the first `next`. Closing or dropping it, or leaving its ``with`` block, cancels the runs that
-    go on; what has finished is in the file of results, if there is one. Any thread may close it: another one that waits
+    go on; finished items are in the file of results, if there is one. Any thread may close it: another one that waits
     for a result gets a `RunCancelledError`.
     """
 
@@ -135,7 +135,7 @@ class MapStream(Iterator[MapResult[T]], Generic[T]):
                         break
                     continue
                 if self._closed:
-                    raise RunCancelledError("the map was closed before all results were there")
+                    raise RunCancelledError("the map was closed before all results were complete")
                 with contextlib.suppress(queue.Empty):
                     self._finish(self._pool.outcomes.get(timeout=_SLICE))
                 with contextlib.suppress(queue.Empty):
@@ -163,7 +163,7 @@ class MapStream(Iterator[MapResult[T]], Generic[T]):
         self._plan.finish(outcome)
 
     def all(self) -> MapResults[T]:
-        """Return the results that were not iterated yet, once all are there."""
+        """Wait for all results; return those that were not iterated yet."""
         return MapResults(self)
 
     def close(self) -> None:

@@ -26,10 +26,10 @@ _BINARY = getattr(os, "O_BINARY", 0)
 
 
 class Records:
-    """Where the records of one run are.
+    """The place of the records of one run.
 
     Attributes:
-        records: Those that there were, and those written since.
+        records: The records read at the beginning and those written since.
         keeps_all_ends: Whether a run whose calls wait for an approval leaves a record with its response, and a run that
             failed leaves none. By default a run that failed leaves its usage.
     """

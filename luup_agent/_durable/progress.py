@@ -55,7 +55,7 @@ class Progress(NamedTuple):
 
 
 def read_progress(journal: Records) -> Progress:
-    """Return the state that the records of a run tell.
+    """Return the state of a run from its records.
 
     Raises:
         StorageError: They do not belong together.

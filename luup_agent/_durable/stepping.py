@@ -26,7 +26,7 @@ class Plan(NamedTuple):
     Attributes:
         run_id: The id of the run.
         caller: The name of the function that was called, for errors.
-        agent: Answers.
+        agent: The agent that answers.
         message: The user's message; None to go on.
         approvals: For calls that wait for an approval.
         repeat_calls: Whether a call without a recorded result is made again.
@@ -59,7 +59,7 @@ class Step(NamedTuple):
 
 
 def next_step(records: Records, plan: Plan) -> Step:
-    """Return what comes after the records.
+    """Return the step that follows the records.
 
     Raises:
         InvalidParamError: An argument is wrong, the run began with another message, or there is none to go on with.

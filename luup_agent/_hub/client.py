@@ -133,7 +133,7 @@ class Client:
             metadata = library.get_hf_file_metadata(url, token=self._token, timeout=_TIMEOUT, endpoint=self.endpoint)
         size = file.size if metadata.size is None else metadata.size
         if size is None or not _ETAG.fullmatch(metadata.etag or ""):
-            raise HTTPError(f"{self.endpoint} did not name the hash and the size of {file.name}; it may be no hub")
+            raise HTTPError(f"{self.endpoint} did not name the hash and the size of {file.name}; it may not be a hub")
         headers = dict(library.utils.build_hf_headers(token=self._token))
         if _origin(metadata.location) != _origin(url):
             headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
@@ -214,7 +214,7 @@ class Client:
                 f"{self.endpoint} did not name the commit and the hash of {file}; HF_ENDPOINT must name a hub"
             )
         if isinstance(error, (ValueError, LookupError, TypeError, AttributeError)):  # of the library, which reads JSON
-            return HTTPError(f"{self.endpoint} does not answer as a hub does: {_reason(error)}; check HF_ENDPOINT")
+            return HTTPError(f"{self.endpoint} did not answer like a hub: {_reason(error)}; check HF_ENDPOINT")
         module = type(error).__module__.partition(".")[0]
         if isinstance(error, (kinds.OfflineModeIsEnabled, ConnectionError, TimeoutError)) or module in _LIBRARIES:
             return Unreachable(f"{self.endpoint} can't be reached: {_reason(error)}; check the network and HF_ENDPOINT")

@@ -145,7 +145,7 @@ def scan_folder(folder: Path, source: str, names: Optional[Dict[str, str]] = Non
 
     Args:
         folder: The folder, which may be missing.
-        source: Whose it is.
+        source: The program that the folder belongs to.
         names: Names to type by the names of files; other files are named by their paths.
     """
     for model in grouped(str(folder), deep=False):

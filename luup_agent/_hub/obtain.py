@@ -128,7 +128,7 @@ def cached_projector(path: str) -> Optional[str]:
 
 
 def _cached_file(client: Client, listed: Repository, file: HubFile) -> Optional[str]:
-    """Return the path of a file in the cache, if this commit of it is there."""
+    """Return the path of a file in the cache, if the cache has this commit."""
     path = os.path.join(client.folder(listed.name), "snapshots", listed.commit, *file.name.split("/"))
     try:
         complete = os.stat(path).st_size == file.size

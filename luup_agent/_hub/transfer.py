@@ -1,7 +1,7 @@
-"""Download the content of a file into the hub's cache: continued where it broke off, hashed, in ranges if need be.
+"""Download the content of a file into the hub's cache: continued where it broke off, hashed, in ranges if necessary.
 
-The unfinished file is ``blobs/<etag>.incomplete``, as in huggingface_hub 0.36. Later versions drop what they have when
-a download fails.
+The unfinished file is ``blobs/<etag>.incomplete``, as in huggingface_hub 0.36. Later versions drop the received part
+when a download fails.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ OnBytes = Callable[[int], object]
 
 
 class _Restart(Exception):
-    """The part that is there already can't be continued."""
+    """The unfinished part can't be continued."""
 
 
 class _Failed(Exception):
@@ -51,7 +51,7 @@ class _Failed(Exception):
 
 
 def fetch(client: Client, repository: Repository, file: HubFile, on_bytes: OnBytes) -> str:
-    """Put the content of a file into the cache, unless it is there; return the path of the file in the cache.
+    """Put the content of a file into the cache, if it is missing; return the path of the file in the cache.
 
     Args:
         client: The hub.
@@ -175,7 +175,7 @@ class _Digest:
 
 
 def _receive(location: Location, begin: int, target: Any, digest: _Digest, on_bytes: OnBytes) -> None:
-    """Append the bytes from `begin` on to `target`, as far as they come."""
+    """Append the bytes from `begin` on to `target`, until the end or a failure."""
     with open_range(location, begin) as (blocks, restarted):
         if restarted:
             target.seek(0)

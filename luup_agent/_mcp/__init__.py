@@ -1,1 +1,1 @@
-"""MCP servers: the thread that owns their sessions, the connections, and what becomes of tools and results."""
+"""MCP servers: the thread that owns their sessions, the connections, and the conversion of tools and results."""

@@ -73,7 +73,7 @@ class Background:
         if threading.get_ident() == self._thread:
             work.close()
             raise UnsupportedError(
-                "a synchronous call of an MCP server in a callback that is asynchronous: await the asynchronous twin"
+                "an asynchronous callback can't call an MCP server synchronously: await the method that ends in _async"
             )
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
         try:

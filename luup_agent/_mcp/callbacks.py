@@ -27,7 +27,7 @@ class Callbacks(NamedTuple):
     sampling: Optional[Callback] = None
 
     def for_client(self) -> Dict[str, Any]:
-        """Return the arguments of the SDK's client; only what has a callback is offered to the server."""
+        """Return the arguments of the SDK's client; only features with a callback are offered to the server."""
         found: Dict[str, Any] = {}
         if self.elicitation is not None:
             found["elicitation_callback"] = self._elicit

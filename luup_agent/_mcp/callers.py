@@ -1,7 +1,7 @@
 """The calls of a server's tools that are under way, to which the requests of the server belong.
 
-Servers of the newest protocol ask within the call; older ones ask on their own, and if calls of several runs are under
-way, nobody can tell for which. All of it runs in the background loop.
+Servers of the newest protocol ask within the call; older ones send their requests separately, so if calls of several
+runs are under way, the call is unknown. All of it runs in the background loop.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Caller:
 
     Attributes:
         run: The context of the call.
-        context: That of the tool.
+        context: The context variables of the tool.
         texts: How many texts the server has asked a model for.
     """
 
@@ -33,13 +33,13 @@ class Caller:
         self._tasks: Set[asyncio.Future[Any]] = set()
 
     async def wait(self, task: asyncio.Future[T]) -> T:
-        """Wait for what answers a request; the end of the call cancels it."""
+        """Wait for the answer to a request; the end of the call cancels it."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await task
 
     def end(self) -> None:
-        """Cancel what still answers."""
+        """Cancel the answers under way."""
         for task in self._tasks:
             task.cancel()
 
@@ -56,7 +56,7 @@ class Callers:
 
     @contextlib.contextmanager
     def calling(self, run: RunContext[Any]) -> Iterator[None]:
-        """Note that a call is under way. Its end is the end of the answers to what the server asks for it."""
+        """Note that a call is under way. Its end also ends the answers to requests that belong to it."""
         caller = Caller(run)
         token = _calling.set(caller)
         self._callers.append(caller)
@@ -68,10 +68,10 @@ class Callers:
             with contextlib.suppress(ValueError):  # closed by the garbage collector, in another context
                 _calling.reset(token)
 
-    def find(self, origin: Callable[[RunContext[Any]], object]) -> Optional[Caller]:
-        """Return the call that a request belongs to, if that is known: at least its `origin`, such as the agent."""
+    def find(self, origin: Callable[[Caller], object]) -> Optional[Caller]:
+        """Return the call that a request belongs to, if that is known: at least its `origin`, such as the run."""
         caller = _calling.get()
         if caller is not None or not self._callers:
             return caller
         latest = self._callers[-1]
-        return latest if all(origin(each.run) is origin(latest.run) for each in self._callers) else None
+        return latest if all(origin(each) is origin(latest) for each in self._callers) else None

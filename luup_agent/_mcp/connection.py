@@ -66,7 +66,7 @@ class Connection:
             self._owner.cancel()
             await asyncio.wait([self._owner])
             if ready.done() and not ready.cancelled():
-                ready.exception()  # else asyncio logs that nobody asked for it
+                ready.exception()  # else asyncio logs that it was never retrieved
             raise
         self._follow()
 
@@ -108,7 +108,7 @@ class Connection:
             self._waiting.discard(waiting)
 
     async def _take(self, message: Any) -> None:
-        """Take in a message of the server that answers no request, or that can't be read."""
+        """Handle a message of the server that answers no request, or that can't be read."""
         if isinstance(message, Exception):
             self.unreadable = sdk.reason(message)
             # Servers write other lines than messages, too. An answer that can't be read names its request in vain.
@@ -119,14 +119,14 @@ class Connection:
             self.stale = True
 
     def _follow(self) -> None:
-        """Ask the server to report changes of its list of tools, if it can and does not do so already."""
+        """Ask the server to report changes of its list of tools, if it can and does not report them already."""
         tools = self.client.server_capabilities.tools
         if tools is None or not tools.list_changed or not (self._follower is None or self._follower.done()):
             return
         if self.client.protocol_version in sdk.load("mcp_types.version").MODERN_PROTOCOL_VERSIONS:
             self._follower = asyncio.ensure_future(self._listen())
         else:
-            self._follows = True  # older servers report to everybody
+            self._follows = True  # older servers report to all clients
 
     async def _listen(self) -> None:
         try:
@@ -135,7 +135,7 @@ class Connection:
                 async for _ in changes:
                     self.stale = True
         except Exception as error:  # the list is read again for each run, as without reports
-            logger.debug("an MCP server reports no changes any more: %s", sdk.reason(error))
+            logger.debug("an MCP server no longer reports changes: %s", sdk.reason(error))
         finally:
             self._follows = False
             self.stale = True

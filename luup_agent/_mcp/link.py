@@ -180,7 +180,7 @@ class Link:
             cursors.add(cursor)
             asked = {"cursor": cursor}
         raise ToolsetError(
-            f"the MCP server {self.place.label} does not end its list of {kind}: "
+            f"the MCP server {self.place.label} sends an endless list of {kind}: "
             f"there is another page after {len(cursors) + 1} pages with {len(found)} of them"
         )
 

@@ -41,7 +41,7 @@ class Sampler:
     async def __call__(self, params: Any) -> Any:
         """Answer a request: the SDK's `CreateMessageRequestParams`."""
         types = sdk.load("mcp_types")
-        caller = self._callers.find(lambda run: run._read_messages)
+        caller = self._callers.find(lambda caller: caller.run._read_messages)
         try:
             answering = self._answer(self._model_for(caller), _read(params), params)
             if caller is None:
@@ -52,7 +52,7 @@ class Sampler:
         except Refused as refused:
             return types.ErrorData(code=types.INVALID_REQUEST, message=str(refused))
         except LuupError as error:
-            logger.warning("a text for an MCP server failed", exc_info=error)
+            logger.warning("the answer to a sampling request of an MCP server failed", exc_info=error)
             reason = f"The client's model failed: {type(error).__name__}"
             return types.ErrorData(code=types.INTERNAL_ERROR, message=reason)
         if caller is not None:
@@ -111,7 +111,7 @@ def _read(params: Any) -> List[Message]:
 
 
 def sampler_for(sampling: Union[str, Model, None], timeout: Optional[float], callers: Callers) -> Optional[Sampler]:
-    """Return what answers for the argument `sampling` of `MCP`; None if nothing does.
+    """Return the object that answers for the argument `sampling` of `MCP`; None for no argument.
 
     Raises:
         InvalidParamError: The argument is wrong.

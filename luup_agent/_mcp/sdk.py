@@ -38,7 +38,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def reason(error: BaseException) -> str:
-    """Return what went wrong in a line: the class and the text of the first error in a group, of bounded length."""
+    """Return the error as one line: the class and the text of the first error in a group, of bounded length."""
     first = next(causes(error))
     text = shortened(str(first))
     name = type(first).__name__

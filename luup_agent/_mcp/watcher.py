@@ -60,7 +60,7 @@ class Watcher:
     def _follow(self, group: int) -> None:
         """Kill a process group if this process is killed."""
         with self._lock:
-            if self._owner != os.getpid():  # a forked process has no part in its parent's
+            if self._owner != os.getpid():  # a forked process does not use its parent's
                 self._owner, self._process = os.getpid(), None
                 self._groups.clear()
             self._groups[group] = self._groups.get(group, 0) + 1
@@ -68,7 +68,7 @@ class Watcher:
                 self._tell("+", group)
 
     def _forget(self, group: int) -> None:
-        """Do so no longer: it has ended."""
+        """Forget a process group that has ended."""
         with self._lock:
             if self._owner != os.getpid() or group not in self._groups:
                 return
@@ -99,13 +99,13 @@ class Watcher:
                 start_new_session=True,  # Ctrl-C is for the program
             )
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # somebody has killed it
+        with contextlib.suppress(OSError):  # it was killed
             self._process.stdin.write(f"{sign} {group}\n".encode("ascii"))
             self._process.stdin.flush()
 
 
 def leaders() -> Set[int]:
-    """Return the children of this process that lead process groups, as the SDK's servers do; none if nobody knows."""
+    """Return the children of this process that lead process groups, as the SDK's servers do, if they are known."""
     if sys.platform != "linux":
         return set()
     found: Set[int] = set()

@@ -364,7 +364,7 @@ class NativeModel:
 
     @classmethod
     def fallback(cls, models: Sequence[NativeModel], responders: Tuple[Responder, ...]) -> NativeModel:
-        """Create a model that asks the next of `models` when one fails; `responders` are theirs, in this order."""
+        """Create a model that asks the next of `models` when one fails; `responders` are in the same order."""
         model = object.__new__(cls)
         handles = ffi.new("luup_model *[]", [each.handle for each in models])
         model._owner = Owner("model", lib.luup_model_destroy)

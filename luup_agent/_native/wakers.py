@@ -31,7 +31,7 @@ class NativeWaker:
     def take(self) -> List[int]:
         """Return the tags of the runs that have had events since the last call.
 
-        If there is one, text alone wakes nobody until the next call, which has to come within milliseconds.
+        If there is one, text alone wakes no loop until the next call, which has to come within milliseconds.
         """
         taken: List[int] = []
         while True:

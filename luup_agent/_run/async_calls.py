@@ -44,7 +44,7 @@ class AsyncCalls(ToolCalls):
         self._deadline = None if timeout is None else time.monotonic() + min(float(timeout), _YEAR)
 
     def work(self, timeout_ms: int = 0) -> None:
-        """Begin the calls that have come, in the running loop. Never waits: results are taken in as tasks end."""
+        """Begin the calls that have come, in the running loop. Never waits: results are handled as tasks end."""
         self._loop = asyncio.get_running_loop()
         if self._deadline is not None and self._alarm is None:
             self._set_alarm(self._loop, max(0.0, self._deadline - time.monotonic()) + 0.005)
@@ -61,7 +61,7 @@ class AsyncCalls(ToolCalls):
         self._suspend_if_due()
 
     def settle(self) -> None:
-        """Take in the results that have come."""
+        """Handle the results that have arrived."""
         for task, job in list(self._tasks.items()):
             if task.done() and not task.cancelled() and task.exception() is None:
                 del self._tasks[task]
@@ -113,7 +113,7 @@ class AsyncCalls(ToolCalls):
         job = self._tasks.pop(task, None)
         if job is None:  # closed
             if not task.cancelled():
-                task.exception()  # else asyncio logs that nobody asked for it
+                task.exception()  # else asyncio logs that it was never retrieved
             return
         try:
             outcome = failed(job.tool, asyncio.CancelledError()) if task.cancelled() else task.result()

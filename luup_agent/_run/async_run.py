@@ -96,7 +96,7 @@ class AsyncStream(AsyncIterator[T]):
         """The response, once the stream was read or awaited to its end.
 
         Raises:
-            InvalidParamError: It was not.
+            InvalidParamError: It was not read to its end.
         """
         return self._run.final_response()
 
@@ -158,7 +158,7 @@ class AsyncStream(AsyncIterator[T]):
             self._end("failed")
             raise
         except BaseException as error:
-            if not isinstance(error, GeneratorExit):  # nobody would see its attributes
+            if not isinstance(error, GeneratorExit):  # no caller would see its attributes
                 self._run.fail(error)
                 await self._run.following.fail_async(self._run)
             self._end("closed")
@@ -253,7 +253,7 @@ class AsyncStream(AsyncIterator[T]):
         self._end(state)
         loop, waker = self._loop, self._waker
         if self._busy and loop is not None and waker is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody reads
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and there is no reader
                 loop.call_soon_threadsafe(waker.rouse, self._tag)
 
     def _is_driven(self) -> bool:

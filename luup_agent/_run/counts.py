@@ -14,8 +14,8 @@ class TurnCounts:
 
     Attributes:
         answers: How many.
-        overcounted: Whether the core was cancelled between two answers. It may have begun the next turn, which must not
-            be.
+        overcounted: Whether the core was cancelled between two answers. It may have begun another turn, which is not
+            allowed.
     """
 
     __slots__ = ("_ended", "answers", "overcounted")
@@ -27,7 +27,7 @@ class TurnCounts:
         self._ended: Mapping[str, Any] = _NOTHING  # the counts of the turns that have ended
 
     def end_turn(self, counts: Mapping[str, Any]) -> None:
-        """Take in the counts of the event that comes with the end of a turn."""
+        """Record the counts of the event at the end of a turn."""
         self.answers = counts["turns"]
         self._ended = counts
 

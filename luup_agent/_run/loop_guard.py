@@ -39,7 +39,7 @@ class RepeatCounter:
     """Counts the calls of one run.
 
     Attributes:
-        least: How often a call has to repeat itself before `hint` and `error` have anything to tell.
+        least: The number of repetitions from which `hint` or `error` returns something.
     """
 
     def __init__(self, guard: LoopGuard) -> None:

@@ -36,7 +36,7 @@ class Meter:
         tally: The run's, or that of the run above.
         watches_output: Whether an answer may end because of its tokens.
         cut: Whether the run has fewer `max_tokens` than it asked for.
-        turn_refused: Whether the core has begun a turn that must not be.
+        turn_refused: Whether the core has begun a turn that is not allowed.
     """
 
     def __init__(self, tally: Tally, own: bool) -> None:
@@ -112,10 +112,10 @@ class Meter:
         return None
 
     def take(self, kind: int, native: _native.NativeRun) -> None:
-        """Take in an event of the core before the run does.
+        """Count an event of the core before the run handles it.
 
         Raises:
-            UsageLimitError: It belongs to a turn that must not be, or the answer has no tokens left.
+            UsageLimitError: It belongs to a turn that is not allowed, or the answer has no tokens left.
         """
         if kind == _native.EVENT_NONE:
             return
@@ -134,12 +134,12 @@ class Meter:
             self._check_output()
 
     def end_turn(self) -> None:
-        """Take in the end of a turn."""
+        """Count the end of a turn."""
         self._begin_answer()
         self._under_way = False
 
     def finish(self, usage: Usage) -> Usage:
-        """Take in the counts at the run's end, and return them.
+        """Record the counts at the run's end, and return them.
 
         The core does not know how many tokens of a server's answer there are that was stopped; then this object's are
         returned.
@@ -171,7 +171,7 @@ class Meter:
     # -- tokens --------------------------------------------------------------------------------------------------------
 
     def _take_tokens(self, tokens: Tuple[int, int]) -> None:
-        """Take in the counts of an event. Those of a server come late, and were counted by what it sent."""
+        """Record the counts of an event. Those of a server come late, and were counted by what it sent."""
         if not self._from_server:
             self._add(tokens[0] - self._core[0], tokens[1] - self._core[1])
         self._core = tokens
@@ -198,7 +198,7 @@ class Meter:
             _raise(self.tally.used_up())
 
     def watch(self, chunk: str) -> None:
-        """Take in a chunk of a server's answer before the run does; in the thread that receives it.
+        """Count a chunk of a server's answer before the run gets it, in the thread that receives it.
 
         Raises:
             UsageLimitError: The answer has no tokens left.

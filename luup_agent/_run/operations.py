@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Operation:
-    """An operation that somebody watches. `start` comes once, then `end`."""
+    """An operation with a watch. `start` comes once, then `end`."""
 
     def start(self) -> None:
         """Begin to count the time."""

@@ -1,4 +1,4 @@
-"""The record of a run that did not end well: what it did until then, for the exception that ends it."""
+"""The record of a run that did not end well: its messages, calls and counts, for the exception that ends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run: it takes in the core's events, has tools called and results validated, and makes the response.
+"""One run: it handles the core's events, has tools called and results validated, and makes the response.
 
 The drivers that advance a run are in `sync_run` and `async_run`.
 """
@@ -84,7 +84,7 @@ class Run(Watched):
         calls: The tool calls; there from `start` on.
         events: The events so far, to be taken from the left; empty unless `want_events` was called.
         following: What else takes part; its followers are set before the run starts.
-        is_read: Whether somebody reads `events`.
+        is_read: Whether a reader takes `events`.
         system_prompt: In place of the agent's; None for that.
         history: Messages in place of the agent's history; None for that.
         run_id: The id of a durable run; None for other runs.
@@ -282,7 +282,7 @@ class Run(Watched):
             raise
 
     def fail(self, error: Optional[BaseException]) -> None:
-        """End the run, and tell `error`, which ends it, what it did."""
+        """End the run, and add its record to `error`, which ends it."""
         if self.record is None and self._begun:
             with contextlib.suppress(LuupError):  # the run was closed, or belongs to the parent process
                 self.calls.settle()
@@ -300,7 +300,7 @@ class Run(Watched):
             self._watches.end(error or RunCancelledError("the run was closed"))
 
     def keep_record(self) -> None:
-        """Cancel the run and keep what it did, before it is closed; from any thread."""
+        """Cancel the run and keep its record, before it is closed; from any thread."""
         if self._begun and self.record is None:
             with contextlib.suppress(LuupError, RuntimeError):  # closed already, or calls come in another thread
                 self.native.cancel()
@@ -315,7 +315,7 @@ class Run(Watched):
         self._make_record()
 
     def take_last(self, kind: int) -> None:
-        """Take in an event of a run that is about to fail: keep what it tells, and do nothing."""
+        """Record an event of a run that is about to fail, without acting on it."""
         if kind == _native.EVENT_TEXT:
             self._begin_turn()
             self._text.append(self.native.text())
@@ -334,7 +334,7 @@ class Run(Watched):
         self.record = Record(messages, calls, self._usage, self.turns(calls))
 
     def take(self, kind: int) -> int:
-        """Take in the event of type `kind` that `native.next` has just returned, and return `kind`."""
+        """Handle the event of type `kind` that `native.next` has just returned, and return `kind`."""
         if self._watches is not None:
             self._watches.take(kind)
         if self.meter is not None:
@@ -482,7 +482,7 @@ class Run(Watched):
         """Return the response of a stream that was read to its end.
 
         Raises:
-            InvalidParamError: It was not.
+            InvalidParamError: It was not read to its end.
         """
         if not self.streamed:
             raise InvalidParamError("the stream has no response yet: read it to its end")

@@ -29,7 +29,7 @@ def start_thread(tool: AnyTool, work: Any) -> None:
         RuntimeError: No thread can be started.
     """
     if sys.is_finalizing():  # some versions of Python would wait for the thread for ever
-        raise RuntimeError("no thread can be started: the interpreter exits")
+        raise RuntimeError("a thread can't be started: the interpreter is exiting")
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(work,), name=f"luup-tool-{tool.name}", daemon=True).start()
 
@@ -51,7 +51,7 @@ class SyncCalls(ToolCalls):
         self._suspend_if_due()
 
     def settle(self) -> None:
-        """Take in the results that have come."""
+        """Handle the results that have arrived."""
         while True:
             try:
                 self._settle(*self._outcomes.get_nowait())

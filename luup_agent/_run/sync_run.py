@@ -62,7 +62,7 @@ class Stream(Generator[T, None, None]):
         """The response, once the stream was read to its end.
 
         Raises:
-            InvalidParamError: It was not.
+            InvalidParamError: It was not read to its end.
         """
         return self._run.final_response()
 
@@ -151,7 +151,7 @@ def _rest(run: Run) -> Generator[Event[Any], None, None]:
 
 
 def complete(run: Run) -> None:
-    """Start a run and take in all its events. The caller closes the run."""
+    """Start a run and handle all its events. The caller closes the run."""
     run.start(thread_waits=True)
     try:
         kind = _native.EVENT_NONE

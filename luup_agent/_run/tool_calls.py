@@ -62,7 +62,7 @@ class ToolCalls:
     """The calls of a run and their results.
 
     Attributes:
-        turns: The calls of each turn by their ids, with the results that there are. A turn is known by the number of
+        turns: The calls of each turn by their ids, with their results so far. A turn is known by the number of
             the model's answers; 0 has the calls of the history that a run goes on with.
         pending: The ids of the calls of the last turn that wait for an approval.
         usages: The tokens of other runs, which tools have made; any thread may append.
@@ -93,7 +93,7 @@ class ToolCalls:
             tools: The tools that may be called, by name.
             settings: The run's.
             decisions: On calls that wait in the history, by their ids.
-            events: Gets an event for each call and each result; None if nobody reads them.
+            events: Gets an event for each call and each result; None if they are not read.
         """
         self.turns: Dict[int, Dict[str, ToolCall]] = {}
         self.pending: List[str] = []
@@ -111,12 +111,12 @@ class ToolCalls:
         self._arriving: List[ToolCall] = []  # of a turn whose other calls are still to come
         self._coming: List[ToolCall] = []  # of a whole turn, not begun
         self._open: Dict[str, Job] = {}  # begun, not answered
-        self._attempts: Dict[str, int] = {}  # by tool: in how many turns the model has called it in vain
+        self._attempts: Dict[str, int] = {}  # by tool: the number of turns with failed calls of it
         self._counted: Dict[str, int] = {}  # by tool: the last of these turns
         self._repeats = None if settings.loop_guard is None else RepeatCounter(settings.loop_guard)
 
     def work(self, timeout_ms: int = 0) -> None:
-        """Begin the calls that have come and take in results, waiting for at most about `timeout_ms`.
+        """Begin the calls that have arrived and handle results, waiting for at most about `timeout_ms`.
 
         Raises:
             BaseException: A tool ended the run.
@@ -129,7 +129,7 @@ class ToolCalls:
         return bool(self._coming or self._open)
 
     def take(self) -> None:
-        """Take in the TOOL_CALL event that `native` has just returned."""
+        """Handle the TOOL_CALL event that `native` has just returned."""
         call_id, name, calls_left = self._native.call()
         call = ToolCall.from_json(call_id, name, self._native.text())
         self._keep_call(call)
@@ -139,7 +139,7 @@ class ToolCalls:
             self._end_turn()
 
     def take_result(self) -> None:
-        """Take in the TOOL_RESULT event that `native` has just returned: a call that the core answered itself.
+        """Handle the TOOL_RESULT event that `native` has just returned: a call that the core answered itself.
 
         Raises:
             ToolRetryError: The core has refused calls of the tool in too many turns.
@@ -186,7 +186,7 @@ class ToolCalls:
         return call, content, refused
 
     def take_last(self, kind: int) -> None:
-        """Take in an event of a run that has failed: keep what it tells, and do nothing."""
+        """Record an event of a run that has failed, without acting on it."""
         if kind == _native.EVENT_TOOL_CALL:
             call_id, name, _ = self._native.call()
             self._keep_call(ToolCall.from_json(call_id, name, self._native.text()))
@@ -194,7 +194,7 @@ class ToolCalls:
             self._read_result()
 
     def settle(self) -> None:
-        """Take in the results that have come and not been taken in, before the run fails."""
+        """Handle the results that have arrived and were not handled, before the run fails."""
         raise NotImplementedError
 
     def calls(self, messages: Sequence[Message]) -> List[ToolCall]:
@@ -361,7 +361,7 @@ class ToolCalls:
             self._events.append(ToolResultEvent(call_id=call.id, name=call.name, content=content, is_error=is_error))
 
     def _count_attempt(self, call: ToolCall, tool: Optional[AnyTool], problem: str) -> Optional[ToolRetryError]:
-        """Count a turn that has called a tool in vain; return the error of one turn too many.
+        """Count a turn with a failed call of a tool; return the error if there are too many such turns.
 
         Several calls of a tool in one turn count once: the model has not read about the first when it writes the next.
         """

@@ -1,4 +1,4 @@
-"""Typed results: what constrains an answer, and the value made of the answer."""
+"""Typed results: the constraint on an answer, and the value made from the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The watches of a run: they see what it does, for logs and telemetry, and change nothing.
+"""The watches of a run: they observe it for logs and telemetry, and change nothing.
 
 `makers` makes those of telemetry; runs are logged by `log_watch`. A run without a watch pays for one comparison an
 event.

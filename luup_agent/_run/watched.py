@@ -1,4 +1,4 @@
-"""The part of a run that shows it: its first prompt, its turns, and its watches."""
+"""The methods of a run for its preview, its turns and its watches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Watched:
-    """The part of `Run` that shows it, apart from the rest for its length. The state is all in `Run`.
+    """The methods of `Run` for previews, turns and watches. `Run` sets the attributes.
 
     Attributes:
         native: The core's run.
@@ -76,7 +76,7 @@ class Watched:
         return _redacted(self._native_agent.responders, text)
 
     def _follow(self, tools: RunTools) -> None:
-        """Let those who watch runs watch this one. They do not keep it alive: a run that is dropped ends."""
+        """Begin the watches of this run. They do not keep it alive: a run that is dropped ends."""
         makers = watch.makers
         if runs_logger.isEnabledFor(logging.DEBUG):
             from luup_agent._run.log_watch import LogWatch

@@ -71,7 +71,7 @@ class Server:
             try:
                 response = await endpoint(request)
             except ClientDisconnect:
-                response = Response(b"", 499)  # nobody reads it
+                response = Response(b"", 499)  # there is no reader
             except Exception as error:
                 response = failure_of(error).response()
             self._counts.requests[path, getattr(response, "status_code", 200)] += 1
@@ -217,7 +217,7 @@ def _describe(served: Served) -> Dict[str, Any]:
 
 async def _not_found(request: Any, error: Exception) -> Any:
     path = request.url.path[:200]
-    return RequestError(404, f"there is nothing at {path!r}", "not_found").response()
+    return RequestError(404, f"there is no endpoint {path!r}", "not_found").response()
 
 
 async def _wrong_method(request: Any, error: Exception) -> Any:

@@ -56,7 +56,7 @@ class ChatTask(NamedTuple):
         include_usage: Whether a stream ends with the token counts.
         choices: The number of answers.
         approvals: Decisions on calls of an agent's tools that wait for an approval, by the ids of the calls.
-        names_length: Whether the request says how long the answer may be.
+        names_length: Whether the request limits the length of the answer.
         questions: Whether the client shows questions of MCP servers, and sends the replies.
     """
 

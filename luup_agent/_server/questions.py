@@ -35,7 +35,7 @@ class Asked(NamedTuple):
 
 
 class OpenQuestions:
-    """The questions of all answers that wait for a reply, by their ids, which nobody can guess."""
+    """The questions of all answers that wait for a reply, by their ids, which can't be guessed."""
 
     def __init__(self) -> None:
         self._open: Dict[str, Future[UserAnswer]] = {}

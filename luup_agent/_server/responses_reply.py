@@ -12,7 +12,7 @@ from luup_agent._server.start import Answer
 from luup_agent.errors import InvalidOutputError
 from luup_agent.messages import DoneEvent, ToolCall
 
-# Fields of the request that a response repeats, and what it has without them.
+# Fields of the request that a response repeats, with their defaults.
 _REPEATED: Dict[str, Any] = {
     "instructions": None,
     "max_output_tokens": None,

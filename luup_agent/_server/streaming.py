@@ -64,7 +64,7 @@ class EventStream:
         """
         self._chunks = chunks
         self._on_end = on_end
-        self._sending = 0  # what is on its way, and waits while the client does not read
+        self._sending = 0  # the data under way, which waits while the client does not read
         self._typed = False
         self._last = 0.0  # when something was sent
 
@@ -146,6 +146,6 @@ class EventStream:
             elif idle >= _PING_SECONDS:
                 try:
                     await asyncio.wait_for(self._send(send, b": the answer goes on\n\n"), _STALL_SECONDS)
-                except asyncio.TimeoutError:  # the client has not read what came before
+                except asyncio.TimeoutError:  # the client has not read the earlier data
                     if answer is not None:
                         answer.cancel()

@@ -1,4 +1,4 @@
-"""The values that go into a database of conversations, and those that come out."""
+"""The values that a database of conversations takes and returns."""
 
 from __future__ import annotations
 

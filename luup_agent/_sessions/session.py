@@ -137,7 +137,7 @@ class Session(Answering[Any, OutputT]):
 
     @contextlib.contextmanager
     def _flushing(self) -> Iterator[Callable[[Connection], Head]]:
-        """Yield what stores the messages that are left; keep these for another attempt if the database fails."""
+        """Yield the function that stores the rest of the messages; keep them for a retry if the database fails."""
         addition, head = Addition(self._left or []), self._head
         try:
             yield lambda connection: statements.append(connection, self.id, addition, head)

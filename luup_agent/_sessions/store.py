@@ -64,8 +64,8 @@ class Sessions:
 
         Args:
             id: 1 to 200 characters.
-            agent: Answers. The session has a copy of it, with its model, system prompt, settings and tools of now;
-                the agent's own history plays no part.
+            agent: The agent that answers. The session has a copy of it, with its current model, system prompt, settings
+                and tools, but not with its history.
 
         Raises:
             InvalidParamError: An argument is wrong, or the agent has no history.

@@ -63,7 +63,7 @@ class WarmStates:
         Args:
             session: The id of the conversation.
             agent: The agent, which answers nothing now.
-            known: The tokens of the file that there is; 0 if there is none.
+            known: The tokens of the existing file; 0 if there is none.
 
         Returns:
             How many tokens the file has now.
@@ -111,7 +111,7 @@ class WarmStates:
         return os.path.join(self._folder, f"{_name_of(session)}-{model}{_SUFFIX}")
 
     def _is_private(self, make: bool = False) -> bool:
-        """Tell whether nobody else can write into the folder: a state is trusted as a model's file is."""
+        """Tell whether only its owner can write to the folder: a state is trusted as a model's file is."""
         if make:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self._folder, 0o700)

@@ -170,7 +170,7 @@ class RunSpans(Watch):
         return self._with.tracer.start_span(f"execute_tool {call.name}", self.context, attributes=attributes)
 
     def end_call(self, span: trace.Span, result: str, is_error: bool, kind: str) -> None:
-        """End the span of a call. `kind` is the class of the error; "" if nobody knows."""
+        """End the span of a call. `kind` is the class of the error; "" if it is unknown."""
         if self._with.include_content:
             span.set_attribute("gen_ai.tool.call.result", result)
         if is_error:
@@ -191,7 +191,7 @@ class RunSpans(Watch):
         self.end_call(self.begin_call(call, None), content, is_error, "")
 
     def end(self, error: Optional[BaseException]) -> None:
-        """End the spans of the run, and of what it has left."""
+        """End the spans of the run, and those that it has left open."""
         with self._lock:
             left, self._calls = self._calls, []
         for call in left:

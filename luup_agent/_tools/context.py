@@ -34,7 +34,7 @@ class RunContext(Generic[Deps]):
         agent: The agent that the tool runs for.
         tool_name: The name by which the model called the tool; "" before the first call.
         call_id: The id of the call, unique in the conversation; "" before the first call.
-        retry: In how many turns of this run the model has called this tool in vain before.
+        retry: The number of earlier turns of this run in which calls of this tool failed.
         run_id: The id of a durable run, see `DurableRuns`; None for other runs. With `call_id` it is a key by which a
             tool can recognise a call that another process has begun.
 

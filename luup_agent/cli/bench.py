@@ -58,7 +58,7 @@ def measure(model: Model, prompt: int, tokens: int, agents: int) -> Dict[str, An
     need = prompt + agents * (tokens + 64)  # the system prompt is in the context once
     if need > info.context_size:
         raise ContextFullError(
-            f"{agents} agents need a context of about {need} tokens, and there are {info.context_size}: lower "
+            f"{agents} agents need a context of about {need} tokens, but it has {info.context_size}: lower "
             "--agents, --tokens or --prompt, or raise --context-size"
         )
     with StatusLine() as status:

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     talks = message is None and output.is_terminal(sys.stdin)
     keyboard = Keyboard()
     with contextlib.ExitStack() as stack:
-        with keyboard.quiet() if talks else contextlib.nullcontext():  # what is typed meanwhile is the first message
+        with keyboard.quiet() if talks else contextlib.nullcontext():  # what is typed is the first message
             agent, settings = stack.enter_context(_open(arguments))
         is_typed = output_type is not None or agent.output_type is not None
         form = "json" if arguments.json else "value" if is_typed else "text"

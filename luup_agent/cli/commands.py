@@ -245,6 +245,6 @@ COMMANDS: Dict[str, Command] = {
 }
 KEYS = [
     ('"""', "begin and end a message of several lines; with a line editor also Alt-Enter"),
-    ("Ctrl-C", "clear the line; stop the answer, which is kept as far as it came"),
+    ("Ctrl-C", "clear the line; stop the answer and keep its text so far"),
     ("Tab", "complete a command; Up and Down find earlier messages"),
 ]

@@ -50,7 +50,7 @@ class Conversation:
     def ask(self, message: str, view: View, approve: Optional[Callable[[ToolCall], bool]] = None) -> AgentResponse[Any]:
         """Answer a message.
 
-        An answer that Ctrl-C stops stays in the conversation as far as it came; a run that fails leaves no trace.
+        If Ctrl-C stops an answer, its text so far stays in the conversation; a run that fails leaves no trace.
 
         Raises:
             KeyboardInterrupt: The answer was stopped.

@@ -44,7 +44,7 @@ def answer_all(
 
 
 def _approval(view: View, allow_all: bool) -> Optional[Callable[[ToolCall], bool]]:
-    """Return the function to ask for approvals; None if nobody can be asked."""
+    """Return the function to ask for approvals; None if there is no terminal to ask at."""
     if allow_all:
         return lambda call: True
     if output.is_terminal(sys.stdin) and output.is_terminal(sys.stderr):

@@ -62,7 +62,7 @@ def asker(view: View) -> Optional[AskUser]:
         def work() -> None:
             try:
                 value = view.ask(question, lambda: read_line(gone))
-            except Exception:  # the call has ended, or the terminal has: nobody has answered
+            except Exception:  # the call or the terminal has ended without an answer
                 value = None
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(deliver, value)

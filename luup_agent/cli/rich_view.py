@@ -149,7 +149,7 @@ class RichView(View):
 
 
 class _Guard:
-    """Delays Ctrl-C while the screen is drawn, or the next drawing would not know what is on it."""
+    """Delays Ctrl-C while the screen is drawn, or the next drawing would start from a wrong state."""
 
     def __init__(self) -> None:
         self._holds = 0

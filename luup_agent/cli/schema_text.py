@@ -70,7 +70,7 @@ def from_fields(text: str) -> Dict[str, Any]:
     choose from as in ``happy|sad``. A ``?`` after the name makes a field optional.
 
     Raises:
-        InvalidSchemaError: A field has another form, or its name is there twice.
+        InvalidSchemaError: A field has another form, or its name is repeated.
 
     Example:
         >>> from_fields("name str, year int")["properties"]

@@ -159,7 +159,7 @@ class View:
             self.note(f"[{line}]")
 
     def details(self, response: AgentResponse[Any]) -> Iterator[str]:
-        """Yield what is to say about a finished run: whether it was cut off, and with `verbose` its speeds."""
+        """Yield the notes about a finished run: whether it was cut off, and with `verbose` its speeds."""
         usage, timings = response.usage, response.timings
         if response.finish_reason == "length":
             yield f"cut off after {usage.completion_tokens} tokens; {self.limit_hint}"

@@ -63,7 +63,7 @@ class DBOSRun:
         """Prepare a run of the workflow that calls this.
 
         Args:
-            agent: Answers. The run has a copy of it, which begins with the agent's history.
+            agent: The agent that answers. The run has a copy of it, which begins with the agent's history.
             name: Tells the runs of one workflow apart.
             repeat_calls: Whether a call that a process may have begun and has not recorded is made again. Otherwise the
                 model gets an error as its result.
@@ -161,8 +161,8 @@ class DBOSRun:
     ) -> Plan:
         if self._failed:
             raise InvalidParamError(
-                f"the run {self._run_id!r} has failed in this workflow, and what a workflow repeats must be the same: "
-                "let the workflow fail, and have DBOS fork or resume it"
+                f"the run {self._run_id!r} has failed in this workflow, which must repeat the same steps: let the "
+                "workflow fail, then have DBOS fork or resume it"
             )
         return Plan(self._run_id, caller, self._agent, message, approvals, self._repeat_calls, output_type, options)
 

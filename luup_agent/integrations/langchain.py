@@ -81,7 +81,7 @@ class ChatLuup(BaseChatModel):
     settings of `RunOptions` as keywords, such as ``chat.invoke("Hi", temperature=0, min_p=0.1)``.
 
     Attributes:
-        model: The model that answers. It stays open when this object goes.
+        model: The model that answers. It stays open when this object is deleted.
         model_name: The name that LangChain shows; by default the name of the file, or the server's.
         temperature: 0 always takes the likeliest token.
         max_tokens: The most tokens of an answer.

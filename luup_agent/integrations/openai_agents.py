@@ -122,7 +122,7 @@ class LuupModel(Model):
     """A model of the Agents SDK that answers with a `luup_agent.Model`.
 
     Attributes:
-        model: The model that answers. It stays open when this object goes.
+        model: The model that answers. It stays open when this object is deleted.
         name: Its name in traces.
     """
 
@@ -284,7 +284,7 @@ class LuupModel(Model):
         for name in _SAME_NAMES:
             if getattr(settings, name) is not None:
                 options[name] = getattr(settings, name)
-        # An agent without a model has the settings of OpenAI's newest one, which nobody chose for this model.
+        # An agent without a model has the settings of OpenAI's newest one, which were not chosen for this model.
         if settings.reasoning is not None and settings.reasoning != get_default_model_settings().reasoning:
             effort = settings.reasoning.effort
             if effort is not None:
@@ -330,7 +330,7 @@ def _checked(turn: Turn) -> Turn:
     """Return `turn` unless it was cut off before it had anything.
 
     Raises:
-        ModelBehaviorError: It was.
+        ModelBehaviorError: It was cut off.
     """
     if turn.finish_reason == "length" and not turn.text and not turn.tool_calls:
         raise ModelBehaviorError(

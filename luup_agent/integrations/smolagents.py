@@ -50,7 +50,7 @@ class LuupModel(Model):
     its steps to their schema. Errors of this package reach an agent's caller as the cause of an `AgentGenerationError`.
 
     Attributes:
-        model: The model that answers. It stays open when this object goes.
+        model: The model that answers. It stays open when this object is deleted.
     """
 
     def __init__(

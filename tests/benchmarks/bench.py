@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench.py [--model FILE] [--threads N] [--rounds N] [--json FILE]
 
-Needs an installation with `-C cmake.define.LUUP_BUILD_TOOLS=ON` (llama-bench lies in the build folder then). Prints a
+Needs an installation with `-C cmake.define.LUUP_BUILD_TOOLS=ON` (llama-bench is in the build folder then). Prints a
 table in Markdown and, with --json, writes every single measurement. Machines are noisy: quote the ratios, not the
 figures.
 """

@@ -3,10 +3,10 @@
     python tests/benchmarks/tools.py [--model FILE] [--large FILE] [--calls N] [--rounds N]
 
 - Forced calls: every one of --calls runs must call its tool, with arguments that pydantic takes.
-- Round trip: from the end of a call's last token to the next prompt in the engine's hands, the model's time left out.
-  Two figures: the time between the call being handed to Python and its result being taken, which has in it Python's
-  work, the tool and the next prompt; and all of the run's time that is neither queue, prefill nor decode.
-- Scripted: what a further call takes in a run whose model's answers are there already, in a loop.
+- Round trip: from the end of a call's last token until the engine has the next prompt, without the model's time.
+  Two figures: the time from the call reaching Python until the core has its result, which includes Python's work, the
+  tool and the next prompt; and all of the run's time that is neither queue, prefill nor decode.
+- Scripted: the time of a further call in a run whose model's answers are there already, in a loop.
 - Grammar: processor time per token of a typed run less that of a free run, on --large, a model with a large vocabulary;
   best one of few weights, since the model's own time varies by more than the difference.
 """

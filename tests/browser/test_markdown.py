@@ -68,7 +68,7 @@ def html_of(page, source):
             const copy = element.cloneNode(true);
             copy.querySelectorAll("button").forEach((each) => each.remove());
             for (const each of copy.querySelectorAll("*"))
-                for (const name of ["class", "tabindex", "aria-label", "target", "rel"]) each.removeAttribute(name);
+                for (const name of ["class", "dir", "tabindex", "aria-label", "target", "rel"]) each.removeAttribute(name);
             return copy.innerHTML;
         }"""
     )
@@ -108,10 +108,25 @@ def html_of(page, source):
             "<tbody><tr><td>1</td><td>2</td></tr></tbody></table></div>",
         ),
         ("text\n- item", "<p>text</p><ul><li><span>item</span></li></ul>"),
+        (r"\(a_b * c_d\) and $x_1*y_1$, $z$", "<p><code>a_b * c_d</code> and <code>x_1*y_1</code>, <code>z</code></p>"),
+        ("$$\na_1\n- b_1\n$$\nthen", "<pre>a_1\n- b_1</pre><p>then</p>"),
+        (r"\[ a * b * c \]", "<pre>a * b * c</pre>"),
+        ("$$\nnot closed *a*", "<pre>not closed *a*</pre>"),
+        ("$$a$$ is *b* and $$c$$", "<p><code>a</code> is <em>b</em> and <code>c</code></p>"),
+        ("$5 to $6, US$7, 8$ or $HOME and $PATH", "<p>$5 to $6, US$7, 8$ or $HOME and $PATH</p>"),
+        ("a &lt;b&gt; &amp;amp; &#65;&#x42;&#0; &nope;", "<p>a &lt;b&gt; &amp;amp; AB\ufffd &amp;nope;</p>"),
     ],
 )  # fmt: skip
 def test_markdown(page, source, html):
     assert html_of(page, source) == html
+
+
+def test_directions(page):
+    answer = page.ask("Left\n\nשלום `a`\n\n- אחד\n\n```\nlet a = 'שלום';\n```", "echo")
+    found = answer.locator(".markdown").evaluate(
+        "(element) => [...element.children].map((each) => getComputedStyle(each).direction)"
+    )
+    assert found == ["ltr", "rtl", "rtl", "ltr"]
 
 
 def test_code_is_copied(page, context, expect):
@@ -133,6 +148,9 @@ def test_odd_texts_are_quick(page):
         "**a" * 3000,
         "|" * 5000,
         "[a](" * 2000,
+        "\\(" * 5000,
+        "$a" * 5000,
+        "$$a\n" * 2000,
     ]
     seconds = page.tab.evaluate(
         """async (sources) => {

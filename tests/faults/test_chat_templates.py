@@ -113,7 +113,7 @@ SECONDS = 12  # on a busy machine; a template may take 3 s
 
 @pytest.fixture
 def outcomes(child, tiny_path, tmp_path):
-    """Loads the model with each of some templates and asks it once, all in one process; returns what came of it."""
+    """Loads the model with each of some templates and asks it once, all in one process; returns the outcome."""
 
     def run(cases):
         path = tmp_path / "templates.json"

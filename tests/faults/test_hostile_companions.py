@@ -1,4 +1,5 @@
-"""Files beside a model, of a draft model, of a projector and of the weights cache, that are not what they should be."""
+"""Files beside a model, of a draft model, of a projector and of the weights cache, that are of another kind or
+damaged."""
 
 import os
 import re

@@ -19,7 +19,7 @@ class Solo:
     """The answers of an agent alone on its model, with which answers under load are compared.
 
     A batch's arithmetic differs a little, so where several tokens are about as likely, an answer may leave the solo
-    one. It is then told apart from an answer to somebody else's question by teacher forcing: given the common
+    one. It is then told apart from an answer to another agent's question by teacher forcing: given the common
     beginning, its next token must be a likely one.
     """
 

@@ -1,4 +1,4 @@
-"""Calls that need an approval: asked for at once, or stored and resumed, in another process if need be."""
+"""Calls that need an approval: asked for at once, or stored and resumed, also in another process."""
 
 import json
 

@@ -288,7 +288,7 @@ class _CountingSelector(selectors.DefaultSelector):
 
 
 def test_an_awaited_answer_wakes_its_loop_for_its_end_only(tiny_model):
-    """Not for each token, as long as nobody reads the pieces."""
+    """Not for each token, as long as the pieces are not read."""
 
     async def run_all(agents):
         return await asyncio.gather(*(agent.run_async(STORY) for agent in agents))
@@ -333,7 +333,7 @@ def test_streams_of_several_loops_are_whole_and_in_order(greedy, solo):
 
 
 async def test_a_reader_that_comes_late_gets_the_rest(greedy):
-    """Text that comes between two reads is not lost, although it wakes nobody."""
+    """Text that comes between two reads is not lost, although it wakes no task."""
     stream = greedy(max_tokens=60).generate_async(STORY)
     first = await stream.__anext__()
     await asyncio.sleep(0.2)  # text comes meanwhile

@@ -79,7 +79,7 @@ def test_running_out_of_room_sets_others_back(small):
 def test_large_buffers_ask_for_huge_pages(model_path):
     flags = {line.split(":")[0] for line in Path("/proc/self/smaps").read_text().splitlines() if ":" in line}
     if "VmFlags" not in flags or not Path("/sys/kernel/mm/transparent_hugepage").is_dir():
-        pytest.skip("this kernel doesn't tell, or has none")
+        pytest.skip("this kernel does not report huge pages, or has none")
     with Model.from_local(model_path, threads=1, context_size=8192):  # a KV cache of 180 MiB
         asked, size = 0, 0
         for line in Path("/proc/self/smaps").read_text().splitlines():

@@ -32,7 +32,7 @@ VALUES = (
 def other_values(value, count=None, seed=0):
     """Yield copies of a JSON value in which one part, at any depth, is missing, twice there or another value.
 
-    They are all that there are, or `count` of them, chosen at random.
+    They are all possible ones, or `count` of them, chosen at random.
     """
     changes = []
     for place in _places(value):

@@ -186,7 +186,7 @@ def reply(handler, status, value, **headers):
 
 
 def send(handler, content, share=1.0, ranges=True):
-    """Send a file or its range as it should be, of which only a share arrives before the connection ends."""
+    """Send a file or its range correctly, of which only a share arrives before the connection ends."""
     match = re.fullmatch(r"bytes=(\d+)-(\d*)", handler.headers.get("range", "")) if ranges else None
     begin = int(match.group(1)) if match else 0
     end = min(int(match.group(2)) + 1 if match and match.group(2) else len(content), len(content))

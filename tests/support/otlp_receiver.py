@@ -1,4 +1,4 @@
-"""A receiver of OTLP over HTTP in a process of its own: it parses the protobuf, and prints what came as JSON lines.
+"""A receiver of OTLP over HTTP in a process of its own: it parses the protobuf, and prints the requests as JSON lines.
 
 ``python otlp_receiver.py`` prints its port first, and ends when its input is closed.
 """

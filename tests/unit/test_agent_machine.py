@@ -75,7 +75,7 @@ class Turn(NamedTuple):
 
 
 def in_vain(turn):
-    """Return the tools that a turn calls in vain."""
+    """Return the tools whose calls in a turn fail."""
     return {KINDS[kind][0].name for kind in turn.kinds if kind in IN_VAIN}
 
 

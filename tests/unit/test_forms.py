@@ -20,7 +20,7 @@ CITY = {"type": "object", "properties": {"name": {"type": "string"}}, "required"
         (lambda: Choice(["yes", 5]), r"choices\[1\] must be a str, not int"),
         (lambda: Choice(["yes", ""]), r"choices\[1\] is empty"),
         (lambda: Choice(["a\0"]), r"choices\[0\] has a zero character"),
-        (lambda: Choice(["yes", "no", "yes"]), r"choices\[2\] is there twice: 'yes'"),
+        (lambda: Choice(["yes", "no", "yes"]), r"choices\[2\] repeats an earlier text: 'yes'"),
         (lambda: Regex(5), "pattern must be a str, not int"),
         (lambda: Grammar(b"root"), "grammar must be a str, not bytes"),
         (lambda: JSONSchema("{}"), "schema must be a dict, not str"),

@@ -32,7 +32,6 @@ PHRASES = [
     (r"\b(yours|ours|its own|theirs) to \w+", "… decides, … may", "the range is ours to check"),
     (r"(^|[.,;:(] )[Ww]ho (asks|wants|waits|needs|has|knows)\b", "name the caller", "once, who waits for it"),
     (r"\bwhoever\b", "name the caller, the thread, the host", "whoever asks next"),
-    (r"\bnobody (asks|waits|wants|needs|listens|told)\b", "no thread, no caller, unused", "nobody waits for it"),
     (r"\b[Ww](hat|hich) goes wrong\b", "errors, failures", "an error: what goes wrong has a type"),
     (r"\b[Hh]ow (a|an|the) \w+ went\b", "the outcome of …", "How a call went"),
     (r"\b[Ww]hat of (the|a|an|it|its|them|this)\b", "the part of …", "what of the context is warm"),
@@ -40,7 +39,34 @@ PHRASES = [
     (r"\b[Dd]o(es)? what `?\w+(\(\))?`? does\b", "the same as …", "Does what `run` does, under asyncio"),
     (r"\bgives? way\b", "yields, is replaced by", "old messages give way to a summary"),
     (r"\banew\b", "again", "the batch is filled anew"),
-    (r"\btakes? (it|them) in\b|\bTakes in\b", "reads, handles", "Takes in an event"),
+    (r"\btakes? (it|them) in\b", "reads, handles", "the queue takes them in"),
+    (r"\b[Tt]ak(e|es|en|ing) in\b(?! turns?\b)", "handles, reads, counts", "Take in the counts of an event"),
+    (r"\b(must|may|can) not be(?=[.,;:)])", "is not allowed, does not exist", "a turn that must not be."),
+    (r"\bif need be\b", "if necessary", "in ranges if need be"),
+    (r"\bin vain\b", "without success, failed", "a tool that was called in vain"),
+    (r"\b[Ww]hat becomes of\b", "the outcome of, how … works", "a table of what becomes of each type"),
+    (r"\b[Ww](hat|hich) (went|has gone) wrong\b", "the error, the failure", "an error has what went wrong"),
+    (r"\bas far as (it|they) (came|comes|come|goes|go)\b", "so far, unfinished", "the answer as far as it came"),
+    (r"\b(is|are) there twice\b", "is repeated", "the name is there twice"),
+    (r"\b(once|until|unless) (all|it|they) (is|are|was|were) there\b", "is complete, exists", "once all are there"),
+    (r"\bthat there (is|are|was|were)(?=[.,;:)])", "name it", "the results that there are."),
+    (r"\b(is|are) (theirs|ours|yours)\b(?! to\b)", "belongs to …", "the file is theirs until then"),
+    (r"\band (its|their) (like|siblings)\b", "similar, name them", "generate and its siblings"),
+    (r"\bplays? no part\b", "is not used", "the history plays no part"),
+    (r"\ball the same\b(?=[.,;:)]|$)", "nevertheless, too", "it is shown all the same"),
+    (
+        r"\b(does not|doesn't|can|may|they|it) tells?(?=[.,;:)]|$)",
+        "reports, returns, sends",
+        "if the server does not tell",
+    ),
+    (r"`[\w.]+` says so\b|^Says so\b", "returns true, reports it", "if `stop` says so"),
+    (r"\bwhose it is\b", "its owner", "the folder, and whose it is"),
+    (r"\bwhen (this|the|that) (object|handle|model|agent) goes\b", "is deleted", "open when this object goes"),
+    (
+        r"\bapart from the rest for (its|their) length\b",
+        "say what it is",
+        "methods apart from the rest for their length",
+    ),
     (
         r"\bheld to (a|an|the|its|their|it|them|calls)\b",
         "constrained by, limited to",
@@ -50,8 +76,14 @@ PHRASES = [
 # Only in comments, docstrings and pages: a string may be a question.
 OPENINGS = [
     (r"^(What|Whose|Whether what) (?!if\b)[^?]*$", "name the thing: The …, Return the …", "What the parts share."),
+    (r"\b(nobody|somebody|everybody|anybody)\b", "no thread, a caller, all clients", "a model that nobody uses"),
     (r"^(Gives|Tells)\b", "Returns, Reports; in Python Return, Report", "Gives the number of tokens."),
-    (r"^Of an? \w+", "name the thing first", "Of a call: its id."),
+    (r"^Of (an?|the|all|each|every|any) \w+", "name the thing first", "Of a call: its id."),
+    (
+        r"Error: (It|They) (has|have|was|were|does|do|did|can't)( not)?\.(\s|$)",
+        "say what is wrong",
+        "StorageError: It was not.",
+    ),
 ]
 
 

@@ -149,3 +149,18 @@ def test_our_patches_are_well_formed(apply, path):
 def test_the_readme_gives_the_reason_of_each():
     rows = re.findall(r"^\| `(\w+\.\w+)` \|", (FOLDER / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(rows) == sorted(path.name for path in [*PATCHES, *FOLDER.glob("*.h")])
+
+
+def test_the_commit_of_llama_cpp_is_the_same_everywhere():
+    root = FOLDER.parents[1]
+    source = (root / "csrc/cmake/LlamaSource.cmake").read_text(encoding="utf-8")
+    (commit,) = re.findall(r'set\(LUUP_LLAMA_COMMIT "(\w+)"\)', source)
+    for name, pattern in (
+        ("csrc/cmake/llama.cpp.lock", r"\(commit (\w+)\)"),
+        ("csrc/luup_agent.h", r"commit of llama.cpp, such as \"[^\"]*\((\w+)\)\""),
+        ("luup_agent/hardware.py", r"built-in llama.cpp, such as ``\"[^\"]*\((\w+)\)\"``"),
+        ("luup_agent/doctor.py", r"\(llama.cpp [\w.-]+ \((\w+)\)\)"),
+        ("CHANGELOG.md", r"^llama.cpp: `(\w+)`"),
+    ):
+        found = re.findall(pattern, (root / name).read_text(encoding="utf-8"), re.MULTILINE)
+        assert found[:1] == [commit], name

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import subprocess
 import sys
 from typing import Any, List
@@ -11,7 +12,10 @@ from typing_extensions import get_type_hints
 
 import luup_agent
 from luup_agent import Agent, Embedder, InvalidParamError, LoadOptions, Model, RunOptions, _native
+from luup_agent._agent import agent_settings
+from luup_agent._agent.agent_settings import AgentSettings
 from luup_agent.embeddings import EmbedderOptions
+from luup_agent.limits import LoopGuard, UsageLimits
 from luup_agent.settings import DepsT, Settings, native_settings
 from luup_agent.testing import ScriptedModel
 from luup_agent.tools import ToolLike
@@ -103,11 +107,28 @@ def test_model_defaults_are_the_librarys():
 def test_the_settings_are_the_same_wherever_they_are_written():
     names = {"Approve": str, "ToolLike": ToolLike, "ToolsetLike": ToolsetLike}  # known to type checkers only
     names.update(OnEvent=str, HistoryProcessor=str, SystemPrompt=List)
+    names.update(Parts=Any, UsageLimits=UsageLimits, LoopGuard=LoopGuard)
     table, options, arguments = (get_type_hints(each, localns=names) for each in (Settings, RunOptions, Agent.__init__))
+    view = get_type_hints(AgentSettings, vars(agent_settings), names)
     assert (options["deps"], table["deps"]) == (DepsT, Any)
     options["deps"] = Any
     assert table == options == {name: arguments[name] for name in options}
+    assert {name: view[name] for name in view if name != "_parts"} == {
+        name: table[name] for name in agent_settings.NAMES
+    }
     assert Settings._field_defaults == {name: defaults(Agent.__init__)[name] for name in table}
+
+
+def test_one_class_declares_the_state_of_an_agent():
+    def declared(cls):
+        return inspect.get_annotations(cls) if sys.version_info >= (3, 10) else vars(cls).get("__annotations__", {})
+
+    classes = [cls for cls in Agent.__mro__ if cls.__module__.partition(".")[0] == "luup_agent"]
+    assert len(classes) > 6
+    assert {cls.__name__: sorted(declared(cls)) for cls in classes if declared(cls)} == {
+        "Agent": ["_ask_user", "name"],
+        "AgentState": ["_parts", "enable_builtin_tools", "enable_history", "enable_tool_calling"],
+    }
 
 
 def test_the_options_of_a_load_are_the_same_wherever_they_are_written():
@@ -183,7 +204,7 @@ def test_everything_public_is_documented():
 
 def test_the_version_is_the_same_everywhere():
     assert luup_agent.__version__ == _native.version()
-    assert "0c1e57098" in luup_agent.llama_version()
+    assert re.fullmatch(r"[\d.]+(-dev)? \([0-9a-f]{9}\)", luup_agent.llama_version())
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -120,7 +120,7 @@ def test_given_to_another_agent_it_keeps_everything(api, owner, way):
     WAYS[way](declare(owner, seen), other)
     with pytest.raises(ApprovalRequiredError):
         api.text(other, "Delete a.txt.")
-    assert seen == []  # nobody has approved it
+    assert seen == []  # it was not approved
     made = other.tools["remove"]
     assert (made.timeout, made.retries, made.requires_approval, made.on_error) == (5, 3, True, "raise")
     assert made.description == "Deletes a file."

@@ -23,7 +23,7 @@ namespace template_cases {
 using namespace luup;
 using json = nlohmann::ordered_json;
 
-// Of the model that is given: its vocabulary alone is loaded.
+// The model that is given: its vocabulary alone is loaded.
 inline const llama_vocab *               vocab = nullptr;
 inline std::shared_ptr<const Vocabulary> vocabulary;
 

@@ -89,7 +89,7 @@ CASE(a_machine_that_rested_may_be_another_one) {
     CHECK(count.count() == 2);
 }
 
-// Between the short answers of a conversation somebody reads and writes.
+// Between the short answers of a conversation a person reads and writes.
 CASE(short_answers_cost_few_trials) {
     for (const Machine & machine : { steady({ 58, 6 }, { 0.4, 0.2 }), steady({ 190, 30 }, { 1.0, 0.3 }) }) {
         ThreadCount count(2);

@@ -102,7 +102,7 @@ const std::vector<ggml_type> & formats() {
     return all;
 }
 
-// Of the only file with weights.
+// The path of the only file with weights.
 std::string weights_path(const Folder & folder) {
     for (const auto & entry : fs::directory_iterator(folder.path)) {
         if (entry.path().extension() == ".weights") {
@@ -203,7 +203,7 @@ CASE(a_damaged_file_of_weights_is_made_again) {
         CHECK(next.right && next.sizes.found == bytes.size() && next.bytes == bytes);
     }
     CHECK(fs::file_size(other) == size);  // what the link pointed to is as it was
-    // A file of somebody else.
+    // A file of another user.
     if (geteuid() == 0) {
         CHECK(chown(path.c_str(), 1, 1) == 0);
         CHECK(load(cache, "model", types).sizes.made == bytes.size());
@@ -216,7 +216,7 @@ CASE(a_file_with_the_tensors_of_another_model_is_not_used) {
     }
     const Folder       folder;
     const WeightsCache cache(folder.path.c_str(), limit);
-    // Of the same size, in another order.
+    // A file of the same size, in another order.
     CHECK(load(cache, "model", { GGML_TYPE_Q4_K, GGML_TYPE_Q6_K }).sizes.made > 0);
     const Loaded other = load(cache, "model", { GGML_TYPE_Q6_K, GGML_TYPE_Q4_K });
     CHECK(!other.right && count_files(folder, ".weights") == 0);

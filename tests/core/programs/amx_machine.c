@@ -307,7 +307,7 @@ void * dlopen(const char * file, int flags) {
     return handle;
 }
 
-/* Nobody takes SIGILL from the machine: in a process that may die of it, its default stays what a real CPU's would be.
+/* SIGILL always reaches the machine: in a process that may die of it, its default stays what a real CPU's would be.
  */
 int sigaction(int number, const struct sigaction * new_action, struct sigaction * old_action) {
     static int (*real)(int, const struct sigaction *, struct sigaction *);

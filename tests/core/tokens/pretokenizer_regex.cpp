@@ -85,7 +85,7 @@ std::string collapse(const std::string & expression) {
     return out;
 }
 
-// As llama.cpp did it: matches and what lies between them. Empty pieces make no words.
+// As llama.cpp did it: matches and the parts between them. Empty pieces make no words.
 std::vector<size_t> split_by_std(const std::string & text, const std::regex & regex) {
     std::vector<size_t> lengths;
     size_t              seen = 0;

@@ -1,4 +1,4 @@
-"""The type zoo: the types and configurations that pydantic documents, and what becomes of each as a typed result.
+"""The type zoo: the types and configurations that pydantic documents, and the outcome of each as a typed result.
 
 `docs/TYPES.md` is made of this table, and tests show that it is true: what a model with random weights writes for a
 type at a temperature of 100 is valid, or the type is refused when it is declared, with the reason.

@@ -92,7 +92,7 @@ def test_a_function_answers_in_the_thread_of_a_run_that_has_nothing_else_to_do()
     assert threads.pop() == here
     agent.generate("Hello", timeout=60)  # the clock has to be watched
     assert threads.pop() != here
-    assert list(agent.generate_stream("Hello")) == ["Hi"]  # what comes is handed on
+    assert list(agent.generate_stream("Hello")) == ["Hi"]  # each chunk is passed on
     assert threads.pop() != here
 
     async def within_a_loop():

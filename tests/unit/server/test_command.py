@@ -144,5 +144,5 @@ def test_where_conversations_are_kept(tmp_path, monkeypatch, capsys):
     with pytest.raises(StorageError, match="folder"):
         command._open_sessions(options("--sessions", str(tmp_path)))
     usual.write_text("not a database")
-    assert command._open_sessions(options()) is None  # the server starts all the same
+    assert command._open_sessions(options()) is None  # the server starts nevertheless
     assert "keeps its conversations in the browser" in capsys.readouterr().err
