@@ -17,8 +17,8 @@ class UnchangedFile {
     UnchangedFile(const UnchangedFile &)             = delete;
     UnchangedFile & operator=(const UnchangedFile &) = delete;
 
-    // Whether nobody wrote to it, changed its size or set its time of change. False for ever once it was false, since
-    // who used the other content can't take that back. Any thread may call it.
+    // Whether its size and its time of change are the first ones. False for ever once it was false, since what was
+    // computed with the other content can't be taken back. Any thread may call it.
     bool is_unchanged() const;
 
   private:

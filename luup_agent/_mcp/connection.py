@@ -111,7 +111,7 @@ class Connection:
         """Handle a message of the server that answers no request, or that can't be read."""
         if isinstance(message, Exception):
             self.unreadable = sdk.reason(message)
-            # Servers write other lines than messages, too. An answer that can't be read names its request in vain.
+            # Servers write other lines than messages, too. An answer that can't be read belongs to the only request.
             if len(self._waiting) == 1 and _is_answer(message):
                 self._waiting.pop().cancel()
             return

@@ -280,7 +280,7 @@ BEHAVIOURS = {
     "an id that is a list": wrong_id(lambda own: [own]),
     "an answer twice": on("tools/call", twice),
     "stderr without end": on("tools/call", endless_stderr),
-    # what nobody asked for
+    # messages without a request
     "100,000 changes": on("tools/call", flood({"method": "notifications/tools/list_changed"}, 100_000)),
     "20,000 logs": on(
         "tools/call", flood({"method": "notifications/message", "params": {"level": "info", "data": "x" * 100}}, 20_000)
