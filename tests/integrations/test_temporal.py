@@ -37,6 +37,7 @@ from datetime import timedelta
 
 from temporalio import activity, workflow
 from temporalio.client import Client
+from temporalio.common import RetryPolicy
 from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
@@ -108,6 +109,7 @@ class Order:
                 args=[kind, order, approved],
                 start_to_close_timeout=timedelta(minutes=10),
                 heartbeat_timeout=timedelta(seconds=1),
+                retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=1)),
             )
             if not response["pending"]:
                 return response["text"]
