@@ -16,7 +16,7 @@ constexpr size_t tried_first = 256;
 
 // Without top_k, that many of the likeliest tokens are sorted at first.
 constexpr size_t ranked_first = 256;
-// If a constraint refuses too many of that many, all that it allows are listed.
+// If a constraint refuses too many of that many, or allows no more, all that it allows are listed.
 constexpr size_t ranked_most = 8 * ranked_first;
 // A temperature at which logits become infinite when they are divided by it. Long before, only the likeliest counts.
 constexpr float coldest = 1e-6f;
@@ -218,7 +218,8 @@ void Sampler::list_allowed(const float * logits, const Constraint & constraint) 
 // Sets candidates_ to the `k` likeliest tokens that the constraint allows, the likeliest first, if that many are among
 // the likeliest of all. Else returns false.
 bool Sampler::try_allowed(const float * logits, const Constraint & constraint, size_t k) {
-    if (k > tried_first / 2) {
+    // To list few tokens takes less time than to find the likeliest of all.
+    if (k > tried_first / 2 || (constraint.allowed(allowed_, k - 1) && allowed_.size() < k)) {
         return false;
     }
     select(logits, std::min(tried_first, static_cast<size_t>(n_vocab_)));
@@ -348,9 +349,11 @@ llama_token Sampler::sample_all(const float * logits, const Constraint * constra
     if (!constraint) {
         return draw_of_all(logits, n, share, nullptr, nullptr);
     }
-    const llama_token token = draw_of_all(logits, n, share, nullptr, constraint);
-    if (token != LLAMA_TOKEN_NULL) {
-        return token;
+    if (!constraint->allowed(allowed_, ranked_most)) {
+        const llama_token token = draw_of_all(logits, n, share, nullptr, constraint);
+        if (token != LLAMA_TOKEN_NULL) {
+            return token;
+        }
     }
     list_allowed(logits, *constraint);
     return draw_of_all(row_.data(), row_.size(), share, &allowed_, nullptr);

@@ -1,4 +1,4 @@
-"""What choosing tokens costs with large vocabularies, beside the arithmetic of the model: typed results and free text.
+"""The time for choosing tokens with large vocabularies, beside that of the arithmetic: typed results and free text.
 
     python tests/benchmarks/typed_vocabulary.py [--model FILE] [--sizes N …] [--agents N] [--steps N] [--rounds N]
                                                 [--program FILE …] [--json FILE]

@@ -30,7 +30,7 @@ std::vector<RankedLogit> sorted(const std::vector<float> & logits) {
     return all;
 }
 
-// What llama.cpp's samplers do one after the other: top-k, top-p, min-p, temperature, and a draw.
+// The result of llama.cpp's samplers one after the other: top-k, top-p, min-p, temperature, and a draw.
 llama_token by_definition(const std::vector<float> & logits, const Sampling & s, double share) {
     std::vector<RankedLogit> kept = sorted(logits);
     if (s.top_k > 0 && kept.size() > static_cast<size_t>(s.top_k)) {

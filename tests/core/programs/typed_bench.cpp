@@ -1,4 +1,4 @@
-// What choosing tokens takes beside computing them: several sequences that write typed results at once.
+// The time for choosing tokens beside that for computing them: several sequences that write typed results at once.
 //
 //   luup-typed-bench MODEL SEQUENCES STEPS < works
 //
