@@ -87,7 +87,7 @@ def check_numbers(schema: str) -> None:
         return
     try:
         todo: List[Tuple[str, Any, bool]] = [("", json.loads(schema), False)]
-    except ValueError:  # whoever reads it next says so; or an integer of thousands of digits
+    except ValueError:  # an error of the next reader; or an integer of thousands of digits
         return
     while todo:
         place, part, constant = todo.pop()

@@ -7,8 +7,8 @@
 
 namespace luup {
 
-// Keeps the file open, so that another file in its place is not mistaken for it: whoever has mapped the old one still
-// reads the old content.
+// Keeps the file open, so that another file in its place is not mistaken for it: a program that has mapped the old one
+// still reads the old content.
 class UnchangedFile {
   public:
     // A file that can't be opened counts as unchanged.
@@ -17,8 +17,8 @@ class UnchangedFile {
     UnchangedFile(const UnchangedFile &)             = delete;
     UnchangedFile & operator=(const UnchangedFile &) = delete;
 
-    // Whether nobody wrote to it, changed its size or set its time of change. False for ever once it was false, since
-    // who used the other content can't take that back. Any thread may call it.
+    // Whether its size and its time of change are the first ones. False for ever once it was false, since what was
+    // computed with the other content can't be taken back. Any thread may call it.
     bool is_unchanged() const;
 
   private:

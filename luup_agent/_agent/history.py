@@ -37,8 +37,9 @@ class History:
             raise InvalidParamError(f"messages must be a list of messages, not {type(messages).__name__}")
         history: List[Dict[str, Any]] = []
         for index, item in enumerate(messages):
-            if _is_plain(item) and _has_right_texts(item["content"]):
-                history.append(item)
+            plain = _plain(item)
+            if plain is not None:
+                history.append(plain)
                 continue
             name = f"messages[{index}]"
             if not isinstance(item, (Message, Mapping)):
@@ -82,12 +83,14 @@ class History:
         return list(waiting.values())
 
 
-def _is_plain(item: Any) -> bool:
-    """Tell whether a message is nothing but the text of a user or of the model, as most are: these need no reading."""
+def _plain(item: Any) -> Optional[Dict[str, str]]:
+    """Return a message that is nothing but the text of a user or of the model, as most are: it needs no reading."""
     if type(item) is not dict or len(item) != 2:
-        return False
-    role = item.get("role")
-    return type(role) is str and role in ("user", "assistant") and type(item.get("content")) is str
+        return None
+    role, content = item.get("role"), item.get("content")
+    if type(role) is not str or role not in ("user", "assistant") or type(content) is not str:
+        return None
+    return {"role": role, "content": content} if _has_right_texts(content) else None
 
 
 def _has_right_texts(value: Any) -> bool:

@@ -237,7 +237,7 @@ def _is_safe(name: str) -> bool:
 
 
 def _origin(url: str) -> Tuple[str, str]:
-    """Return the scheme and the server of an address; of one that is none, the address as the server's name."""
+    """Return the scheme and the server of an address; of a wrong one, the address as the server's name."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -67,7 +67,8 @@ class QuietSchema(ScalarSchema):
             return {**made, "pattern": BYTE_SIZE}
         config: Any = self._config
         if "pattern" in made:
-            check_dialect(made["pattern"], str(schema.get("regex_engine") or getattr(config, "regex_engine", "")))
+            engine: Any = schema.get("regex_engine") or getattr(config, "regex_engine", None)
+            check_dialect(made["pattern"], engine)
         strips = schema.get("strip_whitespace", config.str_strip_whitespace)
         if strips and (made.get("minLength") or "pattern" in made):
             pattern = made.pop("pattern", None)

@@ -50,7 +50,7 @@ def url_pattern(schemes: Optional[Sequence[str]], several_hosts: bool) -> Option
     return rf"^({named})://{_USER}{_HOST}{_PORT}{more}{_REST}$"
 
 
-def check_dialect(pattern: str, engine: str) -> None:
+def check_dialect(pattern: str, engine: Optional[str]) -> None:
     """Check that a pattern means the same to pydantic's engine and to the library's.
 
     Raises:

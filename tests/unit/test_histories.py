@@ -136,7 +136,7 @@ def test_a_text_that_is_none_is_named_by_its_place(kind, text, problem):
     one.set_history([first])
     with pytest.raises(InvalidParamError, match=rf"messages\[1\]\.content has a {problem}"):
         one.set_history([first, kind(role="assistant", content=text)])
+    call = {"id": "a", "type": "function", "function": {"name": text, "arguments": "{}"}}
     with pytest.raises(InvalidParamError, match=rf"messages\[0\]\.tool_calls\[0\]\.function\.name has a {problem}"):
-        call = {"id": "a", "type": "function", "function": {"name": text, "arguments": "{}"}}
         one.set_history([{"role": "assistant", "content": "", "tool_calls": [call]}])
     assert [message.content for message in one.messages[1:]] == ["Hi"]
