@@ -341,8 +341,7 @@ typedef struct luup_model_params {
     const char * draft;
     /* Use the heads of the model's own file that guess several tokens (multi-token prediction, MTP), where it has some
      * and there is no `draft`. As with a draft model, the answers are the same, and they are used only while that is
-     * faster; see `mtp` in luup_model_info. They take memory: their weights, and a KV cache of their few layers (true)
-     */
+     * faster; see `mtp` in luup_model_info. They take memory: their weights, and a KV cache for their layers (true) */
     bool use_mtp;
 } luup_model_params;
 

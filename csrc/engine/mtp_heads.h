@@ -15,7 +15,7 @@ namespace luup {
 
 // A head is a layer behind those of the model. From the hidden row that a decode of the model leaves for a token, and
 // the token that follows, it guesses the one behind that. It attends to the pairs of tokens and rows that it has read,
-// which are in a KV cache of its own. Rows exist only for what this model decoded while somebody looked, not for what
+// which are in a KV cache of its own. Rows exist only for what this model decoded while rows were wanted, not for what
 // came from another cache: a head then knows the end of a text alone, and guesses worse. Guesses are checked, so that
 // never changes an answer.
 //

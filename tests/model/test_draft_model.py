@@ -74,6 +74,7 @@ def test_grammars_tools_and_many_agents(pair):
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 def test_a_model_whose_recurrent_state_goes_back(model_path, tool, tmp_path):
     gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
     tool("luup-tensor-shapes")

@@ -74,6 +74,7 @@ def test_a_head_that_is_right_saves_steps_and_changes_nothing(right):
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 def test_a_head_that_is_right_at_another_temperature(right):
     drafted, accepted = compare(right, temperature=0.05)
     assert drafted >= accepted > 0
@@ -90,7 +91,7 @@ def test_a_head_that_is_wrong_is_given_up(random):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "doubt"), [("glm4moe", 0.05), ("qwen35", 0.2)])
+@pytest.mark.parametrize(("name", "doubt"), [pytest.param("glm4moe", 0.05, marks=pytest.mark.gate), ("qwen35", 0.2)])
 def test_a_head_that_is_sometimes_right(write, name, doubt):
     """Also where recurrent layers go back to the state before a wrong guess."""
     layers = LAYERS + 4
@@ -100,6 +101,7 @@ def test_a_head_that_is_sometimes_right(write, name, doubt):
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 @pytest.mark.parametrize("name", ["glm4moe", "qwen35"])
 def test_grammars_tools_and_many_agents(write, name):
     path = write(name, 0.1, LAYERS, **SLOW)
@@ -110,6 +112,7 @@ def test_grammars_tools_and_many_agents(write, name):
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 @pytest.mark.parametrize("name", ["glm4moe", "qwen35"])
 def test_cancelled_preempted_unloaded(write, name, idle):
     path = write(name, 0.0, LAYERS, **SLOW)
@@ -136,6 +139,7 @@ def test_cancelled_preempted_unloaded(write, name, idle):
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 @pytest.mark.parametrize("name", ["glm4moe", "qwen35"])
 def test_forks_saved_agents_and_prefixes(write, tmp_path, name):
     path = write(name, 0.1, LAYERS, **SLOW)
@@ -212,6 +216,7 @@ def test_all_architectures_that_llama_cpp_has_heads_for_are_tried():
 
 
 @pytest.mark.slow
+@pytest.mark.gate
 def test_the_tokens_are_those_of_llama_cpp_with_the_same_heads(right, tool, tmp_path):
     options = ("--spec-type", "draft-mtp", "--spec-draft-n-max", 3, "--ctx-size", 2048, "--threads", 1, "--no-webui")
     server = llama_server.start_server(tool("llama-server"), right, tmp_path / "log", *options)

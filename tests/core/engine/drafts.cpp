@@ -112,3 +112,25 @@ CASE(drafts_that_take_time_to_make_have_to_save_more) {
     CHECK(record.worth(8, 0, times, 0.010, &gain) == 0);  // as long as the model itself takes
     CHECK(gain == 0);
 }
+
+CASE(guesses_of_a_new_answer_are_hoped_for_until_they_proved_wrong) {
+    DecodeTimes times;
+    DraftPolicy policy;
+    CHECK(policy.hopes(8, {}, times));  // nothing is known yet
+    for (size_t n = 1; n <= 9; n++) {
+        times.record(n, 0.010);
+    }
+    const DraftCosts cheap = { 0.001, 0 }, dear = { 0.010, 0 };
+    CHECK(policy.hopes(8, {}, times));
+    CHECK(policy.hopes(8, cheap, times));
+    CHECK(!policy.hopes(8, dear, times));
+    for (int i = 0; i < 20; i++) {
+        DraftPolicy::Answer answer = policy.begin();
+        answer.begun               = true;
+        answer.record.record(0, 1);
+        answer.record.record(0, 1);
+        answer.record.record(0, 1);
+        policy.end(answer, 50);
+    }
+    CHECK(!policy.hopes(8, cheap, times));
+}
