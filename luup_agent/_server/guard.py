@@ -65,14 +65,14 @@ class Guard:
         """Return the host of a request, with its port.
 
         Raises:
-            RequestError: It is a name that this server does not go by.
+            RequestError: It is not a name of this server.
         """
         host = header.decode("latin-1").lower()
         name = _without_port(host)
         if name not in self._config.hosts and not _is_local_name(name) and not _is_address(name):
             raise RequestError(
                 403,
-                f"this server does not go by the name {name[:200]!r}; start it with --allow-host to accept that name",
+                f"{name[:200]!r} is not a name of this server; start it with --allow-host to accept it",
                 "host_not_allowed",
                 None,
                 "permission_error",
