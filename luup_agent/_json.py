@@ -7,14 +7,25 @@ import json
 import re
 from typing import Any, List, Tuple, Type, Union
 
-from luup_agent.errors import InvalidParamError, JSONParseError, LuupError
+from luup_agent.errors import InvalidParamError, InvalidSchemaError, JSONParseError, LuupError
 
-__all__ = ["MAX_DEPTH", "check_depth", "is_nested_too_deeply", "quote_long_numbers", "read_json", "write_json"]
+__all__ = [
+    "MAX_DEPTH",
+    "check_depth",
+    "check_numbers",
+    "is_nested_too_deeply",
+    "quote_long_numbers",
+    "read_json",
+    "write_json",
+]
 
 MAX_DEPTH = 192  # brackets inside each other that the core reads; see csrc/base/json.h
 
 _STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
 _STRINGS_AND_NUMBERS = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?', re.DOTALL)
+_LONG_INTEGER = re.compile(r"[0-9]{19}")
+_LEAST, _MOST = -(2**63), 2**64 - 1
+_MAPS_OF_SCHEMAS = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 _FLOAT_DIGITS = 15  # that every float keeps
 
 
@@ -64,6 +75,32 @@ def _quote_if_long(match: re.Match[str]) -> str:
     if token[0] == '"' or token.lstrip("-").isdigit() or (len(token) <= _FLOAT_DIGITS and "e" not in token.lower()):
         return token
     return token if decimal.Decimal(repr(float(token))) == decimal.Decimal(token) else f'"{token}"'
+
+
+def check_numbers(schema: str) -> None:
+    """Check the constants in the text of a JSON schema: the core writes those beyond 64 bits in another form.
+
+    Raises:
+        InvalidSchemaError: A ``const`` or ``enum`` has such an integer; the message has the JSON pointer.
+    """
+    if _LONG_INTEGER.search(schema) is None or is_nested_too_deeply(schema):
+        return
+    try:
+        todo: List[Tuple[str, Any, bool]] = [("", json.loads(schema), False)]
+    except ValueError:  # an error of the next reader; or an integer of thousands of digits
+        return
+    while todo:
+        place, part, constant = todo.pop()
+        if isinstance(part, dict):
+            schemas = not constant and place.rpartition("/")[2] in _MAPS_OF_SCHEMAS
+            for key, value in part.items():
+                todo.append((f"{place}/{key}", value, constant or (not schemas and key in ("const", "enum"))))
+        elif isinstance(part, list):
+            todo.extend((f"{place}/{index}", value, constant) for index, value in enumerate(part))
+        elif constant and isinstance(part, int) and not _LEAST <= part <= _MOST:
+            raise InvalidSchemaError(
+                f"{place}: {part} is beyond 64 bits; use a text, or the type integer with a minimum and a maximum"
+            )
 
 
 def read_json(name: str, text: Union[str, bytes, bytearray]) -> Any:

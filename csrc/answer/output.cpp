@@ -34,7 +34,8 @@ std::vector<std::string> read_choices(const std::string & text) {
                  choice.empty() ? "is empty" : "contains a zero byte");
         }
         if (!seen.insert(choice).second) {
-            fail(LUUP_ERROR_INVALID_PARAM, "output_choices[%zu] repeats an earlier text: %s", i, Json(choice).dump().c_str());
+            fail(LUUP_ERROR_INVALID_PARAM, "output_choices[%zu] repeats an earlier text: %s", i,
+                 Json(choice).dump().c_str());
         }
         choices.push_back(choice);
     }

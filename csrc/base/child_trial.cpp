@@ -155,8 +155,8 @@ double seconds_of(const timeval & time) {
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
 
-// Reads what the child reports until it succeeds, ends, or the time is over. The end of the pipe does not prove that: a process
-// that another thread has forked meanwhile holds it open.
+// Reads what the child reports until it succeeds, ends, or the time is over. The end of the pipe does not prove that: a
+// process that another thread has forked meanwhile holds it open.
 Watched watch(pid_t child, int fd, double seconds) {
     using clock    = std::chrono::steady_clock;
     const auto end = clock::now() + std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(seconds));
@@ -209,8 +209,9 @@ std::string try_in_child(const std::function<void()> & task, const TrialLimits &
     end                  = end ? end : &unused;
     *end                 = TrialEnd::NotTried;
     const auto not_tried = [] {
-        log_write(LUUP_LOG_WARN,
-                  "a check in a child process was left out, because no child process could be started: " + system_reason());
+        log_write(
+            LUUP_LOG_WARN,
+            "a check in a child process was left out, because no child process could be started: " + system_reason());
         return std::string();
     };
     const size_t used = virtual_memory();

@@ -243,13 +243,8 @@ void install_handler() {
 
 }  // namespace
 
-MappedFiles::MappedFiles(const std::vector<std::string> & paths) {
-    for (const std::string & path : paths) {
-        watch(path, path);
-    }
-}
-
 void MappedFiles::watch(const std::string & path, const std::string & name) {
+    opened_.push_back({ name, std::make_unique<UnchangedFile>(path) });
     const std::lock_guard<std::mutex> lock(slots_mutex);
     Mapping                           mapping;
     if (!identify(path, mapping)) {
@@ -284,16 +279,31 @@ std::string MappedFiles::lost() const {
 
 #else
 
-MappedFiles::MappedFiles(const std::vector<std::string> &) {}
-
 MappedFiles::~MappedFiles() = default;
 
-void MappedFiles::watch(const std::string &, const std::string &) {}
+void MappedFiles::watch(const std::string & path, const std::string & name) {
+    opened_.push_back({ name, std::make_unique<UnchangedFile>(path) });
+}
 
 std::string MappedFiles::lost() const {
     return "";
 }
 
 #endif
+
+MappedFiles::MappedFiles(const std::vector<std::string> & paths) {
+    for (const std::string & path : paths) {
+        watch(path, path);
+    }
+}
+
+std::string MappedFiles::changed() const {
+    for (const Opened & opened : opened_) {
+        if (!opened.file->is_unchanged()) {
+            return opened.path;
+        }
+    }
+    return "";
+}
 
 }  // namespace luup

@@ -1,7 +1,10 @@
-// Files that are mapped into memory and that another process may shorten meanwhile.
+// Files that are mapped into memory and that another process may shorten or overwrite meanwhile.
 #pragma once
 
+#include "base/unchanged_file.h"
+
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -25,6 +28,10 @@ class MappedFiles {
     // Returns the path of a file of which a page could not be read, or "". Any thread may call it; it takes no time.
     std::string lost() const;
 
+    // Returns the path of a file whose content may be another than when it was first watched, or "". Any thread may
+    // call it; it takes less than a microsecond a file. Not on Windows.
+    std::string changed() const;
+
   private:
     struct Slot;
 
@@ -34,7 +41,13 @@ class MappedFiles {
         uint64_t    losses;  // before this object
     };
 
+    struct Opened {
+        std::string                    path;
+        std::unique_ptr<UnchangedFile> file;
+    };
+
     std::vector<Watched> files_;
+    std::vector<Opened>  opened_;
 
     friend struct MappedFileTable;
 };

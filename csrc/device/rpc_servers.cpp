@@ -274,7 +274,8 @@ std::shared_ptr<ggml_backend> connect(const std::string & server, std::vector<gg
         probe.greet();
     } else if (!answers(ggml_backend_get_device(connection.get()))) {
         fail(LUUP_ERROR_BACKEND_INIT_FAILED,
-             "the connection to the RPC server %s is lost: close the models that use it before you load another one there",
+             "the connection to the RPC server %s is lost: close the models that use it before you load another one "
+             "there",
              server.c_str());
     }
     [[maybe_unused]] const NoBrokenPipes quiet;

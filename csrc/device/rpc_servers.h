@@ -21,8 +21,8 @@ class RpcServers {
     // Returns the devices, in the order of the servers.
     const std::vector<ggml_backend_dev_t> & devices() const { return devices_; }
 
-    // Returns the name of a server whose connection is lost, or "". Call it before using results of the devices. It takes no
-    // time while all servers answer. One thread at a time.
+    // Returns the name of a server whose connection is lost, or "". Call it before using results of the devices. It
+    // takes no time while all servers answer. One thread at a time.
     std::string lost();
 
   private:

@@ -128,6 +128,14 @@ void Embedder::decode(Call & call, const std::vector<Tokens> & texts, size_t fir
     if (!lost.empty()) {
         fail(LUUP_ERROR_INFERENCE_FAILED, "%s became shorter while it was in use, or its disk failed", lost.c_str());
     }
+    const std::string changed = files_->changed();
+    if (!changed.empty()) {
+        fail(
+            LUUP_ERROR_INFERENCE_FAILED,
+            "%s was changed while it was in use, so vectors would be wrong: load the model again (use_mmap=False makes "
+            "it independent of the file)",
+            changed.c_str());
+    }
     if (code != 0) {
         call.check();
         fail(code == -2 ? LUUP_ERROR_OUT_OF_MEMORY : LUUP_ERROR_INFERENCE_FAILED,

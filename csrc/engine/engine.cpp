@@ -57,6 +57,13 @@ Engine::Engine(llama_model * model, const EngineParams & params)
     if (params.draft) {
         draft_model_ = std::make_unique<DraftModel>(params.draft, DraftModel::context_params(params.context),
                                                     params.threads, params.threads_batch);
+    } else if (params.mtp) {
+        try {
+            mtp_heads_ = std::make_unique<MtpHeads>(model, context_->get(), MtpHeads::context_params(params.context),
+                                                    params.threads, params.threads_batch);
+        } catch (const Error & error) {  // the model works without them
+            mtp_failure_ = error.what();
+        }
     }
     context_size_   = context_->size();
     max_sequences_  = context_->max_sequences();
@@ -83,6 +90,7 @@ void Engine::close() {
 
 void Engine::release_context() {
     draft_model_.reset();
+    mtp_heads_.reset();
     sequences_.reset();
     prefixes_.reset();
     media_batch_.reset();
@@ -117,14 +125,14 @@ void Engine::disown(uint64_t owner) noexcept {
 std::optional<StoredSequence> Engine::snapshot(const SequenceKey & key, const std::vector<llama_token> & tokens) {
     return ask_thread([&] {
         auto sequence = sequences_->snapshot(key, tokens);
-        return servers_ && !servers_->lost().empty() ? std::nullopt : std::move(sequence);
+        return has_whole_weights() ? std::move(sequence) : std::nullopt;
     });
 }
 
 std::optional<StoredSequence> Engine::last(const SequenceKey & key, size_t least, uint64_t most) {
     return ask_thread([&] {
         auto sequence = sequences_->last(key, least, most);
-        return servers_ && !servers_->lost().empty() ? std::nullopt : std::move(sequence);
+        return has_whole_weights() ? std::move(sequence) : std::nullopt;
     });
 }
 
@@ -160,13 +168,15 @@ void Engine::warmup() {
     }
 }
 
-// Throws if a part of the weights is lost: the connection to a server is lost, or a mapped file became shorter. Zeros were read
-// instead. Call it after everything that uses the weights, and before the results are used.
+// Throws if a part of the weights is lost: the connection to a server is lost, or a mapped file became shorter (zeros
+// were read instead) or was overwritten. Call it after everything that uses the weights, and before the results are
+// used.
 void Engine::check_weights() {
     const std::string lost = servers_ ? servers_->lost() : "";
     if (!lost.empty()) {
         fail(LUUP_ERROR_INFERENCE_FAILED,
-             "the connection to the RPC server %s is lost, and a part of the model with it: load the model again", lost.c_str());
+             "the connection to the RPC server %s is lost, and a part of the model with it: load the model again",
+             lost.c_str());
     }
     const std::string shortened = files_ ? files_->lost() : "";
     if (!shortened.empty()) {
@@ -175,6 +185,18 @@ void Engine::check_weights() {
              "the model again (use_mmap=False makes it independent of the file)",
              shortened.c_str());
     }
+    const std::string changed = files_ ? files_->changed() : "";
+    if (!changed.empty()) {
+        fail(LUUP_ERROR_INFERENCE_FAILED,
+             "the model's file %s was changed while it was in use, so answers would be wrong: load the model again "
+             "(use_mmap=False makes it independent of the file)",
+             changed.c_str());
+    }
+}
+
+bool Engine::has_whole_weights() {
+    return !(servers_ && !servers_->lost().empty()) &&
+           !(files_ && (!files_->lost().empty() || !files_->changed().empty()));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -280,7 +302,7 @@ void Engine::end(Active & active, luup_finish_reason reason, const Failure & fai
     if (!active.draft.tokens.empty()) {
         sequences_->rollback(*active.sequence);
     }
-    if (draft_model_ && active.metrics.answer_tokens > 0) {
+    if (active.metrics.answer_tokens > 0) {
         draft_policy_.end(active.draft.of_model, static_cast<size_t>(active.metrics.answer_tokens));
     }
     if (completion.key.owner != 0) {

@@ -37,6 +37,10 @@ class History:
             raise InvalidParamError(f"messages must be a list of messages, not {type(messages).__name__}")
         history: List[Dict[str, Any]] = []
         for index, item in enumerate(messages):
+            plain = _plain(item)
+            if plain is not None:
+                history.append(plain)
+                continue
             name = f"messages[{index}]"
             if not isinstance(item, (Message, Mapping)):
                 raise InvalidParamError(f"{name} must be a Message or a dict, not {type(item).__name__}")
@@ -48,7 +52,8 @@ class History:
                     )
                 continue
             values = message.to_dict()
-            _check_texts(name, values)
+            if not _has_right_texts(values):
+                _check_texts(name, values)
             history.append(values)
         self._handle.native.set_history(history)
 
@@ -76,6 +81,33 @@ class History:
             else:
                 waiting = {call.id: call for call in message.tool_calls}
         return list(waiting.values())
+
+
+def _plain(item: Any) -> Optional[Dict[str, str]]:
+    """Return a message that is nothing but the text of a user or of the model, as most are: it needs no reading."""
+    if type(item) is not dict or len(item) != 2:
+        return None
+    role, content = item.get("role"), item.get("content")
+    if type(role) is not str or role not in ("user", "assistant") or type(content) is not str:
+        return None
+    return {"role": role, "content": content} if _has_right_texts(content) else None
+
+
+def _has_right_texts(value: Any) -> bool:
+    """Tell whether all texts of a message can be given to the core: quickly, without their places."""
+    if type(value) is str:
+        return "\0" not in value and (value.isascii() or _is_encodable(value))
+    if type(value) is dict:
+        return all(map(_has_right_texts, value.values()))
+    return all(map(_has_right_texts, value)) if type(value) is list else not isinstance(value, (str, dict, list))
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_texts(name: str, value: Any) -> None:

@@ -36,12 +36,12 @@ def check_base_url(base_url: object) -> str:
         InvalidParamError: It is not the address of a server, or it contains a user name or a password.
     """
     url = _native.encode_text("base_url", base_url).decode("utf-8")
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        valid = False
-    if "@" in parts.netloc:
+    except ValueError:  # also for an open bracket
+        parts, valid = urlsplit(""), False
+    if "@" in parts.netloc or "@" in url.partition("//")[2].partition("/")[0]:
         raise InvalidParamError("base_url must not contain a user or a password; pass api_key or headers instead")
     if not valid or any(character <= " " for character in url):
         raise InvalidParamError(f"base_url must be like 'http://localhost:8000/v1', not {url[:200]!r}")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import decimal
+import os
+import re
 from typing import Any, Dict, List, Mapping
 
 from pydantic import (
@@ -20,6 +24,9 @@ from pydantic_core import to_json
 
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 _CONTAINERS = (list, tuple, set, frozenset)
+_TIMES = (datetime.date, datetime.time, datetime.timedelta)
+_MARK = "\ue000luup number "  # before the digits of a decimal, which no number of Python has
+_MARKED = re.compile(f'"{_MARK}([^"]*)"')
 
 
 def input_json(value: Any) -> str:
@@ -31,7 +38,7 @@ def input_json(value: Any) -> str:
     Raises:
         Exception: The value has no JSON form.
     """
-    return to_json(_input(value)).decode("utf-8")
+    return _MARKED.sub(r"\1", to_json(_input(value)).decode("utf-8"))
 
 
 def _input(value: Any) -> Any:
@@ -40,11 +47,29 @@ def _input(value: Any) -> Any:
         return _of_model(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _of_dataclass(value)
-    return _again(value, _ANY.dump_python(value, mode="json", by_alias=True, warnings=False))
+    return _again(value, _ANY.dump_python(value, mode="json", by_alias=True, warnings=False, fallback=_text))
+
+
+def _text(value: Any) -> str:
+    """Return the text of a value that pydantic reads but does not write.
+
+    Raises:
+        TypeError: It is of another type.
+    """
+    if isinstance(value, os.PathLike):
+        return str(os.fspath(value))
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _again(value: Any, dumped: Any) -> Any:
-    """Return `dumped`, the JSON form of `value`, with that of the models, dataclasses and secrets in it."""
+    """Return `dumped`, the JSON form of `value`, with that of the models, dataclasses and secrets in it.
+
+    Times are texts, and decimals numbers with all their digits: a schema has these forms, whatever is configured.
+    """
+    if isinstance(value, _TIMES) and isinstance(dumped, (int, float)):
+        return _ANY.dump_python(value, mode="json")
+    if isinstance(value, decimal.Decimal) and isinstance(dumped, str) and value.is_finite():
+        return f"{_MARK}{value:f}"
     if isinstance(value, (SecretStr, SecretBytes, Secret)):
         return _input(value.get_secret_value())
     if isinstance(value, RootModel) or (isinstance(dumped, dict) and not isinstance(value, Mapping)):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import stat
 import sys
+import zlib
 from types import TracebackType
 from typing import Any, Dict, List, Optional, Type
 
@@ -17,6 +19,8 @@ if sys.platform != "win32":
     import fcntl
 
 VERSION = 1
+_SUM = "sum"
+_WITH_SUM = re.compile(rb'(.*), "sum": ([0-9]{1,10})\}', re.DOTALL)
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 
@@ -52,7 +56,10 @@ def whole_lines(content: bytes) -> bytes:
 
 
 class Journal(Records):
-    """The file of one run, locked while it is open. A record is a JSON object in a line of its own."""
+    """The file of one run, locked while it is open. A record is a JSON object in a line of its own.
+
+    The last value of each is a checksum of it and of all before it, so that no damage is taken for a step.
+    """
 
     def __init__(self, path: str, run_id: str) -> None:
         """Open the file, or create it for its owner alone.
@@ -63,6 +70,7 @@ class Journal(Records):
         """
         self._path = path
         self._descriptor = -1
+        self._sum: Optional[int] = 0  # of all lines; None for a file that was written without
         try:
             self._descriptor = os.open(path, _OPEN | _BINARY, 0o600)
             if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
@@ -102,6 +110,8 @@ class Journal(Records):
                 raise self._failure(f"line {number} is damaged: {error}") from None
             if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
                 raise self._failure(f"line {number} is damaged: it is not a record of a run")
+            self._check(number, line)
+            record.pop(_SUM, None)
             records.append(record)
         if records:
             version = records[0].get("version")
@@ -111,6 +121,17 @@ class Journal(Records):
                 raise self._failure(f"it has version {version}, and this luup-agent knows {VERSION}: use a newer one")
         return records
 
+    def _check(self, number: int, line: bytes) -> None:
+        match = _WITH_SUM.fullmatch(line.rstrip())
+        if match is None and number == 1:
+            self._sum = None
+        if (match is None) != (self._sum is None):
+            raise self._failure(f"line {number} is damaged: its checksum is missing, or that of the lines before it")
+        if match is not None and self._sum is not None:
+            self._sum = zlib.crc32(match[1], self._sum)
+            if self._sum != int(match[2]):
+                raise self._failure(f"line {number} is damaged: its checksum is another")
+
     def write(self, kind: str, **values: Any) -> None:
         """Append a record, and wait until the disk has it.
 
@@ -118,7 +139,9 @@ class Journal(Records):
             StorageError: It can't be written.
         """
         record = {"kind": kind, **values}
-        line = (json.dumps(record) + "\n").encode("ascii")
+        text = json.dumps(record)[:-1].encode("ascii")
+        checksum = None if self._sum is None else zlib.crc32(text, self._sum)
+        line = text + (b"}\n" if checksum is None else b', "%s": %d}\n' % (_SUM.encode("ascii"), checksum))
         length = -1
         try:
             length = os.fstat(self._descriptor).st_size
@@ -130,6 +153,7 @@ class Journal(Records):
                 if length >= 0:
                     os.ftruncate(self._descriptor, length)
             raise self._failure(error.strerror or str(error)) from error
+        self._sum = checksum
         self.records.append(record)
 
     def damaged(self, problem: object) -> StorageError:

@@ -67,7 +67,7 @@ class Location(NamedTuple):
     headers: Tuple[Tuple[str, str], ...]
 
     def __repr__(self) -> str:
-        return f"<Location on {urlsplit(self.url).netloc}>"  # addresses are signed, and headers have the token
+        return f"<Location on {_origin(self.url)[1]}>"  # addresses are signed, and headers have the token
 
 
 def _library() -> Any:
@@ -237,7 +237,11 @@ def _is_safe(name: str) -> bool:
 
 
 def _origin(url: str) -> Tuple[str, str]:
-    parts = urlsplit(url)
+    """Return the scheme and the server of an address; of a wrong one, the address as the server's name."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", url
     return parts.scheme, parts.netloc
 
 

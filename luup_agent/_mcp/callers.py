@@ -68,10 +68,10 @@ class Callers:
             with contextlib.suppress(ValueError):  # closed by the garbage collector, in another context
                 _calling.reset(token)
 
-    def find(self, origin: Callable[[RunContext[Any]], object]) -> Optional[Caller]:
-        """Return the call that a request belongs to, if that is known: at least its `origin`, such as the agent."""
+    def find(self, origin: Callable[[Caller], object]) -> Optional[Caller]:
+        """Return the call that a request belongs to, if that is known: at least its `origin`, such as the run."""
         caller = _calling.get()
         if caller is not None or not self._callers:
             return caller
         latest = self._callers[-1]
-        return latest if all(origin(each.run) is origin(latest.run) for each in self._callers) else None
+        return latest if all(origin(each) is origin(latest) for each in self._callers) else None

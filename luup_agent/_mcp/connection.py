@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from typing import Any, Callable, Optional
+from typing import Any, Awaitable, Callable, Optional, Set, TypeVar
+
+from pydantic import ValidationError
 
 from luup_agent._logging import logger
 from luup_agent._mcp import sdk
 
+T = TypeVar("T")
+
 # Returns the SDK's client, not connected, given a handler for the messages of the server.
 MakeClient = Callable[[Callable[[Any], Any], contextlib.AsyncExitStack], Any]
+
+_BEGINNING = 200  # characters of a message, which have its kind
 
 
 class Connection:
@@ -20,12 +26,15 @@ class Connection:
     Attributes:
         client: The SDK's client, once `open` has returned.
         stale: Whether the list of tools may have changed since it was read; true unless the server reports changes.
+        unreadable: Why the last wrong message could not be read; "" if all could.
     """
 
     def __init__(self, make_client: MakeClient) -> None:
         """Prepare a session."""
         self.client: Any = None
         self.stale = True
+        self.unreadable = ""
+        self._waiting: Set[asyncio.Future[Any]] = set()
         self._make_client = make_client
         self._stop = asyncio.Event()
         self._owner: Optional[asyncio.Task[None]] = None
@@ -79,8 +88,33 @@ class Connection:
             if self._follower is not None:
                 self._follower.cancel()
 
+    async def ask(self, request: Callable[[Any], Awaitable[T]], seconds: Optional[float]) -> T:
+        """Return the answer to a request, which gets the client.
+
+        Raises:
+            asyncio.TimeoutError: It took longer than `seconds`.
+            ValueError: The answer can't be read.
+            BaseException: The request failed.
+        """
+        waiting = asyncio.ensure_future(request(self.client))
+        self._waiting.add(waiting)
+        try:
+            return await asyncio.wait_for(waiting, seconds)
+        except asyncio.CancelledError:
+            if waiting in self._waiting:
+                raise
+            raise ValueError(self.unreadable) from None
+        finally:
+            self._waiting.discard(waiting)
+
     async def _take(self, message: Any) -> None:
-        """Handle a message of the server that answers no request."""
+        """Handle a message of the server that answers no request, or that can't be read."""
+        if isinstance(message, Exception):
+            self.unreadable = sdk.reason(message)
+            # Servers write other lines than messages, too. An answer that can't be read belongs to the only request.
+            if len(self._waiting) == 1 and _is_answer(message):
+                self._waiting.pop().cancel()
+            return
         if getattr(message, "method", None) == "notifications/tools/list_changed":
             self.stale = True
 
@@ -122,3 +156,11 @@ class Connection:
         self._stop.set()
         if self._owner is not None:
             await asyncio.wait([self._owner])
+
+
+def _is_answer(error: Exception) -> bool:
+    """Tell whether the line that could not be read was meant as the answer to a request."""
+    if not isinstance(error, ValidationError):  # which has the line
+        return False
+    line = str(error.errors(include_url=False)[0]["input"])
+    return "jsonrpc" in line[:_BEGINNING] and "method" not in line[:_BEGINNING]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import weakref
-from typing import Any, Awaitable, Callable, Coroutine, Dict, List, NamedTuple, Optional, TypeVar
+from typing import Any, Awaitable, Callable, Coroutine, Dict, List, NamedTuple, Optional, Set, TypeVar
 
 from luup_agent._logging import logger
 from luup_agent._mcp import sdk
@@ -19,7 +20,9 @@ from luup_agent.messages import ToolResult
 
 T = TypeVar("T")
 
-_MAX_PAGES = 1000  # of a list; a server that never ends one can't hang a run
+# Limits of a list: a server that never ends one can't hang a run, nor fill the memory.
+_MAX_PAGES = 1000
+_MAX_LISTED = 100_000
 
 
 class _Session:
@@ -125,7 +128,7 @@ class Link:
                 seconds = self._timeouts.opening
                 raise ToolsetError(
                     f"the MCP server {self.place.label} did not answer within {seconds:g} seconds; "
-                    f"raise open_timeout if it needs longer{self.place.last_words()}"
+                    f"raise open_timeout if it needs longer{_not_read(connection)}{self.place.last_words()}"
                 ) from None
             except Exception as error:
                 reason = self.place.explain(error) or sdk.reason(error)
@@ -152,17 +155,34 @@ class Link:
         return self._listed
 
     async def list(self, kind: str) -> List[Any]:
-        """Return all "tools", "resources", "resource_templates" or "prompts" of the server."""
+        """Return all "tools", "resources", "resource_templates" or "prompts" of the server.
+
+        Raises:
+            ToolsetError: As `ask`, which has the same time for all pages as for one request; or the list has no end.
+        """
         found: List[Any] = []
-        cursor: Optional[str] = None
-        for _ in range(_MAX_PAGES):
-            asked: Dict[str, Any] = {} if cursor is None else {"cursor": cursor}
-            page = await self.ask(f"the list of its {kind}", lambda client: getattr(client, f"list_{kind}")(**asked))  # noqa: B023
+        cursors: Set[str] = set()
+        asked: Dict[str, Any] = {}
+        seconds = self._timeouts.call
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while len(cursors) < _MAX_PAGES and len(found) <= _MAX_LISTED:
+            page = await self._ask(
+                f"the list of its {kind}",
+                lambda client: getattr(client, f"list_{kind}")(**asked),  # noqa: B023
+                None if deadline is None else max(deadline - time.monotonic(), 0),
+            )
             found += getattr(page, kind)
             cursor = page.next_cursor
             if cursor is None:
                 return found
-        raise ToolsetError(f"the MCP server {self.place.label} sends an endless list of {kind}")
+            if cursor in cursors:
+                break
+            cursors.add(cursor)
+            asked = {"cursor": cursor}
+        raise ToolsetError(
+            f"the MCP server {self.place.label} sends an endless list of {kind}: "
+            f"there is another page after {len(cursors) + 1} pages with {len(found)} of them"
+        )
 
     async def ask(self, what: str, request: Callable[[Any], Awaitable[T]]) -> T:
         """Make a request and return the answer.
@@ -174,12 +194,16 @@ class Link:
         Raises:
             ToolsetError: The server can't be reached, ended, refused the request or took too long.
         """
+        return await self._ask(what, request, self._timeouts.call)
+
+    async def _ask(self, what: str, request: Callable[[Any], Awaitable[T]], seconds: Optional[float]) -> T:
         connection = await self.open()
         try:
-            return await asyncio.wait_for(request(connection.client), self._timeouts.call)
+            return await connection.ask(request, seconds)
         except (asyncio.TimeoutError, TimeoutError):
+            limit = "the time that its transport allows" if seconds is None else f"{self._timeouts.call:g} seconds"
             raise ToolsetError(
-                f"the MCP server {self.place.label} did not answer {what} within {self._timeouts.call:g} seconds"
+                f"the MCP server {self.place.label} did not answer {what} within {limit}{_not_read(connection)}"
             ) from None
         except LuupError:
             raise
@@ -199,10 +223,11 @@ class Link:
             )
         gone = first.code == sdk.load("mcp_types").CONNECTION_CLOSED or first.message == "Session terminated"
         if not gone and connection.alive:
-            return ToolsetError(f"{server} refused {what}: {first.message} (code {first.code})")
+            return ToolsetError(f"{server} refused {what}: {sdk.shortened(first.message)} (code {first.code})")
         connection.mark_broken()
         return ToolsetError(
-            f"{server} ended during {what}: {first.message}; the next call opens it again{self.place.last_words()}"
+            f"{server} ended during {what}: {sdk.shortened(first.message)}; "
+            f"the next call opens it again{self.place.last_words()}"
         )
 
     async def call(self, name: str, arguments: Dict[str, Any], run: RunContext[Any]) -> ToolResult:
@@ -217,3 +242,8 @@ class Link:
             logger.warning("the tool %r failed: %s", name, str(error))
             return ToolResult(f"Error: {type(error).__name__}: {str(error).partition(STDERR)[0]}", True)
         return await to_result(name, result, self._on_content)
+
+
+def _not_read(connection: Connection) -> str:
+    """Return the end of an error: why a message could not be read, which may have been the answer."""
+    return f"; a message of it could not be read: {connection.unreadable}" if connection.unreadable else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Collection, Dict, List, NamedTuple, Tuple, Union
+from typing import Any, Callable, Collection, Dict, List, NamedTuple, Set, Tuple, Union
 
 from luup_agent._logging import logger
 from luup_agent._mcp.link import Link
@@ -51,13 +51,15 @@ class Listing(NamedTuple):
 def read_listing(link: Link, source: List[Any], options: ToolOptions) -> Listing:
     """Make tools of a server's list. One that can't be used is left out, with a warning in the log."""
     made: Dict[str, AnyTool] = {}
+    plain: Set[str] = set()
     unavailable: Dict[str, str] = {}
     for listed in source:
         name = options.prefix + _OTHER.sub("_", listed.name)
         try:
-            if plain_name(name) in map(plain_name, made):
+            if plain_name(name) in plain:
                 raise InvalidParamError(f"the server has another tool of the name {name!r}, or nearly so")
             made[name] = _make_tool(link, listed, name, options)
+            plain.add(plain_name(name))
         except (InvalidParamError, InvalidSchemaError) as error:
             reason = unavailable[listed.name] = str(error)  # the error itself would keep the link alive in a log
             label = link.place.label

@@ -23,6 +23,7 @@ STDERR = "; it wrote to stderr:"  # the end of an error, which the model does no
 
 _LINES = 20  # of a server's stderr that an error shows
 _LINE = 500  # characters of each
+_LONGEST = 1 << 16  # characters that are read as one line of it, since a server need not write line ends
 
 
 class Details(NamedTuple):
@@ -89,7 +90,11 @@ class Command(Place):
 
     def _server(self, stack: contextlib.AsyncExitStack) -> Any:
         parameters = sdk.load().StdioServerParameters(
-            command=self._command[0], args=self._command[1:], env=self._env, cwd=self._cwd
+            command=self._command[0],
+            args=self._command[1:],
+            env=self._env,
+            cwd=self._cwd,
+            encoding_error_handler="replace",  # "strict" ends the reading for good at a wrong byte
         )
         return self._stdio(parameters)
 
@@ -114,7 +119,7 @@ class Command(Place):
     def _listen(self, reader: int) -> None:
         """Log what the server writes to stderr, and keep the last lines of it."""
         with os.fdopen(reader, encoding="utf-8", errors="replace") as lines:
-            for line in lines:
+            for line in iter(lambda: lines.readline(_LONGEST), ""):
                 text = line.rstrip()
                 if text:
                     self._words.append(text if len(text) <= _LINE else text[:_LINE] + " ...")

@@ -1,7 +1,7 @@
 """The questions of a server to the person who talks with the agent: at a terminal, or at the chat page.
 
 The program that knows the person gives the agent a function (`Agent._ask_user`): `luup-agent chat` and the server do.
-The agent of the call under way has it; without one the question is cancelled.
+The agent of the call under way has it, or the agent whose tool asked that agent; without one the question is cancelled.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import asyncio
 from typing import Any, Awaitable, Callable, Mapping, NamedTuple, Optional, Union
 
 from luup_agent._logging import logger
-from luup_agent._mcp.callers import Callers
+from luup_agent._mcp.callers import Caller, Callers
+from luup_agent._tools import person
 
 
 class Question(NamedTuple):
@@ -48,8 +49,8 @@ class Questions:
 
     async def __call__(self, params: Any) -> UserAnswer:
         """Ask the user: the SDK's `ElicitRequestParams`."""
-        caller = self._callers.find(lambda run: run.agent)
-        ask: Optional[AskUser] = None if caller is None else caller.run.agent._ask_user
+        caller = self._callers.find(_asker)
+        ask = None if caller is None else _asker(caller)
         if caller is None or ask is None:
             logger.warning(
                 "the MCP server %s asked the user %r, and there is no one to ask: luup-agent chat and the chat page of "
@@ -63,3 +64,8 @@ class Questions:
             self.server, params.message, params.requested_schema if form else None, None if form else params.url
         )
         return await caller.wait(asyncio.ensure_future(ask(question)))
+
+
+def _asker(caller: Caller) -> Optional[AskUser]:
+    """Return what asks the person of a call: that of its agent, or of the agent whose tool asked that one."""
+    return person.of(caller.run.agent) or caller.context.get(person.current)

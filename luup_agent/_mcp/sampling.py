@@ -41,7 +41,7 @@ class Sampler:
     async def __call__(self, params: Any) -> Any:
         """Answer a request: the SDK's `CreateMessageRequestParams`."""
         types = sdk.load("mcp_types")
-        caller = self._callers.find(lambda run: run._read_messages)
+        caller = self._callers.find(lambda caller: caller.run._read_messages)
         try:
             answering = self._answer(self._model_for(caller), _read(params), params)
             if caller is None:

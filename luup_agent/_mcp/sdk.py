@@ -8,6 +8,8 @@ from typing import Any, Iterator, List
 from luup_agent._threads import first_use
 from luup_agent.errors import UnsupportedError
 
+_SHOWN = 1000  # characters of a server's text in an error
+
 
 def load(name: str = "mcp") -> Any:
     """Import a module of the SDK.
@@ -36,10 +38,16 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def reason(error: BaseException) -> str:
-    """Return the error as one line: the class and the text of the first error in a group."""
+    """Return the error as one line: the class and the text of the first error in a group, of bounded length."""
     first = next(causes(error))
-    text = " ".join(str(first).split())
+    text = shortened(str(first))
     name = type(first).__name__
     if not text:
         return name
     return text if name == "MCPError" else f"{name}: {text}"
+
+
+def shortened(text: str) -> str:
+    """Return a server's text as a line for an error: of one that is longer than some sentences, the beginning."""
+    beginning = " ".join(text[: 2 * _SHOWN].split())
+    return beginning if len(text) <= _SHOWN else f"{beginning[:_SHOWN]} ... ({len(text):,} characters)"

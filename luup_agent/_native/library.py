@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List
 
 from luup_agent._gpu_packages import find_plugins
+from luup_agent._json import check_numbers
 from luup_agent._logging import logger
 from luup_agent._luup_cffi import lib
 from luup_agent._native.diagnostics import check, error_message
@@ -40,6 +41,7 @@ def check_schema(schema: str) -> None:
     Raises:
         InvalidSchemaError: It can't; the message has the JSON pointer of the unsupported part.
     """
+    check_numbers(schema)
     check(lib.luup_schema_check(encode_text("schema", schema)))
 
 

@@ -7,14 +7,16 @@ coroutine runs in the event loop of `perform_async`, which `perform` makes one f
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import inspect
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, TypeVar, Union
 
 from pydantic import ValidationError
 
 from luup_agent._logging import logger
 from luup_agent._run.tally import Tally, current
 from luup_agent._run.typed_output import explain
+from luup_agent._tools import person
 from luup_agent._tools.context import ModelRetry, RunContext
 from luup_agent._tools.results import clean, shorten, to_text
 from luup_agent.messages import ToolCall, ToolResult
@@ -22,6 +24,8 @@ from luup_agent.tools import AnyTool
 
 if TYPE_CHECKING:
     from luup_agent._run.watch import CallWatch
+
+T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
@@ -73,15 +77,26 @@ class Job(NamedTuple):
 
 
 async def call_tool(job: Job) -> Outcome:
-    """Call the tool's function, with the run's tally for the runs that it makes."""
-    if job.tally is None:
+    """Call the tool's function, with the run's tally and its person for the runs that it makes."""
+    ask = person.of(job.context.agent)
+    if job.tally is None and ask is None:
         return await _call_tool(job)
-    token = current.set(job.tally)
+    with _held(current, job.tally), _held(person.current, ask):
+        return await _call_tool(job)
+
+
+@contextlib.contextmanager
+def _held(variable: contextvars.ContextVar[Optional[T]], value: Optional[T]) -> Iterator[None]:
+    """Set a context variable inside a ``with`` block; None leaves the value of the run above."""
+    if value is None:
+        yield
+        return
+    token = variable.set(value)
     try:
-        return await _call_tool(job)
+        yield
     finally:
         with contextlib.suppress(ValueError):  # closed by the garbage collector, in another context
-            current.reset(token)
+            variable.reset(token)
 
 
 async def _call_tool(job: Job) -> Outcome:

@@ -23,6 +23,7 @@ from luup_agent._tools.text_forms import (
     TRIMMED,
     Inexpressible,
     bytes_schema,
+    check_dialect,
     json_pattern,
     url_pattern,
     with_forms,
@@ -65,10 +66,14 @@ class QuietSchema(ScalarSchema):
         if is_byte_size(schema.get("pattern")):
             return {**made, "pattern": BYTE_SIZE}
         config: Any = self._config
+        if "pattern" in made:
+            engine: Any = schema.get("regex_engine") or getattr(config, "regex_engine", None)
+            check_dialect(made["pattern"], engine)
         strips = schema.get("strip_whitespace", config.str_strip_whitespace)
-        if strips and made.get("minLength"):
+        if strips and (made.get("minLength") or "pattern" in made):
             pattern = made.pop("pattern", None)
-            made["allOf"] = [{"pattern": TRIMMED}, *([] if pattern is None else [{"pattern": pattern}])]
+            trimmed = TRIMMED if made.get("minLength") else f"^$|{TRIMMED}"
+            made["allOf"] = [{"pattern": trimmed}, *([] if pattern is None else [{"pattern": pattern}])]
         return made
 
     def bytes_schema(self, schema: BytesSchema) -> Schema:

@@ -74,8 +74,11 @@ def decimals(digits: Optional[int], places: Optional[int], sign: str = "-?") -> 
         fraction = "" if places == 0 else r"(\.[0-9]+)?" if places is None else rf"(\.[0-9]{{1,{places}}})?"
         return f"^{sign}(0|[1-9][0-9]*){fraction}$"
     behind = digits if places is None else min(places, digits)
-    parts = ["0" + _fraction(behind)]
     before = digits if places is None else digits - behind
+    if before == 0 and places is not None:  # pydantic counts the 0 before the point, but only in 0 itself
+        tails = [rf"{'0' * zeros}[1-9][0-9]{{0,{behind - zeros - 1}}}" for zeros in range(behind)]
+        return rf"^{sign}0\.({'|'.join(tails)})$"
+    parts = ["0" + _fraction(behind)]
     if places is None:
         parts += [f"[1-9]{_any(size - 1)}{_fraction(digits - size)}" for size in range(1, before + 1)]
     elif before > 0:

@@ -26,6 +26,7 @@ _PATHS = {
     "PathType.validate_socket": "the path of a socket that exists",
 }
 _PLAIN = (str, int, bool, type(None))
+_LONG = 2**63  # integers from here on are not read beside others
 
 
 def unreadable(schema: Mapping[str, Any], values: Sequence[Any]) -> Optional[str]:
@@ -34,7 +35,7 @@ def unreadable(schema: Mapping[str, Any], values: Sequence[Any]) -> Optional[str
     validator: Optional[SchemaValidator] = None
     for value in values:
         plain = value.value if isinstance(value, enum.Enum) else value
-        if value is plain and type(value) in _PLAIN:
+        if value is plain and type(value) in _PLAIN and not (isinstance(value, int) and abs(value) >= _LONG):
             continue
         if validator is None:
             validator = SchemaValidator(bare)

@@ -125,12 +125,9 @@ class ScalarSchema(GenerateJsonSchema):
         return _with_patterns(super().time_schema(schema), found)
 
     def timedelta_schema(self, schema: TimedeltaSchema) -> Schema:
-        """Return the JSON schema of a duration: a text, or a number of seconds where the type is configured so."""
+        """Return the JSON schema of a duration: a text, also where it is written as a number of seconds."""
         values: Dict[str, Any] = dict(schema)
-        made = super().timedelta_schema(schema)
-        if made.get("type") == "number":
-            bounds = {name: values[key].total_seconds() for key, name in _BOUNDS.items() if values.get(key) is not None}
-            return {**made, **bounds}
+        made: Schema = {"type": "string", "format": "duration"}
         tick = datetime.timedelta(microseconds=1)
         low = [values[key] + tick * (key == "gt") for key in ("ge", "gt") if values.get(key) is not None]
         high = [values[key] - tick * (key == "lt") for key in ("le", "lt") if values.get(key) is not None]
@@ -196,13 +193,22 @@ def _number_limits(digits: Optional[int], places: Optional[int], bounds: Mapping
     found = []
     for behind in [min(places, digits)] if places is not None else sorted({0, min(2, digits), digits // 2, digits}):
         most = float(f"{'9' * (digits - behind) or '0'}.{'9' * behind or '0'}")
-        limits: Schema = {"multipleOf": float(f"1e-{behind}") if behind else 1}
-        if bounds.get("maximum", bounds.get("exclusiveMaximum", most + 1)) > most:
-            limits["maximum"] = most
-        if bounds.get("minimum", bounds.get("exclusiveMinimum", -most - 1)) < -most:
-            limits["minimum"] = -most
-        found.append(limits)
-    return found
+        step = float(f"1e-{behind}") if behind else 1
+        ranges = [(-most, most)]
+        if places is not None and behind == digits:  # pydantic counts the 0 before the point, but only in 0 itself
+            ranges = [(step, most), (-most, -step)]
+        for low, high in ranges:
+            limits: Schema = {"multipleOf": step}
+            above = bounds.get("minimum", bounds.get("exclusiveMinimum", low - 1))
+            below = bounds.get("maximum", bounds.get("exclusiveMaximum", high + 1))
+            if above > high or below < low:
+                continue
+            if below > high:
+                limits["maximum"] = high
+            if above < low:
+                limits["minimum"] = low
+            found.append(limits)
+    return found or [{"not": {}}]
 
 
 def _decimal_text(digits: Optional[int], places: Optional[int], bounds: Mapping[str, float]) -> Optional[str]:

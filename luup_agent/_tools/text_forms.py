@@ -6,24 +6,33 @@ import json
 import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from pydantic.errors import PydanticInvalidForJsonSchema
+
 Schema = Dict[str, Any]
 
-_NUMBER = r"(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?"
+_NUMBER = r"(0|[1-9][0-9]*)(\.[0-9]+)?"
 COMPLEX = rf"^-?{_NUMBER}([+-]{_NUMBER}j)?$"
-BYTE_SIZE = r"^[0-9]{1,12}(\.[0-9]{1,3})? ?([kmgtpKMGTP]i?[bB]|[bB])?$"
+BYTE_SIZE = r"^[0-9]{1,30}(\.[0-9]{1,15})? ?([kmgtpKMGTP]i?[bB]|[bB])?$"
 TRIMMED = r"^\S([\s\S]*\S)?$"  # what is left when the white space around a text is stripped
 
 _BY_FORMAT: Mapping[str, str] = {
-    "fraction": "^-?(0|[1-9][0-9]{0,14})(/[1-9][0-9]{0,14})?$",
+    "fraction": "^-?(0|[1-9][0-9]*)(/[1-9][0-9]*)?$",
     "hex": "^([0-9a-f]{2})*$",
 }
-_LABEL = "[A-Za-z0-9]+(-[A-Za-z0-9]+)*"
+# Hosts without "--", which begins names that only IDNA can check. The last label is no number: that is an address.
+_LABEL = "[A-Za-z0-9]+([-_][A-Za-z0-9]+)*"
+_LAST_LABEL = "[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*"
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_HOST = rf"(({_LABEL}\.)*[A-Za-z]{{2,}}|{_OCTET}(\.{_OCTET}){{3}})"
-_USER = "([A-Za-z0-9._~-]+(:[A-Za-z0-9._~-]*)?@)?"
-_PORT = "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}))?"
-_PATH_CHAR = "[A-Za-z0-9._~!$&'()*+,;=:@-]"
-_REST = rf"(/{_PATH_CHAR}*)*(\?({_PATH_CHAR}|[/?])*)?"
+_GROUP = "[0-9A-Fa-f]{1,4}"
+_IPV6 = rf"\[(({_GROUP}:){{7}}{_GROUP}|({_GROUP}(:{_GROUP}){{0,2}})?::({_GROUP}(:{_GROUP}){{0,3}})?)\]"
+_HOST = rf"(({_LABEL}\.)*{_LAST_LABEL}|{_OCTET}(\.{_OCTET}){{3}}|{_IPV6})"
+_ESCAPED = "%[0-9A-Fa-f]{2}"
+_USER_CHAR = f"([A-Za-z0-9._~!$&'()*+,;=-]|{_ESCAPED})"
+_USER = f"({_USER_CHAR}+(:{_USER_CHAR}*)?@)?"
+_PORT = "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+_PATH_CHAR = f"([A-Za-z0-9._~!$&'()*+,;=:@-]|{_ESCAPED})"
+_REST = rf"(/{_PATH_CHAR}*)*(\?({_PATH_CHAR}|[/?])*)?(#({_PATH_CHAR}|[/?])*)?"
+_POSIX_CLASS = re.compile(r"\[:\^?[a-z]+:\]")
 _WEB = {"http", "https"}
 _HOSTS = ["https", "http", "postgresql", "mongodb", "redis", "kafka", "amqp", "nats"]  # for URLs of any scheme
 
@@ -39,6 +48,31 @@ def url_pattern(schemes: Optional[Sequence[str]], several_hosts: bool) -> Option
         return rf"^(file)://(/{_PATH_CHAR}+)+$"
     more = rf"(,{_HOST}{_PORT})*" if several_hosts else ""
     return rf"^({named})://{_USER}{_HOST}{_PORT}{more}{_REST}$"
+
+
+def check_dialect(pattern: str, engine: Optional[str]) -> None:
+    """Check that a pattern means the same to pydantic's engine and to the library's.
+
+    Raises:
+        PydanticInvalidForJsonSchema: It has a class that only one of them reads as a set of classes.
+    """
+    bare = re.sub(r"\\.", "_", pattern, flags=re.DOTALL)  # without escaped characters
+    if "[]" in bare or "[^]" in bare:
+        raise PydanticInvalidForJsonSchema(f"the pattern {pattern!r} has a ']' in a class, which has to be escaped")
+    inside = re.findall(r"\[\^?((?:\[:\^?[a-z]+:\]|[^\]])*)", bare)
+    if engine == "python-re":
+        if any("[:" in each for each in inside):
+            raise PydanticInvalidForJsonSchema(
+                f"the pattern {pattern!r} has a POSIX class, which Python reads as single characters; write them out"
+            )
+        return
+    for each in inside:
+        wrong = next((sign for sign in ("&&", "--", "~~") if sign in each), None)
+        if wrong or "[" in _POSIX_CLASS.sub("", each):
+            raise PydanticInvalidForJsonSchema(
+                f"the pattern {pattern!r} has classes within a class ({wrong or '['}), which the engine of pydantic "
+                "combines; write the characters out, or escape them"
+            )
 
 
 def bytes_schema(encoding: str, least: Optional[int], most: Optional[int]) -> Schema:
@@ -58,17 +92,26 @@ def bytes_schema(encoding: str, least: Optional[int], most: Optional[int]) -> Sc
 
 
 def with_forms(schema: Any) -> Any:
-    """Add the patterns of formats that JSON Schema does not know, in place."""
+    """Add the patterns and values of formats that JSON Schema does not know, in place."""
     if isinstance(schema, list):
         for part in schema:
             with_forms(part)
     elif isinstance(schema, dict):
+        if schema.get("format") == "zoneinfo" and schema.get("type") == "string":
+            schema.setdefault("enum", _time_zones())
         pattern = _BY_FORMAT.get(schema["format"]) if isinstance(schema.get("format"), str) else None
         if pattern is not None and schema.get("type") == "string":
             schema.setdefault("pattern", pattern)
         for part in schema.values():
             with_forms(part)
     return schema
+
+
+def _time_zones() -> List[str]:
+    """Return the names that `zoneinfo.ZoneInfo` knows here: those of the system, or of the package tzdata."""
+    import zoneinfo
+
+    return sorted(zoneinfo.available_timezones())
 
 
 # ---------------------------------------------------------------------------------------------------------------------

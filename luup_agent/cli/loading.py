@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar
 from urllib.parse import urlsplit
 
 from luup_agent import Model, catalog
@@ -25,6 +26,7 @@ def load(name: str, options: Dict[str, Any]) -> Model:
     """Load a model by its name or path, and show the progress.
 
     A repository on a hub brings its projector along, unless `options` have an `mmproj`; "none" is for no projector.
+    Likewise "none" as `draft` is for no guesses, also of the model's own heads.
 
     Raises:
         LuupError: It can't be found or loaded.
@@ -35,6 +37,7 @@ def load(name: str, options: Dict[str, Any]) -> Model:
     else:
         path = obtain(name, catalog.resolve)
         options = {**options, "mmproj": False} if options["mmproj"] == "none" else options
+    options = {**options, "draft": False} if options.get("draft") == "none" else options
     size = os.path.getsize(path) if os.path.isfile(path) else 0
     with progress.StatusLine() as status:
         shown: Dict[str, Any] = {"on_progress": progress.LoadProgress(path.name, size, status)}
@@ -82,7 +85,9 @@ def check_name(name: str) -> None:
     if not _URL.match(name) or os.path.exists(name):
         return
     shown = shorten_path(name)
-    parts = [part for part in urlsplit(name).path.split("/") if part]
+    parts: List[str] = []
+    with contextlib.suppress(ValueError):  # not even an address
+        parts = [part for part in urlsplit(name).path.split("/") if part]
     if len(parts) >= 2 and looks_like_repository("/".join(parts[:2])) and "huggingface" in name.lower():
         file = _FILE_PATH.match("/".join(parts[2:]))
         suggested = f"hf:{'/'.join(parts[:2])}" + (f"/{file['file']}" if file else "")

@@ -3,11 +3,12 @@
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
-from typing import Any, Iterable, List, Optional
+from typing import Any, Callable, Iterable, List, Optional
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
+from prompt_toolkit.data_structures import Size
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition, has_selection
 from prompt_toolkit.formatted_text import FormattedText
@@ -24,6 +25,7 @@ from luup_agent.cli.history import History
 from luup_agent.cli.keyboard import Keyboard
 from luup_agent.errors import LuupError
 
+_MAX_ROWS, _MAX_COLUMNS = 500, 2000
 _QUOTES = '"""'
 _MARK = "\u276f "
 _STYLE = Style.from_dict(
@@ -66,6 +68,7 @@ class PromptReader:
             reserve_space_for_menu=4,
             enable_open_in_editor=True,
         )
+        setattr(self._session.output, "get_size", _within_limits(self._session.output.get_size))  # noqa: B010
 
     def read(self) -> str:
         """Return a message.
@@ -90,6 +93,16 @@ class PromptReader:
         if self._toolbar is None:
             self._toolbar = _describe(self._conversation)
         return FormattedText([("class:bottom-toolbar", self._toolbar)])
+
+
+def _within_limits(size: Callable[[], Size]) -> Callable[[], Size]:
+    """Return a function of a terminal's size that an editor can draw: it keeps each place of its screen in memory."""
+
+    def limited() -> Size:
+        rows, columns = size()
+        return Size(rows=min(rows, _MAX_ROWS), columns=min(columns, _MAX_COLUMNS))
+
+    return limited
 
 
 def _describe(conversation: Conversation) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, AsyncIterator, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, AsyncIterator, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type
 
 from luup_agent import _one_turn
 from luup_agent._one_turn import AsyncTurnStream, Piece, ToolDefinition, Turn, TurnRequest
@@ -53,6 +53,7 @@ __all__ = ["LuupModel", "LuupModelSettings"]
 _SYSTEM = "luup"
 # Fields of a server's answer that it wants back, in the `provider_details` of a response and of a call.
 _EXTRA = "extra"
+_ERROR_OUTCOMES = ("failed", "retried")  # of a ToolReturnPart
 _FINISH: Dict[FinishReason, parts.FinishReason] = {"stop": "stop", "length": "length", "tool_calls": "tool_call"}
 _SAME_NAMES = (
     "max_tokens",
@@ -71,6 +72,14 @@ _REASONING: Dict[str, Reasoning] = {
     "high": "high",
     "xhigh": "high",
     "max": "high",
+}
+
+
+_THEIRS: Dict[Type[LuupError], str] = {
+    ContextFullError: "ModelContextWindowExceededError",
+    RunTimeoutError: "ModelTimeoutError",
+    BusyError: "ModelOverloadedError",
+    HTTPError: "ModelConnectionError",  # without a status
 }
 
 
@@ -227,14 +236,18 @@ class _Stream(StreamedResponse):
             yield from manager.handle_thinking_delta(vendor_part_id="thinking", content=piece.text)
         elif isinstance(piece, Turn):
             for call in piece.tool_calls:
-                yield from manager.handle_tool_call_delta_events(
-                    vendor_part_id=call.id,
-                    tool_name=call.name,
-                    args=call.arguments_json,
-                    tool_call_id=call.id,
-                    provider_name=_SYSTEM if call.extra else None,
-                    provider_details={_EXTRA: call.extra} if call.extra else None,
-                )
+                values: Dict[str, Any] = {
+                    "vendor_part_id": call.id,
+                    "tool_name": call.name,
+                    "args": call.arguments_json,
+                    "tool_call_id": call.id,
+                    "provider_name": _SYSTEM if call.extra else None,
+                    "provider_details": {_EXTRA: call.extra} if call.extra else None,
+                }
+                if hasattr(manager, "handle_tool_call_delta_events"):
+                    yield from manager.handle_tool_call_delta_events(**values)
+                else:  # the last pydantic-ai for Python 3.10: the whole call is one event
+                    yield manager.handle_tool_call_delta(**values)
             self._usage = _usage(piece.usage)
             self.provider_details = _details(piece)
             self.finish_reason = _FINISH[piece.finish_reason]
@@ -340,9 +353,16 @@ def _asked(message: parts.ModelRequest) -> Iterator[Message]:
             if part.files:
                 raise exceptions.UserError(f"the tool {part.tool_name!r} returned files, which LuupModel can't pass on")
             text = part.model_response_str(wrap_if_error=False)
-            if part.outcome in parts.ERROR_OUTCOMES and not text.startswith("Error"):
+            if part.outcome in _ERROR_OUTCOMES and not text.startswith("Error"):
                 text = f"Error: {text}"
             yield Message(role="tool", content=text, tool_call_id=part.tool_call_id, name=part.tool_name)
+        elif isinstance(part, parts.RetryPromptPart):  # of the last pydantic-ai for Python 3.10, and of old histories
+            text = part.model_response()
+            if part.tool_name is None:
+                yield Message(role="user", content=text)
+            else:
+                content = text if text.startswith("Error") else f"Error: {text}"
+                yield Message(role="tool", content=content, tool_call_id=part.tool_call_id, name=part.tool_name)
         else:
             raise exceptions.UserError(
                 f"LuupModel can't pass on a {type(part).__name__}: call model.prepare_messages(messages) before "
@@ -441,14 +461,9 @@ def _error_of(name: str, error: LuupError) -> Exception:
         return exceptions.UserError(text)
     if isinstance(error, InvalidOutputError):
         return exceptions.UnexpectedModelBehavior(text, error.partial_text or None)
-    if isinstance(error, ContextFullError):
-        return exceptions.ModelContextWindowExceededError(name, text)
-    if isinstance(error, RunTimeoutError):
-        return exceptions.ModelTimeoutError(name, text)
-    if isinstance(error, BusyError):
-        return exceptions.ModelOverloadedError(name, text)
-    if isinstance(error, HTTPError):
-        if error.status is None:
-            return exceptions.ModelConnectionError(name, text)
+    if isinstance(error, HTTPError) and error.status is not None:
         return exceptions.ModelHTTPError(error.status, name, text)
-    return exceptions.ModelAPIError(name, text)
+    found = next((theirs for ours, theirs in _THEIRS.items() if isinstance(error, ours)), "ModelAPIError")
+    # The last pydantic-ai for Python 3.10 has fewer classes.
+    kind: Type[Exception] = getattr(exceptions, found, exceptions.ModelAPIError)
+    return kind(name, text)

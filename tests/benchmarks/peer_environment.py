@@ -8,16 +8,17 @@ from luup_agent import catalog
 
 LLAMA_CPP_PYTHON = "llama-cpp-python==0.3.36"
 XLLAMACPP = "xllamacpp==2026.10.11549"
+OUTLINES = "outlines==1.3.3"
 
 
-def environment(requirement):
-    """The folder of a virtual environment that has `requirement`."""
-    folder = catalog.cache_folder().parent / "benchmarks" / requirement.replace("==", "-")
+def environment(*requirements):
+    """The folder of a virtual environment that has the `requirements`."""
+    folder = catalog.cache_folder().parent / "benchmarks" / "+".join(requirements).replace("==", "-")
     done = folder / "done"
     if not done.is_file():
-        print(f"building {requirement}", flush=True)
+        print(f"building {', '.join(requirements)}", flush=True)
         venv.create(str(folder), with_pip=True, clear=True)
-        subprocess.run([str(programs(folder) / "python"), "-m", "pip", "install", "-q", requirement], check=True)
+        subprocess.run([str(programs(folder) / "python"), "-m", "pip", "install", "-q", *requirements], check=True)
         done.touch()
     return folder
 

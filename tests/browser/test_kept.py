@@ -1,13 +1,18 @@
 """Conversations that the server keeps: other windows and devices have them, and the browser's can be moved there."""
 
+import asyncio
+
 import pytest
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 pytest.importorskip("playwright.sync_api")
 
-from luup_agent import Agent
-from luup_agent.testing import ScriptedModel
+from support.serving import serving
+
+from luup_agent import Agent, SQLiteSessions
+from luup_agent.server import create_app
+from luup_agent.testing import FunctionModel, ScriptedModel
 
 from .conftest import Page
 
@@ -50,6 +55,65 @@ def test_another_device_goes_on(page, device, models, sessions, expect):
     stored(page, sessions, 4)
     page.tab.evaluate("window.dispatchEvent(new Event('focus'))")  # as when a person comes back to the window
     expect(page.tab.locator(".bubble")).to_have_text(["Hello **there**", "And more"])
+
+
+class Keeper:
+    """A server whose entries take a second to be kept, or are not kept. Attributes: `url`, `sessions`, `works`."""
+
+    def __init__(self, sessions):
+        self.sessions = sessions
+        self.works = True
+        self._app = create_app({"echo": FunctionModel(lambda request: request.prompt)}, sessions=sessions)
+
+    async def __call__(self, scope, receive, send):
+        if scope["path"].endswith("/entries"):
+            await asyncio.sleep(1 if self.works else 0)
+            if not self.works:
+                await send({"type": "http.response.start", "status": 503, "headers": []})
+                await send({"type": "http.response.body", "body": b""})
+                return
+        await self._app(scope, receive, send)
+
+
+@pytest.fixture
+def keeper():
+    with SQLiteSessions(":memory:") as kept:
+        made = Keeper(kept)
+        with serving(made) as started:
+            made.url = started.url
+            yield made
+
+
+def shows_the_conversation(page, expect):
+    expect(page.tab.locator(".bubble")).to_have_text("Remember me")
+    expect(page.tab.locator(".message.answer .markdown")).to_have_text("Remember me")
+    expect(page.tab.locator(".message.answer")).not_to_contain_text("not complete")
+
+
+def test_a_reload_keeps_what_waits_to_be_kept(context, keeper, expect):
+    page = Page(context, keeper.url)
+    page.ask("Remember me")  # the answer is kept after the message, which the server is still busy with
+    page.tab.reload()
+    shows_the_conversation(page, expect)
+    info = stored(page, keeper.sessions, 2)
+    page.tab.wait_for_timeout(4000)  # the page looks again whether all has arrived
+    assert [m.content for m in keeper.sessions.messages(info.id)] == ["Remember me", "Remember me"]
+    assert all("404" in each for each in page.problems)  # at first the server does not have the conversation
+
+
+def test_what_the_server_did_not_keep_is_sent_again(context, keeper, expect):
+    keeper.works = False
+    page = Page(context, keeper.url)
+    page.ask("Remember me")
+    expect(page.tab.locator("#toasts")).to_contain_text("The server did not keep this message")
+    page.tab.reload()
+    shows_the_conversation(page, expect)
+    keeper.works = True
+    info = stored(page, keeper.sessions, 2)
+    assert [m.content for m in keeper.sessions.messages(info.id)] == ["Remember me", "Remember me"]
+    page.tab.reload()
+    shows_the_conversation(page, expect)
+    assert page.tab.evaluate("sessionStorage.length") == 0
 
 
 def test_a_program_has_the_conversation(page, sessions, expect):

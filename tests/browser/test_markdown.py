@@ -38,7 +38,7 @@ TAGS = {
     "em",
     "strong",
     "div",
-    "h3",
+    "h2",
     "h4",
 }
 TAGS |= {"blockquote", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td"}
@@ -65,10 +65,11 @@ def html_of(page, source):
     answer = page.ask(source, "echo")
     return answer.locator(".markdown").evaluate(
         """(element) => {
+            const names = ["class", "dir", "tabindex", "aria-label", "target", "rel"];
             const copy = element.cloneNode(true);
             copy.querySelectorAll("button").forEach((each) => each.remove());
             for (const each of copy.querySelectorAll("*"))
-                for (const name of ["class", "tabindex", "aria-label", "target", "rel"]) each.removeAttribute(name);
+                for (const name of names) each.removeAttribute(name);
             return copy.innerHTML;
         }"""
     )
@@ -82,7 +83,7 @@ def html_of(page, source):
         ("snake_case_name 2 * 3 * 4", "<p>snake_case_name 2 * 3 * 4</p>"),
         ("**bold *and* more**", "<p><strong>bold <em>and</em> more</strong></p>"),
         (r"\*not\* `a*b*`", "<p>*not* <code>a*b*</code></p>"),
-        ("# One\ntext", "<h3>One</h3><p>text</p>"),
+        ("# One\ntext", "<h2>One</h2><p>text</p>"),
         ("- a\n- b", "<ul><li><span>a</span></li><li><span>b</span></li></ul>"),
         ("3. a\n4. b", '<ol start="3"><li><span>a</span></li><li><span>b</span></li></ol>'),
         (
@@ -108,10 +109,26 @@ def html_of(page, source):
             "<tbody><tr><td>1</td><td>2</td></tr></tbody></table></div>",
         ),
         ("text\n- item", "<p>text</p><ul><li><span>item</span></li></ul>"),
+        (r"\(a_b * c_d\) and $x_1*y_1$, $z$", "<p><code>a_b * c_d</code> and <code>x_1*y_1</code>, <code>z</code></p>"),
+        ("$$\na_1\n- b_1\n$$\nthen", "<pre>a_1\n- b_1</pre><p>then</p>"),
+        (r"\[ a * b * c \]", "<pre>a * b * c</pre>"),
+        ("$$\nnot closed *a*", "<pre>not closed *a*</pre>"),
+        ("$$a$$ is *b* and $$c$$", "<p><code>a</code> is <em>b</em> and <code>c</code></p>"),
+        ("$5 to $6, US$7, 8$ or $HOME and $PATH", "<p>$5 to $6, US$7, 8$ or $HOME and $PATH</p>"),
+        ("a &lt;b&gt; &amp;amp; &#65;&#x42;&#0; &nope;", "<p>a &lt;b&gt; &amp;amp; AB\ufffd &amp;nope;</p>"),
     ],
 )  # fmt: skip
 def test_markdown(page, source, html):
     assert html_of(page, source) == html
+
+
+def test_directions(page):
+    hebrew = "\u05e9\u05dc\u05d5\u05dd"  # it is read from right to left
+    answer = page.ask(f"Left\n\n{hebrew} `a`\n\n- {hebrew}\n\n```\nlet a = '{hebrew}';\n```", "echo")
+    found = answer.locator(".markdown").evaluate(
+        "(element) => [...element.children].map((each) => getComputedStyle(each).direction)"
+    )
+    assert found == ["ltr", "rtl", "rtl", "ltr"]
 
 
 def test_code_is_copied(page, context, expect):
@@ -133,6 +150,9 @@ def test_odd_texts_are_quick(page):
         "**a" * 3000,
         "|" * 5000,
         "[a](" * 2000,
+        "\\(" * 5000,
+        "$a" * 5000,
+        "$$a\n" * 2000,
     ]
     seconds = page.tab.evaluate(
         """async (sources) => {

@@ -61,6 +61,22 @@ def test_a_form_is_filled_in(page, expect):
     expect(page.tab.locator(".question")).to_contain_text("You answered.")
 
 
+def test_a_reply_that_is_confirmed_after_the_answer_is_kept(page, expect):
+    """The answer comes by one connection and the confirmation by another, so either may be first."""
+    held = []
+    page.tab.route("**/v1/questions/*", lambda route: held.append((route, route.fetch())))
+    page.send("A room")
+    page.tab.locator(".question").get_by_role("button", name="Decline").click()
+    question = page.answer().locator(".question")
+    expect(question).to_have_attribute("data-state", "closed")
+    expect(question).not_to_contain_text("You declined")
+    [[route, response]] = held
+    route.fulfill(response=response)
+    expect(question).to_contain_text("You declined to answer.")
+    page.tab.reload()
+    expect(page.tab.locator(".question")).to_contain_text("You declined to answer.")
+
+
 def test_a_person_declines(page, expect):
     page.send("A room")
     page.tab.locator(".question").get_by_role("button", name="Decline").click()

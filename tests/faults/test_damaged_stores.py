@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import sqlite3
 import sys
 
@@ -40,7 +41,8 @@ def journals(tmp_path_factory):
     runs.run("ended", adding(tool_call("add", a=1, b=2), "It is 3."), "What is 1 + 2?")
     with pytest.raises(HTTPError):
         runs.run("open", adding(tool_call("add", a=1, b=2), HTTPError("down")), "What is 1 + 2?")
-    return {name: (folder / f"{name}.run").read_bytes() for name in ("ended", "open")}
+    # Without the checksums, which would find each damage before anything else does.
+    return {name: re.sub(rb', "sum": \d+\}', b"}", (folder / f"{name}.run").read_bytes()) for name in ("ended", "open")}
 
 
 def goes_on_or_is_refused(folder, content):

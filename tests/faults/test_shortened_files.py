@@ -102,3 +102,86 @@ def test_other_files_are_not_concerned(model_path, tmp_path, child):
     """A program's own mapping still raises the signal, as it would without this library."""
     result = child(NOT_OURS, model_path, tmp_path / "other")
     assert result.returncode == -signal.SIGBUS
+
+
+OVERWRITTEN = """
+import os, sys, time
+from luup_agent import Agent, Embedder, InferenceError, Model
+
+path, kind = sys.argv[1], sys.argv[2]
+question = "What is the capital of France?"
+
+
+def overwrite():
+    with open(path, "r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(size // 2)
+        file.write(os.urandom(size // 3))
+
+
+def expect_error(do):
+    try:
+        print("answered", repr(do()))
+    except InferenceError as error:
+        assert path in str(error) and "was changed while it was in use" in str(error), error
+        assert "load the model again" in str(error), error
+        print("refused")
+
+
+if kind == "embedder":
+    embedder = Embedder.from_local(path, threads=1, pooling="last", weights_cache=False)
+    embedder.embed(["a text"])
+    overwrite()
+    expect_error(lambda: embedder.embed(["a text"]))
+else:
+    model = Model.from_local(path, threads=1, context_size=512, use_mmap=kind != "read", weights_cache=False)
+    agent = Agent(model, temperature=0, max_tokens=8)
+    before = agent.generate(question)
+    agent.clear_history()
+    if kind == "between runs":
+        overwrite()
+        expect_error(lambda: agent.generate(question))
+        expect_error(lambda: agent.generate(question))
+        assert agent.get_history() == []
+    elif kind == "during a run":
+
+        def read():
+            stream = agent.generate_stream("Write a long story about a dog and a cat.", max_tokens=300)
+            next(stream)
+            overwrite()
+            return "".join(stream)
+
+        expect_error(read)
+    elif kind == "replaced":
+        with open(path + ".new", "wb") as file:
+            file.write(b"another file")
+        os.replace(path + ".new", path)
+        assert agent.generate(question) == before
+        print("answered")
+    elif kind == "read":
+        overwrite()
+        assert agent.generate(question) == before
+        print("answered")
+    elif kind == "unloaded":
+        content = open(path, "rb").read()
+        overwrite()
+        expect_error(lambda: agent.generate(question))
+        with open(path, "r+b") as file:
+            file.write(content)
+        model.unload()
+        assert agent.generate(question) == before
+"""
+
+
+@pytest.mark.parametrize("kind", ["between runs", "during a run", "unloaded", "embedder"])
+def test_a_file_that_is_overwritten_in_place_ends_runs(kind, copy, child):
+    result = child(OVERWRITTEN, copy, kind)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert set(result.stdout.split("\n")) == {"refused", ""}, result.stdout
+
+
+@pytest.mark.parametrize("kind", ["replaced", "read"])
+def test_a_file_that_is_replaced_or_not_mapped_changes_nothing(kind, copy, child):
+    result = child(OVERWRITTEN, copy, kind)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.stdout == "answered\n"

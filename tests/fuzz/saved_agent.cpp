@@ -12,7 +12,8 @@ FUZZ_TARGET() {
     const SavedAgent    agent = read_agent(path);
     write_agent(path, agent);
     const SavedAgent again = read_agent(path);
-    MUST(again.system_prompt == agent.system_prompt && again.extra == agent.extra && again.state.key == agent.state.key);
+    MUST(again.system_prompt == agent.system_prompt && again.extra == agent.extra &&
+         again.state.key == agent.state.key);
     MUST(to_json(again.history) == to_json(agent.history));
     MUST(again.state.sequence.has_value() == agent.state.sequence.has_value());
 }

@@ -14,7 +14,7 @@ class Listener : public Answer::Listener {
   public:
     void on_answer_progress(int32_t, int32_t) override {}
 
-    void on_answer_text(const std::string & reasoning, const std::string & text) override {
+    void on_answer_text(const std::string & reasoning, const std::string & text, int32_t) override {
         MUST(!ended);
         MUST(utf8_find_invalid(reasoning) == std::string_view::npos &&
              utf8_find_invalid(text) == std::string_view::npos);

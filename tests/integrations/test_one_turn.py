@@ -141,7 +141,7 @@ def test_bad_input_is_named():
     with pytest.raises(InvalidParamError, match="temperature"):
         answer(model, ask(options={"temperature": -1}))
     with pytest.raises(InvalidParamError, match="ends with a user message"):
-        answer(model, TurnRequest([Message(role="system", content="Hi")]))
+        answer(model, TurnRequest([]))
 
 
 # -- the real model ----------------------------------------------------------------------------------------------------
@@ -182,6 +182,21 @@ def test_the_number_of_tokens_is_that_of_the_run(model):
     ]
     request = request._replace(messages=messages)
     assert count_tokens(model, request) == answer(model, request).usage.prompt_tokens
+
+
+@pytest.mark.parametrize(
+    "roles", [["system"], ["system", "system"], ["user", "assistant"], ["system", "assistant", "system"]]
+)
+def test_a_conversation_that_does_not_end_with_the_user(turn, model, roles):
+    messages = [Message(role=role, content="Say hello.") for role in roles]
+    request = TurnRequest(messages, options={**GREEDY, "max_tokens": 4})
+    found = turn(model, request)
+    assert found.text
+    assert found.usage.prompt_tokens == count_tokens(model, request)
+    script = ScriptedModel(["Hello."])
+    turn(script, request)
+    assert [message.role for message in script.requests[0].messages] == [*roles, "user"]
+    assert script.requests[0].messages[-1].content == ""
 
 
 def test_a_closed_stream_ends_the_run(model, idle):

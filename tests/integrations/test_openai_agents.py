@@ -1,6 +1,7 @@
 """OpenAI's Agents SDK on models of this package."""
 
 import asyncio
+import dataclasses
 from typing import Literal
 
 import pytest
@@ -110,6 +111,17 @@ async def test_handoffs_with_ids_that_are_unique_in_the_run(streamed):
     items = [item for response in result.raw_responses for item in response.output]
     ids = [item.call_id for item in items if item.type == "function_call"]
     assert len(ids) == len(set(ids)) == 3  # a script numbers the calls, and the filter hides the first ones
+
+
+@both
+async def test_a_handoff_that_nests_the_conversation(streamed):
+    """The SDK then gives the second agent a summary, as a message of the assistant, and nothing after it."""
+    model = ScriptedModel([tool_call("transfer_to_b"), "Sunny!"])
+    first = Agent("a", handoffs=[Agent("b")])
+    result = await run(first, "Weather?", dataclasses.replace(config(model), nest_handoff_history=True), streamed)
+    assert result.final_output == "Sunny!"
+    summary, last = model.requests[1].messages[-2:]
+    assert (summary.role, "Weather?" in summary.content, last.role) == ("assistant", True, "user")
 
 
 @both

@@ -17,15 +17,18 @@ from pydantic_ai import (
     ToolOutput,
 )
 from pydantic_ai import exceptions as theirs
+from pydantic_ai import messages as their_messages
 from pydantic_ai.messages import (
     BinaryContent,
     ModelMessagesTypeAdapter,
     ModelRequest,
+    ModelResponse,
     PartStartEvent,
     RetryPromptPart,
     SystemPromptPart,
     TextPart,
     ThinkingPart,
+    ToolCallPart,
     UserPromptPart,
 )
 from pydantic_ai.models import ModelRequestParameters
@@ -253,7 +256,7 @@ def test_an_output_validator_asks_again():
 
 def test_an_answer_that_is_cut_off():
     agent, _ = scripted(Reply('{"name": "Par', finish_reason="length"), output_type=City, retries=0)
-    with pytest.raises(theirs.UnexpectedModelBehavior, match="token limit"):
+    with pytest.raises(theirs.UnexpectedModelBehavior, match="token limit|maximum output retries"):
         run(agent, "Which city?")
 
 
@@ -315,13 +318,18 @@ def busy(status):
     return error
 
 
+def named(name):
+    """Return a class of pydantic-ai's exceptions; its base for those that the last one for Python 3.10 lacks."""
+    return getattr(theirs, name, theirs.ModelAPIError)
+
+
 @pytest.mark.parametrize(
     ("ours", "error", "words"),
     [
-        (busy(None), theirs.ModelConnectionError, "busy"),
+        (busy(None), named("ModelConnectionError"), "busy"),
         (busy(503), theirs.ModelHTTPError, "503"),
-        (ContextFullError("the prompt has 9 tokens"), theirs.ModelContextWindowExceededError, "9 tokens"),
-        (RunTimeoutError("too late"), theirs.ModelTimeoutError, "too late"),
+        (ContextFullError("the prompt has 9 tokens"), named("ModelContextWindowExceededError"), "9 tokens"),
+        (RunTimeoutError("too late"), named("ModelTimeoutError"), "too late"),
         (tool_call("a", "{bad"), theirs.UnexpectedModelBehavior, "not a JSON object"),
     ],
 )
@@ -352,12 +360,26 @@ def test_a_picture_is_refused():
         run(agent, ["Look:", BinaryContent(b"\x89PNG", media_type="image/png")])
 
 
+@pytest.mark.skipif(not hasattr(their_messages, "RetryFeedbackPart"), reason="the last one for Python 3.10 lacks it")
 def test_a_part_that_was_not_prepared_is_named():
     model = LuupModel(ScriptedModel(["Hi."]))
-    with pytest.warns(match="RetryPromptPart"):
-        request = ModelRequest(parts=[RetryPromptPart("again")])
-    with pytest.raises(theirs.UserError, match="prepare_messages"):
+    part = their_messages.RetryFeedbackPart("again", retry=their_messages.RetryInfo("no_output"))
+    request = ModelRequest(parts=[part])
+    with pytest.raises(theirs.UserError, match="can't pass on a RetryFeedbackPart.*prepare_messages"):
         asyncio.run(model.request([request], None, ModelRequestParameters()))
+
+
+@pytest.mark.filterwarnings("ignore:.*RetryPromptPart")  # pydantic-ai 2.68 does not make them any more
+def test_a_history_of_an_older_pydantic_ai():
+    model = ScriptedModel(["Hi."])
+    asked = [RetryPromptPart("no such town", tool_name="look", tool_call_id="1"), RetryPromptPart("not JSON")]
+    called = ModelResponse(parts=[ToolCallPart("look", {}, "1")])
+    history = [ModelRequest.user_text_prompt("Hi"), called, ModelRequest(parts=asked)]
+    asyncio.run(LuupModel(model).request(history, None, ModelRequestParameters()))
+    _, _, refused, feedback = model.requests[0].messages
+    assert (refused.role, refused.tool_call_id) == ("tool", "1")
+    assert refused.content.startswith("Error: no such town")
+    assert (feedback.role, "not JSON" in feedback.content) == ("user", True)
 
 
 def test_something_else_than_a_model():

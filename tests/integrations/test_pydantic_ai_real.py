@@ -144,7 +144,8 @@ def test_tokens_are_counted_before_a_request(real):
 
 
 def test_a_conversation_too_long_for_the_real_model(real):
-    with capture_run_messages(), pytest.raises(theirs.ModelContextWindowExceededError, match="the context holds"):
+    error = getattr(theirs, "ModelContextWindowExceededError", theirs.ModelAPIError)  # the last one for 3.10 lacks it
+    with capture_run_messages(), pytest.raises(error, match="the context holds"):
         run(real(), "word " * 20000)
 
 

@@ -123,3 +123,20 @@ def test_what_openais_own_client_gives_is_read():
 def test_what_can_not_be_kept_is_refused_by_name(message, problem):
     with pytest.raises(InvalidParamError, match=problem):
         agent().set_history([message])
+
+
+@pytest.mark.parametrize("kind", [dict, Message])
+@pytest.mark.parametrize(
+    ("text", "problem"), [("a\0b", "NUL character at index 1"), ("ab\ud800", "lone surrogate, U\\+D800, at index 2")]
+)
+def test_a_text_that_is_none_is_named_by_its_place(kind, text, problem):
+    """Also in messages that have nothing but a text, which are not read one by one."""
+    one = agent()
+    first = {"role": "user", "content": "Hi"}
+    one.set_history([first])
+    with pytest.raises(InvalidParamError, match=rf"messages\[1\]\.content has a {problem}"):
+        one.set_history([first, kind(role="assistant", content=text)])
+    call = {"id": "a", "type": "function", "function": {"name": text, "arguments": "{}"}}
+    with pytest.raises(InvalidParamError, match=rf"messages\[0\]\.tool_calls\[0\]\.function\.name has a {problem}"):
+        one.set_history([{"role": "assistant", "content": "", "tool_calls": [call]}])
+    assert [message.content for message in one.messages[1:]] == ["Hi"]

@@ -150,7 +150,8 @@ const actions = {
     conversation.leaf = node.parent;
     ask();
   },
-  async reply(part, action, content) {
+  async reply(node, part, action, content) {
+    const mine = conversation;
     try {
       await replyTo(part.id, action, content);
       part.reply = action;
@@ -158,6 +159,7 @@ const actions = {
       if (error.status !== 404) throw error;
       part.reply = "late"; // the call has ended meanwhile
     }
+    keepSafe(mine, node); // the answer may have ended, and been kept, before the server confirmed the reply
   },
   decide(node, part, decision) {
     part.decision = decision;
@@ -193,7 +195,8 @@ function draw() {
 }
 
 function drawTitle() {
-  $("title").textContent = conversation.title;
+  $("title").textContent = conversation.title || "New conversation";
+  $("title").classList.toggle("hidden", !conversation.title);
   document.title = conversation.title ? `${conversation.title} · luup` : "luup";
 }
 
@@ -562,9 +565,8 @@ window.addEventListener("beforeunload", () => {
   setTimeout(() => { leaving = false; }, 1000); // a link that only begins a download leaves the page as it is
 });
 window.addEventListener("pagehide", () => { // a reload in the middle keeps what came
-  if (!running) return;
-  Object.assign(running.node, { ended: true, finish: "stopped" });
-  store().keepAtEnd(running.conversation, running.node);
+  if (running) Object.assign(running.node, { ended: true, finish: "stopped" });
+  store().keepAtEnd(running?.conversation, running?.node);
 });
 window.addEventListener("hashchange", () => {
   const id = location.hash.slice(1);

@@ -53,6 +53,9 @@ export async function copy(text, from) {
 
 /** Show a short message, with a button if there is an `action`. */
 export function toast(text, action) {
+  for (const each of [...$("toasts").children]) { // the same one again takes its place
+    if (each.firstChild.textContent === text) each.remove();
+  }
   const box = h("div", { class: "toast" }, h("span", {}, text));
   const close = () => box.remove();
   if (action) {

@@ -29,8 +29,10 @@ function report(error, one) {
     toast("This conversation was deleted in another window. What you write here is not kept.");
   } else if (error.status === 413) {
     toast("This message is too large for the server: it is not kept.");
-  } else if (error.status !== undefined || error instanceof TypeError) {
-    toast(`The server did not keep this message: ${error.status === undefined ? "it can't be reached" : error.message}`);
+  } else if (error instanceof TypeError) {
+    toast("The server can't be reached. It gets what it has not kept when it is back.");
+  } else if (error.status !== undefined) {
+    toast(`The server did not keep this message: ${error.message}`);
   } else {
     toast("The browser's storage is full: this conversation is not kept. Delete old ones.");
   }

@@ -10,6 +10,8 @@ const RULE = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$/;
 const QUOTE = /^ {0,3}>[ \t]?/;
 const ITEM = /^( *)([-*+]|\d{1,9}[.)])(?:[ \t]+|$)(.*)$/;
 const TABLE_RULE = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
+const MATH = /^ {0,3}(\$\$|\\\[)/;
+const MATH_END = { "$$": "$$", "\\[": "\\]" };
 const DEPTH = 12; // of quotes, lists and emphasis inside each other
 
 /** Split a text into the sources of its blocks: fences, lists, tables, quotes, paragraphs. */
@@ -33,6 +35,9 @@ export function blocks(text) {
       const mark = fence[2];
       while (end < lines.length && !isClosing(lines[end], mark)) end += 1;
       take("code", Math.min(end + 1, lines.length));
+    } else if (MATH.test(line)) {
+      end = endOfMath(lines, at);
+      take("math", end);
     } else if (HEADING.test(line)) {
       take("heading", end);
     } else if (RULE.test(line)) {
@@ -54,13 +59,23 @@ export function blocks(text) {
   return found;
 }
 
+/** Return the line behind a formula of its own lines; it ends at an empty line if nothing closes it. */
+function endOfMath(lines, at) {
+  const mark = MATH.exec(lines[at])[1];
+  const closes = (line) => line.trimEnd().endsWith(MATH_END[mark]);
+  if (lines[at].trim() !== mark && closes(lines[at])) return at + 1;
+  let end = at + 1;
+  while (end < lines.length && lines[end].trim() && !closes(lines[end])) end += 1;
+  return end < lines.length && closes(lines[end]) ? end + 1 : end;
+}
+
 function isClosing(line, mark) {
   const trimmed = line.trim();
   return trimmed.length >= mark.length && trimmed === mark[0].repeat(trimmed.length);
 }
 
 function begins(line) {
-  return FENCE.test(line) || HEADING.test(line) || RULE.test(line) || QUOTE.test(line) || /^ {0,3}([-*+]|1[.)])[ \t]+\S/.test(line);
+  return FENCE.test(line) || MATH.test(line) || HEADING.test(line) || RULE.test(line) || QUOTE.test(line) || /^ {0,3}([-*+]|1[.)])[ \t]+\S/.test(line);
 }
 
 function endOfList(lines, at) {
@@ -93,17 +108,27 @@ export function node(block, depth = 0) {
   const { kind, source } = block;
   if (kind === "code") return code(source);
   if (kind === "rule") return h("hr");
+  if (kind === "math") return math(source, depth);
   if (kind === "heading") {
     const [, marks, text] = HEADING.exec(source);
-    return fill(h(`h${Math.min(marks.length + 2, 6)}`), text, depth);
+    return fill(h(`h${Math.min(marks.length + 1, 6)}`, { dir: "auto" }), text, depth);
   }
   if (kind === "quote" && depth < DEPTH) {
     const inner = source.split("\n").map((line) => line.replace(QUOTE, "")).join("\n");
-    return h("blockquote", {}, ...blocks(inner).map((each) => node(each, depth + 1)));
+    return h("blockquote", { dir: "auto" }, ...blocks(inner).map((each) => node(each, depth + 1)));
   }
   if (kind === "list" && depth < DEPTH) return list(source, depth);
   if (kind === "table") return table(source, depth);
-  return fill(h("p"), source, depth);
+  return fill(h("p", { dir: "auto" }), source, depth);
+}
+
+/** A formula stays as it was written: Markdown would take its signs for emphasis. Text behind its end is a paragraph's. */
+function math(source, depth) {
+  const mark = MATH.exec(source)[1];
+  const inner = source.trim().slice(2);
+  const tex = inner.endsWith(MATH_END[mark]) ? inner.slice(0, -2) : inner;
+  if (tex.includes(MATH_END[mark])) return fill(h("p", { dir: "auto" }), source, depth);
+  return h("pre", { class: "math", dir: "ltr", tabindex: "0" }, tex.trim());
 }
 
 function code(source) {
@@ -112,7 +137,7 @@ function code(source) {
   const closed = lines.length > 1 && isClosing(lines[lines.length - 1], mark);
   const text = lines.slice(1, closed ? -1 : undefined).map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line)).join("\n");
   const copied = h("button", { type: "button", class: "tool", "aria-label": "Copy the code", title: "Copy", onclick: () => copy(text, copied) }, icon("copy"));
-  return h("figure", { class: "code" },
+  return h("figure", { class: "code", dir: "ltr" },
     h("figcaption", {}, h("span", {}, language || "text"), copied),
     h("pre", { tabindex: "0" }, h("code", {}, ...highlight(text, language))));
 }
@@ -128,7 +153,7 @@ function list(source, depth) {
     else items[items.length - 1].push(line);
   }
   const start = ordered ? parseInt(mark, 10) : 1;
-  const made = h(ordered ? "ol" : "ul", { start: ordered && start !== 1 ? start : null });
+  const made = h(ordered ? "ol" : "ul", { dir: "auto", start: ordered && start !== 1 ? start : null });
   for (const [first, ...rest] of items) {
     const least = Math.min(...rest.filter((line) => line.trim()).map((line) => line.length - line.trimStart().length), 8);
     const inner = [first, ...rest.map((line) => line.slice(Math.min(least, line.length - line.trimStart().length)))].join("\n");
@@ -147,8 +172,8 @@ function list(source, depth) {
 function table(source, depth) {
   const rows = source.split("\n").map(cells);
   const aligns = rows[1].map((cell) => (/^:.*:$/.test(cell) ? "center" : /:$/.test(cell) ? "right" : null));
-  const row = (tag, values) => h("tr", {}, ...rows[0].map((_, index) => fill(h(tag, { class: aligns[index] }), values[index] || "", depth)));
-  return h("div", { class: "table", tabindex: "0" },
+  const row = (tag, values) => h("tr", {}, ...rows[0].map((_, index) => fill(h(tag, { class: aligns[index], dir: "auto" }), values[index] || "", depth)));
+  return h("div", { class: "table", dir: "auto", tabindex: "0" },
     h("table", {}, h("thead", {}, row("th", rows[0])), h("tbody", {}, ...rows.slice(2).map((values) => row("td", values)))));
 }
 
@@ -165,6 +190,10 @@ function fill(element, text, depth) {
 
 const INLINE = new RegExp(
   [
+    "\\\\\\((?<tex>[\\s\\S]{1,2000}?)\\\\\\)",
+    "\\$\\$(?<display>[^$]{1,2000})\\$\\$",
+    "\\$(?=[^\\s$]+\\$|[^$\\n]{0,300}[\\\\^_=])(?<dollars>[^\\s$](?:[^$\\n]{0,300}[^\\s$])?)\\$(?!\\w)",
+    "&(?<entity>amp|lt|gt|quot|apos|nbsp|#\\d{1,7}|#[xX][0-9a-fA-F]{1,6});",
     "(?<escaped>\\\\[\\\\`*_{}\\[\\]()#+\\-.!~>|$])",
     "(?<ticks>`+)(?<code>[^`]|[^`][\\s\\S]*?[^`])\\k<ticks>(?!`)",
     "(?<picture>!?)\\[(?<label>(?:\\\\.|[^\\[\\]\\\\]|\\[[^\\[\\]]*\\])*)\\]\\((?<target>[^\\s()<>]*(?:\\([^\\s()]*\\)[^\\s()]*)*)(?:\\s+\"[^\"]*\")?\\)",
@@ -186,7 +215,10 @@ function inline(text, depth) {
     if (match.index > at) found.push(text.slice(at, match.index));
     at = match.index + match[0].length;
     const part = match.groups;
-    if (part.escaped) found.push(part.escaped[1]);
+    const tex = part.tex ?? part.display ?? part.dollars;
+    if (tex) found.push(h("code", { class: "math", dir: "ltr" }, tex.trim()));
+    else if (part.entity) found.push(entity(part.entity));
+    else if (part.escaped) found.push(part.escaped[1]);
     else if (part.ticks) found.push(h("code", {}, part.code.replace(/^ (.*\S.*) $/s, "$1")));
     else if (part.label !== undefined) found.push(link(part.target, inline(part.label || part.target, depth + 1), match[0]));
     else if (part.url) found.push(link(part.url, [part.url], match[0]));
@@ -197,6 +229,14 @@ function inline(text, depth) {
   }
   if (at < text.length) found.push(text.slice(at));
   return found;
+}
+
+const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" };
+
+function entity(name) {
+  if (name[0] !== "#") return ENTITIES[name];
+  const code = /^#x/i.test(name) ? parseInt(name.slice(2), 16) : parseInt(name.slice(1), 10);
+  return code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code < 0xe000) ? String.fromCodePoint(code) : "\ufffd";
 }
 
 function link(target, nodes, source) {

@@ -128,9 +128,9 @@ function statistics(node) {
 function partView(part, actions, node) {
   if (part.type === "thoughts") return thoughtsView(part);
   if (part.type === "call") return callView(part, actions, node);
-  if (part.type === "question") return questionView(part, actions.reply);
+  if (part.type === "question") return questionView(part, (...said) => actions.reply(node, ...said));
   if (part.type === "note") return { element: h("p", { class: "notice" }, part.text), update: () => {} };
-  const element = h("div", { class: "markdown", dir: "auto" });
+  const element = h("div", { class: "markdown" });
   const markdown = new Markdown(element);
   let typed = false; // whether the whole text is a typed result
   const update = (_, live) => {

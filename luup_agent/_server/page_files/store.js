@@ -2,6 +2,7 @@
 
 import { request } from "./api.js";
 import { contentOf, Conversation, textOfAll } from "./tree.js";
+import { forget, forgetAll, remember, unsent } from "./unsent.js";
 
 const PREFIX = "luup.conversation.";
 const PLACE = "luup.place."; // the branch of a conversation that this browser shows
@@ -60,7 +61,7 @@ export class BrowserStore {
   }
 
   keepAtEnd(one) {
-    this.keep(one).catch(() => {});
+    if (one) this.keep(one).catch(() => {});
   }
 
   async keepPlace(one) {
@@ -108,6 +109,7 @@ function copyOfPath(one, node) {
 // -- on the server -----------------------------------------------------------------------------------------------------
 
 const CHECK_SECONDS = 15;
+const RESEND_SECONDS = 3; // after a reload: what the page sent before may still be on its way
 
 export class ServerStore {
   place = "server";
@@ -116,6 +118,9 @@ export class ServerStore {
     this.channel = new BroadcastChannel("luup.sessions");
     this.saved = new Map(); // how many messages of an answer the server has, by the ids of conversation and answer
     this.queue = Promise.resolve(); // entries are stored in the order in which they came
+    this.waiting = new Map(); // those that were not sent yet, by the ids of conversation and answer
+    this.missing = new Map(); // those that were sent, and are not confirmed
+    this.kept = new Set(); // the ids of those that were added since the page was loaded
   }
 
   async list(search, limit) {
@@ -125,19 +130,46 @@ export class ServerStore {
   }
 
   async load(id) {
-    let values;
-    try {
-      values = await request("GET", path(id));
-    } catch (error) {
-      if (error.status === 404) return null;
-      throw error;
+    const values = await this.fetch(id);
+    const left = unsent(id).filter(({ node }) => !this.kept.has(node.id));
+    if (!values && !left.length) return null;
+    const nodes = (values?.entries || []).map((entry) => this.nodeOf(id, entry));
+    const title = values ? values.title || "" : left[0].title;
+    const one = new Conversation({ id, title, updated: values ? values.updated * 1000 : left[0].updated, nodes, stored: Boolean(values) });
+    for (const node of left.map((each) => ended(each.node))) { // what this tab has is newer
+      const at = nodes.findIndex((each) => each.id === node.id);
+      nodes.splice(at < 0 ? nodes.length : at, at < 0 ? 0 : 1, node);
+      this.missing.set(`${id} ${node.id}`, [one, node]);
     }
-    const nodes = values.entries.map((entry) => this.nodeOf(id, entry));
-    const one = new Conversation({ id, title: values.title || "", updated: values.updated * 1000, nodes, stored: true });
+    if (left.length) setTimeout(() => this.retry(), RESEND_SECONDS * 1000);
     const place = localStorage.getItem(PLACE + id);
     if (one.node(place)) one.leaf = place;
     else if (nodes.length) one.leaf = nodes.reduce((last, each) => (each.at > last.at ? each : last), nodes[nodes.length - 1]).id;
     return one;
+  }
+
+  /** A conversation as the server has it; null for none. */
+  async fetch(id) {
+    try {
+      return await request("GET", path(id));
+    } catch (error) {
+      if (error.status === 404) return null;
+      throw error;
+    }
+  }
+
+  /** Send again what did not arrive, unless only the confirmation was lost. */
+  async retry() {
+    try {
+      for (const one of new Set([...this.missing.values()].map(([each]) => each))) {
+        const values = await this.fetch(one.id);
+        one.stored = Boolean(values);
+        for (const each of values?.entries || []) this.saved.set(`${one.id} ${each.id}`, each.messages.length);
+        const mine = [...this.missing.values()].filter(([each]) => each === one);
+        if (mine.length) await this.keep(...mine[mine.length - 1]); // the others go before it
+      }
+    } catch { // the server still can't be reached
+    }
   }
 
   nodeOf(session, { messages, ...node }) {
@@ -166,27 +198,64 @@ export class ServerStore {
 
   keep(one, node) {
     if (!node) return this.queue;
+    const key = `${one.id} ${node.id}`;
+    this.waiting.set(key, [one, node]);
+    this.kept.add(node.id);
+    remember(one, node);
     const work = this.queue.catch(() => {}).then(async () => {
-      if (one.gone) return;
-      const before = [one.stored, this.saved.get(`${one.id} ${node.id}`)];
-      try {
-        const { updated } = await request("POST", `${path(one.id)}/entries`, this.body(one, node));
-        one.updated = updated * 1000;
-      } catch (error) { // it may be tried again
-        one.stored = before[0];
-        this.saved.set(`${one.id} ${node.id}`, before[1] || 0);
-        throw error;
+      this.waiting.delete(key);
+      this.missing.set(key, [one, node]);
+      let failure = null;
+      for (const [other, entry] of [...this.missing.values()].filter(([each]) => each.id === one.id)) {
+        try {
+          await this.put(other, entry);
+        } catch (error) {
+          failure = error;
+          if (!refused(error)) break; // the server can't be reached: the others neither
+        }
       }
-      this.tell(one.id);
+      if (failure) throw failure;
+      if (!one.gone) this.tell(one.id);
     });
     this.queue = work;
     return work;
   }
 
-  /** Keep an answer when the page is being closed; nobody waits for it. */
+  async put(one, node) {
+    const key = `${one.id} ${node.id}`;
+    const before = [one.stored, this.saved.get(key)];
+    try {
+      if (!one.gone) one.updated = (await this.post(one, node, 16384)).updated * 1000;
+    } catch (error) {
+      one.stored = before[0];
+      this.saved.set(key, before[1] || 0);
+      if (refused(error)) {
+        this.missing.delete(key);
+        forget(node);
+      }
+      throw error;
+    }
+    this.missing.delete(key);
+    if (!this.waiting.has(key)) forget(node);
+  }
+
+  /** Send an entry, in a request that goes on behind a closed page if it has less than `most` bytes: browsers allow 64 KiB in all. */
+  post(one, node, most) {
+    const body = this.body(one, node);
+    const keepalive = new Blob([JSON.stringify(body)]).size < most;
+    return request("POST", `${path(one.id)}/entries`, body, { keepalive });
+  }
+
+  /** Keep what waits, and the answer that is being made, when the page is being closed; nobody waits for it. */
   keepAtEnd(one, node) {
-    if (one.gone) return;
-    request("POST", `${path(one.id)}/entries`, this.body(one, node), { keepalive: true }).catch(() => {});
+    if (one) {
+      this.waiting.set(`${one.id} ${node.id}`, [one, node]);
+      remember(one, node);
+    }
+    for (const [each, entry] of this.waiting.values()) {
+      if (!each.gone) this.post(each, entry, 60000).catch(() => {});
+    }
+    this.waiting.clear();
   }
 
   async keepPlace(one) {
@@ -202,6 +271,7 @@ export class ServerStore {
     await this.queue.catch(() => {}); // what is under way would bring it back
     const one = await this.load(id);
     await request("DELETE", path(id));
+    forgetAll(id);
     localStorage.removeItem(PLACE + id);
     this.tell(id, true);
     return async () => {
@@ -224,8 +294,12 @@ export class ServerStore {
   }
 
   watch(changed) {
-    this.channel.addEventListener("message", (event) => changed(event.data.id, event.data.removed));
+    this.channel.addEventListener("message", ({ data }) => {
+      if (data.removed) forgetAll(data.id);
+      changed(data.id, data.removed);
+    });
     const check = () => {
+      this.retry();
       if (document.visibilityState === "visible") changed(null); // null: any of them, on another device
     };
     document.addEventListener("visibilitychange", check);
@@ -233,6 +307,9 @@ export class ServerStore {
     setInterval(check, CHECK_SECONDS * 1000);
   }
 }
+
+/** Whether the server would refuse the request the next time too. */
+const refused = (error) => error.status >= 400 && error.status < 500;
 
 const path = (id) => `v1/sessions/${encodeURIComponent(id)}`;
 

@@ -2,12 +2,14 @@
 
 import datetime
 import decimal
-from typing import Dict, FrozenSet, List, Optional, Sequence, Set, Tuple
+import warnings
+from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Set, Tuple
 
 import annotated_types
 from pydantic import (
     AllowInfNan,
     AwareDatetime,
+    ConfigDict,
     Field,
     FiniteFloat,
     FutureDate,
@@ -39,6 +41,7 @@ from pydantic import (
     conlist,
     conset,
     constr,
+    create_model,
 )
 from typing_extensions import Annotated
 
@@ -83,6 +86,17 @@ _PATTERNS = [
     r"^#[0-9a-fA-F]{6}$",
 ]
 
+
+def _matching(pattern: str) -> Any:
+    return Annotated[str, Field(pattern=pattern)]
+
+
+def _python_re(pattern: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python's own about such a class
+        return create_model("PythonRe", __config__=ConfigDict(regex_engine="python-re"), a=(_matching(pattern), ...))
+
+
 CONSTRAINTS = [
     *_numbers(int, "int", (-5, 100, 5)),
     *_numbers(float, "float", (-1.5, 2.5, 0.5)),
@@ -91,6 +105,17 @@ CONSTRAINTS = [
     valid("Decimal with decimal_places=2", Annotated[decimal.Decimal, Field(decimal_places=2)]),
     valid(
         "Decimal with max_digits=5, decimal_places=2", Annotated[decimal.Decimal, Field(max_digits=5, decimal_places=2)]
+    ),
+    *[
+        valid(
+            f"Decimal with max_digits=2, decimal_places={places}",
+            Annotated[decimal.Decimal, Field(max_digits=2, decimal_places=places)],
+        )
+        for places in (2, 4)
+    ],
+    valid(
+        "Decimal with max_digits=3, decimal_places=3, gt=0",
+        Annotated[decimal.Decimal, Field(max_digits=3, decimal_places=3, gt=0)],
     ),
     valid("Decimal with gt=0, decimal_places=2", Annotated[decimal.Decimal, Field(gt=0, decimal_places=2)]),
     *_lengths("str", str),
@@ -105,6 +130,13 @@ CONSTRAINTS = [
     refused(
         r"str with pattern (?<=a)b", Annotated[str, Field(pattern=r"(?<=a)b", json_schema_extra={})], "look-around"
     ),
+    refused("str with pattern ^[a-z&&[^aeiou]]+$", _matching("^[a-z&&[^aeiou]]+$"), "classes within a class"),
+    refused("str with pattern ^[a-f[0-9]]+$", _matching("^[a-f[0-9]]+$"), "classes within a class"),
+    refused("str with pattern ^[+--]+$", _matching("^[+--]+$"), "classes within a class"),
+    valid(r"str with pattern ^[\[&\]-]+$", _matching(r"^[\[&\]-]+$")),
+    valid("str with pattern ^[[:alpha:][:digit:]]{2}$", _matching("^[[:alpha:][:digit:]]{2}$")),
+    refused("python-re's pattern ^[[:alpha:]]{2}$", _python_re("^[[:alpha:]]{2}$"), "a POSIX class"),
+    refused("python-re's pattern ^[]a]+$", _python_re("^[]a]+$"), "has to be escaped"),
     valid("PositiveInt", PositiveInt),
     valid("NegativeInt", NegativeInt),
     valid("NonNegativeInt", NonNegativeInt),
@@ -134,6 +166,12 @@ CONSTRAINTS = [
     valid("condecimal(max_digits=6, decimal_places=2)", condecimal(max_digits=6, decimal_places=2)),
     valid("constr(to_lower=True)", constr(to_lower=True, max_length=10)),
     valid("constr(to_upper=True, pattern)", constr(to_upper=True, pattern="^[A-Z]{3}$")),
+    valid("constr(strip_whitespace=True, pattern)", constr(strip_whitespace=True, pattern="^[a-c ]*$")),
+    refused(
+        "constr(strip_whitespace=True, pattern) with a space at the beginning",
+        constr(strip_whitespace=True, pattern="^ a$"),
+        "no value can be valid",
+    ),
     valid("constr(strip_whitespace=True, min_length=3)", constr(strip_whitespace=True, min_length=3, max_length=8)),
     valid("conbytes(min_length=2, max_length=6)", conbytes(min_length=2, max_length=6)),
     valid("conlist(int, min_length=2, max_length=3)", conlist(int, min_length=2, max_length=3)),

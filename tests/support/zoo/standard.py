@@ -39,6 +39,11 @@ from typing_extensions import Annotated, Literal, Never, TypeAliasType
 
 from support.zoo.entry import refused, valid
 
+try:
+    import zoneinfo
+except ImportError:  # before Python 3.9
+    zoneinfo = None
+
 UserId = NewType("UserId", int)
 Free = TypeVar("Free")
 Bound = TypeVar("Bound", bound=int)
@@ -70,6 +75,7 @@ SCALARS = [
     valid("pathlib.PurePath", pathlib.PurePath),
     valid("pathlib.PurePosixPath", pathlib.PurePosixPath),
     valid("pathlib.PureWindowsPath", pathlib.PureWindowsPath),
+    valid("zoneinfo.ZoneInfo", None if zoneinfo is None else zoneinfo.ZoneInfo),
     valid("ipaddress.IPv4Address", ipaddress.IPv4Address, combines=True),
     valid("ipaddress.IPv4Interface", ipaddress.IPv4Interface),
     valid("ipaddress.IPv4Network", ipaddress.IPv4Network),
@@ -213,6 +219,8 @@ CHOICES = [
     valid('Literal["a"]', Literal["a"]),
     valid('Literal["a", "b"]', Literal["a", "b"]),
     valid("Literal[1, 2]", Literal[1, 2]),
+    valid("Literal[2**63 - 1, -(2**63)]", Literal[9223372036854775807, -9223372036854775808]),
+    refused("Literal[10**30]", Literal[1000000000000000000000000000000], "beyond 64 bits"),
     valid("Literal[True]", Literal[True]),
     valid("Literal[None]", Literal[None]),
     valid('Literal[1, "1", None, False]', Literal[1, "1", None, False]),

@@ -379,6 +379,8 @@ def test_the_environments_key_is_for_openai_only(remote, monkeypatch):
         {"base_url": "http://localhost/v1?x=1"},
         {"base_url": "http://localhost:99999"},
         {"base_url": "http://local host"},
+        {"base_url": "http://[::1"},
+        {"base_url": f"http://user:{KEY}@[::1"},
         {"base_url": ""},
         {"base_url": 5},
         {"model": ""},

@@ -8,6 +8,8 @@ import signal
 import threading
 import time
 import uuid
+from decimal import Decimal
+from pathlib import PurePosixPath
 from typing import Dict, List, Set, Tuple, Union
 
 import pytest
@@ -150,12 +152,32 @@ class People(RootModel[Tuple[Person, ...]]):
     pass
 
 
+class Measured(BaseModel):
+    model_config = ConfigDict(ser_json_timedelta="float")
+    share: Decimal = Field(ge=0, le=1)  # which a schema has as a number
+    prices: List[Decimal]
+    by_name: Dict[str, Decimal]
+    path: PurePosixPath
+    spans: List[datetime.timedelta]
+
+
 ADA = Person(Name="Ada", Born="1815-12-10", Key="secret", hidden=3, data="[1, 2]")
 PREPARED = [
     (Person, ADA),
     (Encoded, Encoded.model_construct(raw_bytes=b"\xff\x00", some_people={"a": ADA})),
     (Team, Team([ADA], 1.1, datetime.timedelta(hours=1))),
     (People, People((ADA, ADA))),
+    (
+        Measured,
+        Measured(
+            share="0.12345678901234567890123",
+            prices=["1e5", "-0.10", "12345678901234567890.5"],
+            by_name={"a": "3.10"},
+            path="/a/b",
+            spans=[datetime.timedelta(days=1.5), datetime.timedelta(microseconds=1)],
+        ),
+    ),
+    (PurePosixPath, PurePosixPath("a")),
     (List[Person], [ADA]),
     (Dict[str, Union[Team, Person]], {"a": ADA, "b": Team([], 0.0, datetime.timedelta(0))}),
     (Tuple[datetime.date, uuid.UUID, Set[int]], (datetime.date(2024, 1, 2), uuid.UUID(int=5), {1, 2})),

@@ -11,7 +11,7 @@ pytest.importorskip("mcp")
 
 from support.mcp_questions import make
 
-from luup_agent import MCP, Agent, InvalidParamError
+from luup_agent import MCP, Agent, InvalidParamError, Tool
 from luup_agent._mcp.questions import Question
 from luup_agent.cli import questions
 from luup_agent.testing import ScriptedModel, tool_call
@@ -93,6 +93,65 @@ def test_each_agent_asks_its_own_user():
         for thread in threads:
             thread.join(60)
     assert {name: text[:1] for name, text in results.items()} == {"Oslo": "2", "Bergen": "5"}
+
+
+def lead_of(expert, kind):
+    """Return an agent whose tool asks `expert`, by `as_tool` or in its own code."""
+
+    def ask_expert() -> str:
+        """Asks the expert."""
+        return expert.run("Hi").output
+
+    async def ask_expert_async() -> str:
+        """Asks the expert."""
+        return (await expert.run_async("Hi")).output
+
+    tools = {
+        "as_tool": (expert.as_tool("expert", "Books rooms."), {"message": "Hi"}),
+        "code": (Tool(ask_expert, name="expert"), {}),
+        "async code": (Tool(ask_expert_async, name="expert"), {}),
+    }
+    tool, arguments = tools[kind]
+    return Agent(ScriptedModel([tool_call("expert", arguments), "done"]), tools=[tool])
+
+
+@pytest.mark.parametrize("kind", ["as_tool", "code", "async code"])
+@pytest.mark.parametrize("server", ["new", "older"])
+def test_agents_that_an_agent_asks_ask_its_user(api, kind, server):
+    asked = []
+
+    async def ask(question):
+        asked.append(question.server)
+        return FORM if server == "new" else {"number": 4}
+
+    place = make() if server == "new" else [*LEGACY, "asking"]
+    call, arguments = ("book", {"city": "Oslo"}) if server == "new" else ("first", {})
+    with MCP(place, name="desk", on_elicitation="user", on_sampling=lambda p: "A poem.") as mcp:
+        lead = agent_with(mcp, None, call, **arguments)
+        for _ in range(2):  # the person is known two agents above
+            lead = lead_of(lead, kind)
+        lead._ask_user = ask
+        api.response(lead, "Hi")
+        assert asked == ["desk"]
+        api.response(agent_with(mcp, None, call, **arguments), "Hi")  # no tool of the other agent's asks this one
+        assert asked == ["desk"]
+
+
+def test_an_agent_that_knows_a_person_asks_that_one():
+    asked = []
+
+    def asking(name):
+        async def ask(question):
+            asked.append(name)
+            return FORM
+
+        return ask
+
+    with MCP(make(), on_elicitation="user") as mcp:
+        lead = lead_of(agent_with(mcp, asking("of the expert"), city="Oslo"), "as_tool")
+        lead._ask_user = asking("of the lead")
+        lead.run("Hi")
+    assert asked == ["of the expert"]
 
 
 def test_the_end_of_the_call_ends_the_question():
