@@ -48,7 +48,7 @@ class Agent {
     // run. Throws Error.
     std::vector<Message> preview_run(RunRequest & request) const;
 
-    // Ends a run: `added` enters the history, which `base` replaces before if it is not null.
+    // Ends a run: `base` replaces the history, unless it is null; then `added` is appended.
     void on_run_end(const std::vector<Message> * base, const std::vector<Message> & added);
 
     // The tools of later runs. Throws Error.

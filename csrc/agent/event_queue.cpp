@@ -12,7 +12,7 @@ namespace {
 // decoded two tokens by then a twentieth of its speed. A reader that waits on a descriptor is woken every time.
 constexpr std::chrono::milliseconds text_pause{ 5 };
 
-// Events of which neighbours join: more of them follow soon.
+// Whether neighbouring events of this type are joined: more of them follow soon.
 bool is_piece(luup_event_type type) {
     return type <= LUUP_EVENT_PROGRESS;
 }

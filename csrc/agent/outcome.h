@@ -16,7 +16,6 @@ struct Outcome {
     Failure            failure;
     Metrics            metrics;         // of all turns
     int32_t            turns      = 0;  // answers that were asked for and not asked for again
-    int32_t            retries    = 0;  // rejected outputs and unreadable calls
     std::string        confidence = "";
 
     // Seconds from the run's start until its first turn could go to a model, if a summary had to be written before.

@@ -58,7 +58,7 @@ class PendingCalls {
     // The calls without a result.
     std::vector<ToolCall> open() const;
 
-    // The results as messages; `missing` stands for one that there is not.
+    // The results as messages; `missing` replaces a missing one.
     std::vector<Message> messages(const std::optional<std::string> & missing = std::nullopt) const;
 
   private:

@@ -177,7 +177,7 @@ void Run::complete_transcript() {
 // Events
 // ---------------------------------------------------------------------------------------------------------------------
 
-// Those of the turns that have ended, of a summary, and of the request under way.
+// Returns the counts of the ended turns, of a summary, and of the request under way.
 Metrics Run::counts() const {
     Metrics sum = outcome_.metrics;
     add(sum, summary_.metrics());
@@ -382,7 +382,7 @@ void Run::stop_thinking() {
     if (state_ == State::Ended) {
         return;
     }
-    if (!model().local()) {
+    if (!model().can_stop_thinking()) {
         fail(LUUP_ERROR_UNSUPPORTED, "stop_thinking needs a model in this process; %s answers on a server",
              model().name().c_str());
     }

@@ -4,6 +4,7 @@
 #include "agent/agent.h"
 #include "agent/event_queue.h"
 #include "agent/outcome.h"
+#include "agent/output_retry.h"
 #include "agent/pending_calls.h"
 #include "agent/run_request.h"
 #include "agent/server_step.h"
@@ -175,6 +176,7 @@ class Run : public TurnListener, public std::enable_shared_from_this<Run> {
     EventQueue              events_;
     Transcript              transcript_;
     PendingCalls            calls_;
+    OutputRetry             retry_;
     SummaryStep             summary_;
     Turn                    turn_;
     Hold                    weights_;  // of the model that answers, until the end

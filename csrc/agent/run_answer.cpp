@@ -1,8 +1,8 @@
 // Handles the answer of a turn: text and a typed output for the caller, calls for the tools.
 #include "agent/run.h"
 
-#include "base/json.h"
 #include "base/error.h"
+#include "base/json.h"
 
 #include <cmath>
 #include <set>
@@ -175,16 +175,11 @@ void Run::take_output(const AnswerResult & answer) {
 // Reports the problem to the model and lets it answer again, as often as output_retries allows.
 void Run::reject(const std::string & output, const std::string & problem) {
     log_.reject(problem);
-    if (outcome_.retries++ >= request_.output_retries) {
-        finish(LUUP_FINISH_NONE,
-               { LUUP_ERROR_INVALID_OUTPUT, "the output is still wrong after " +
-                                                std::to_string(request_.output_retries) + " retries: " + problem });
+    const Failure failure = retry_.reject(output, problem, request_.output_retries);
+    if (failure.code != LUUP_SUCCESS) {
+        finish(LUUP_FINISH_NONE, failure);
         return;
     }
-    transcript_.rejected = {
-        Message::assistant(output),
-        Message::user("That answer is not valid: " + problem + "\nAnswer again, corrected."),
-    };
     push({ LUUP_EVENT_RETRY, problem });
     enter_next();
 }
@@ -210,7 +205,7 @@ void Run::take_calls(AnswerResult & answer) {
     normalize_calls(calls, *request_.tools, server_ids);
     log_.set_calls(calls);
     add_answer(answer, answer.content, calls);
-    transcript_.rejected.clear();
+    retry_.clear();
     transcript_.calls.insert(transcript_.calls.end(), calls.begin(), calls.end());
     await_results(calls);
 }

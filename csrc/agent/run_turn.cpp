@@ -33,7 +33,7 @@ class SummaryListener : public TurnListener {
     void on_answer_end(AnswerResult answer, luup_finish_reason, const Failure & failure,
                        const Metrics & metrics) override {
         const auto run = std::move(run_);
-        // A model that wrote nothing but reasoning has summarized there.
+        // A model that wrote only reasoning has written the summary there.
         run->on_summary(answer.content.empty() ? answer.reasoning : answer.content, failure, metrics);
     }
 
@@ -110,7 +110,7 @@ bool Run::leave_media(bool aside) {
     const auto any       = [&](const std::vector<Message> & messages) {
         return std::any_of(messages.begin(), messages.end(), has_files);
     };
-    if (aside || !model().local() || !(any(transcript_.base) || any(transcript_.added))) {
+    if (aside || !model().encodes_media() || !(any(transcript_.base) || any(transcript_.added))) {
         return false;
     }
     std::lock_guard<std::mutex> lock(mutex_);
@@ -153,7 +153,7 @@ void Run::ask_model() {
     }
     TurnRequest request = turn_request();
     server_.force(request, model().types_forced_calls());
-    const size_t messages = request.messages.size() - transcript_.rejected.size();
+    const size_t messages = request.messages.size() - retry_.messages().size();
     const auto   turn     = model().prepare(std::move(request));
     if (begin_summary(turn->prompt_tokens())) {
         return;
@@ -177,6 +177,7 @@ TurnPrompt Run::shown_prompt(const ModelTurn & turn) const {
 TurnRequest Run::turn_request() {
     TurnRequest request;
     request.messages = transcript_.prompt();
+    request.messages.insert(request.messages.end(), retry_.messages().begin(), retry_.messages().end());
     if (request_.raw_prompt) {
         request.raw_prompt = std::move(request.messages.back().content);
         request.messages   = {};
@@ -219,7 +220,7 @@ void Run::schedule(TurnRequest & request) const {
 
 // A tool that was asked for has to be called in the first turn; then the model is free to answer.
 std::string Run::tool_choice() const {
-    const bool first = outcome_.turns == 0 || (transcript_.calls.empty() && outcome_.retries > 0);
+    const bool first = outcome_.turns == 0 || (transcript_.calls.empty() && retry_.any());
     return first || request_.tool_choice == "none" ? request_.tool_choice : "auto";
 }
 

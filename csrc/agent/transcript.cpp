@@ -7,7 +7,6 @@ namespace luup {
 std::vector<Message> Transcript::prompt() const {
     std::vector<Message> messages = base;
     messages.insert(messages.end(), added.begin(), added.end());
-    messages.insert(messages.end(), rejected.begin(), rejected.end());
     return messages;
 }
 

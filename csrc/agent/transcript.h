@@ -14,10 +14,9 @@ struct Transcript {
     std::vector<Message>  base;      // before the run, the system prompt first; a summary shortens it
     std::vector<Message>  added;     // by this run: enters the history if the run succeeds
     std::vector<Message>  last;      // of a run that has failed: what its `added` lack for a history to go on from
-    std::vector<Message>  rejected;  // the last output that was refused, and why: forgotten once one is accepted
     std::vector<ToolCall> calls;     // of the model, in all turns
 
-    // All messages, as the model reads them.
+    // All messages, as the model reads them, without an answer that was rejected.
     std::vector<Message> prompt() const;
 
     // The messages that this run has added, `last` included.

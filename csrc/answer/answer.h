@@ -1,9 +1,10 @@
 // One answer of a local model: a completion whose tokens become reasoning, text and tool calls.
 #pragma once
 
-#include "engine/completion.h"
 #include "answer/guide.h"
+#include "answer/stop_filter.h"
 #include "base/text.h"
+#include "engine/completion.h"
 
 #include <functional>
 #include <memory>

@@ -23,8 +23,8 @@ struct Measure {
 };
 constexpr Measure taught_measure = { -2.3, 1, 1.5, -2.3 };
 
-// A model that was not trained to write calls would rather talk, whatever it is asked for, and names tools in its own
-// words: its values say more than its names.
+// A model that was not trained to write calls prefers text, and names tools in its own words: its values are better
+// evidence than its names.
 constexpr Measure untaught_measure = { -5, 0.25, 2.5, -3 };
 
 // Lower log-probabilities count as these, so that one long text does not decide everything.

@@ -31,7 +31,7 @@ CallShare call_share(const float * logits, const ToolFormat & format, const Voca
     const double      sum    = log_sum_exp(logits, n);
     const llama_token marker = opening_token(format);
     CallShare         share  = { 0, 0 };
-    // A marker that a text may begin with too says nothing.
+    // A marker that may also begin a text proves nothing.
     if (marker != LLAMA_TOKEN_NULL && !format.shared_start) {
         share.marker = std::exp(logits[marker] - sum);
     }

@@ -55,7 +55,7 @@ std::string json_in(const std::string & text) {
 // The fields for reasoning, the usual one first.
 constexpr const char * reasoning_fields[] = { "reasoning_content", "reasoning", "thinking" };
 
-// The fields of a message that have a place of their own here, or that say nothing.
+// The fields of a message that have a place of their own here, or that are ignored.
 constexpr const char * known_fields[] = { "role",
                                           "content",
                                           "refusal",

@@ -1,4 +1,4 @@
-// UTF-8: validation, code points, streams of bytes that split characters; and stop texts.
+// UTF-8: validation, code points, and streams of bytes that split characters.
 #pragma once
 
 #include <cstddef>
@@ -38,25 +38,6 @@ class Utf8Stream {
 
   private:
     std::string pending_;
-};
-
-// Cuts a stream of text before the first stop text, which may arrive in several pieces.
-class StopFilter {
-  public:
-    explicit StopFilter(std::vector<std::string> stops);
-
-    // Appends `text` and returns what can be shown: everything except an end that may become a stop text.
-    std::string push(std::string_view text);
-
-    // Returns what was held back, at the end of the stream.
-    std::string finish();
-
-    bool stopped() const { return stopped_; }
-
-  private:
-    std::vector<std::string> stops_;
-    std::string              held_;
-    bool                     stopped_ = false;
 };
 
 }  // namespace luup

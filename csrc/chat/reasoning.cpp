@@ -13,7 +13,7 @@ struct NamedLevel {
     int32_t          budget;  // tokens
 };
 
-// A model that thinks for longer than the usual budget mostly goes round in circles; the prompt and the answer have to
+// A model that thinks for longer than the usual budget mostly repeats itself; the prompt and the answer have to
 // fit into a context of 8,192 tokens beside it.
 constexpr int32_t usual_budget = 2048;
 

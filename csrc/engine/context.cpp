@@ -44,7 +44,7 @@ llama_context * new_context(llama_model * model, const llama_context_params & pa
     llama_context * context = llama_init_from_model(model, params);
     if (!context) {
         const std::string & reason = log.text();
-        // Else it is the memory: some paths of llama.cpp end without a word.
+        // Otherwise memory is the likely reason: some failures of llama.cpp log nothing.
         const bool refused =
             reason.find("failed to initialize the context") != std::string::npos && !tells_of_memory(reason);
         fail(refused ? LUUP_ERROR_MODEL_LOAD_FAILED : LUUP_ERROR_OUT_OF_MEMORY,

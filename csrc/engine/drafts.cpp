@@ -6,7 +6,7 @@ namespace luup {
 
 namespace {
 
-// A repetition of fewer tokens says little.
+// A repetition of fewer tokens predicts little.
 constexpr size_t ngram = 3;
 
 // Weights of a new measurement in the moving averages. What is longer may be an interruption, what is shorter is not.

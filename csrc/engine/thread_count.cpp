@@ -18,7 +18,7 @@ namespace {
 constexpr double window_seconds = 0.1;
 constexpr size_t window_decodes = 2;
 
-// Below this share of the time something takes the processors away.
+// Below this share of the time, other processes use the processors.
 constexpr double contended = 0.9;
 
 // From this share on, the machine grants all that is asked for.

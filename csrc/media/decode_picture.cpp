@@ -9,7 +9,7 @@
 
 namespace luup {
 
-// Refuses what a picture of the size in its header can't need: compressed data may claim gigabytes.
+// Refuses allocations beyond the needs of a picture of the size in its header: compressed data may claim gigabytes.
 class PictureMemory {
   public:
     explicit PictureMemory(const MediaFile & file) : outer_(limit_) {
@@ -42,7 +42,7 @@ thread_local bool   PictureMemory::short_ = false;
 
 }  // namespace luup
 
-// A PNG whose first part is empty copies no bytes to no place, which is undefined by the letter alone.
+// A PNG whose first part is empty copies no bytes to no place, which is formally undefined.
 #if defined(__clang__)
 #    pragma clang attribute push(__attribute__((no_sanitize("nonnull-attribute"))), apply_to = function)
 #endif

@@ -25,8 +25,8 @@ namespace {
 // Samples per second: a few bytes with less would become minutes of sound.
 constexpr int least_rate = 1000;
 
-// The bytes of a sound, as a decoder reads them. miniaudio follows sizes in a file without looking where they lead, and
-// can go round in circles: after as many jumps as no right file has, and when the run has to end, there are no bytes.
+// The bytes of a sound, as a decoder reads them. miniaudio follows the sizes in a file without a check, so a file can
+// make it loop: after more jumps than a valid file needs, and when the run has to end, a read returns no bytes.
 class SoundBytes {
   public:
     explicit SoundBytes(const std::string & bytes) : bytes_(bytes), jumps_(bytes.size() + usual_jumps) {}

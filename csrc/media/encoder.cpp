@@ -29,7 +29,7 @@ constexpr size_t most_vector_bytes = size_t(256) << 20;
 // The encoder is asked to stop between groups of so many steps of its graph.
 constexpr uint32_t steps_between_stops = 8;
 
-// Few programs have seen pictures of such shapes: with a side of fewer pixels than this, or oblong by more than that.
+// Pictures of unusual shapes have a side of fewer pixels than this, or are oblong by more than that.
 constexpr uint32_t    least_side     = 8;
 constexpr uint32_t    most_oblong    = 32;
 constexpr TrialLimits unusual_limits = { 60, size_t(8) << 30 };

@@ -121,7 +121,9 @@ void LocalModel::disown(uint64_t owner) {
 
 KvState LocalModel::conversation_state(uint64_t owner, const std::vector<AdapterScale> & adapters,
                                        const TokensOf & tokens) {
-    KvState    state{ context_key_, adapters, std::nullopt };
+    KvState state;
+    state.key               = context_key_;
+    state.adapters          = adapters;
     const auto conversation = ready() ? tokens(chat()) : std::vector<llama_token>();
     if (!conversation.empty()) {
         Adapters & known = engine().adapters();
@@ -134,7 +136,9 @@ KvState LocalModel::conversation_state(uint64_t owner, const std::vector<Adapter
 
 KvState LocalModel::last_state(uint64_t owner, const std::vector<AdapterScale> & adapters, size_t least,
                                uint64_t most) {
-    KvState state{ context_key_, adapters, std::nullopt };
+    KvState state;
+    state.key      = context_key_;
+    state.adapters = adapters;
     if (ready()) {
         Adapters & known = engine().adapters();
         const auto set   = find_adapters(known, adapters).value_or(0);

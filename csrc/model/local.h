@@ -25,6 +25,8 @@ class LocalModel : public SingleModel {
     Hold             hold() override { return residency_->hold(); }
     bool             ready() const override { return residency_->loaded(); }
     LocalModel *     local() override { return this; }
+    bool             can_stop_thinking() const override { return true; }
+    bool             encodes_media() const override { return true; }
     int32_t          context_size() const override { return info_.numbers.context_size; }
     void             interrupt() override;
     void             disown(uint64_t owner) override;

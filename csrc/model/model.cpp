@@ -59,11 +59,15 @@ std::shared_ptr<const OutputFormat> Model::compile_output(const OutputSource & s
 }
 
 KvState Model::conversation_state(uint64_t, const std::vector<AdapterScale> & adapters, const TokensOf &) {
-    return { "", adapters, std::nullopt };
+    KvState state;
+    state.adapters = adapters;
+    return state;
 }
 
 KvState Model::last_state(uint64_t, const std::vector<AdapterScale> & adapters, size_t, uint64_t) {
-    return { "", adapters, std::nullopt };
+    KvState state;
+    state.adapters = adapters;
+    return state;
 }
 
 std::string Model::adopt_state(uint64_t, KvState) {

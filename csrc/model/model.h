@@ -165,6 +165,12 @@ class SingleModel : public Model {
     // Prepares a turn, without beginning it, with the weights in memory. Throws Error.
     virtual std::shared_ptr<ModelTurn> prepare(TurnRequest request) = 0;
 
+    // Whether ModelTurn::stop_thinking() has an effect.
+    virtual bool can_stop_thinking() const { return false; }
+
+    // Whether this process decodes and encodes the pictures and sounds of a turn, which takes long.
+    virtual bool encodes_media() const { return false; }
+
     // In tokens; a usual size for a server, which does not report it.
     virtual int32_t context_size() const = 0;
 

@@ -111,7 +111,7 @@ class Plan:
     # -- items ---------------------------------------------------------------------------------------------------------
 
     def wants_item(self, ahead: int = 1) -> bool:
-        """Return whether another item is to be read now; at most `ahead` for each worker, with those worked on."""
+        """Tell whether to read another item now: at most `ahead` for each worker, with the items in progress."""
         if self.exhausted or self._working >= ahead * self.concurrency:
             return False
         return self._read - self._returned < _WINDOW * self.concurrency

@@ -4,7 +4,7 @@ The core of a run emits a request, a `Responder` answers it, and a `Sink` passes
 
 A synchronous run answers each request in a thread of its own, so that Ctrl-C and the run's timeout work while a server
 is silent. Under gevent it answers in its own greenlet, and a stream arrives as a whole. A responder in Python runs in
-run's own thread where that thread would only wait. An asynchronous run uses a task of the event loop. None of them
+the run's own thread where that thread would only wait. An asynchronous run uses a task of the event loop. None of them
 holds a reference to the run: when a run is dropped, it ends, and its request with it.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from luup_agent._native import NativeRun
 
-_REFUSALS = (400, 404, 415, 422, 501)  # statuses of servers that do not like a request's form
+_REFUSALS = (400, 404, 415, 422, 501)  # statuses of servers that refuse the form of a request
 _YEAR = 3.2e7  # seconds; event loops refuse much longer timeouts
 
 

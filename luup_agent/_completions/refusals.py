@@ -90,7 +90,7 @@ _STATUSES = (
     ("internal", 500),
     ("api_error", 500),
 )
-_FINAL = ("insufficient_quota", "billing")  # errors with status 429 that another attempt does not mend
+_FINAL = ("insufficient_quota", "billing")  # errors with status 429 that a retry does not fix
 _ASKED_AGAIN = ("tool_use_failed", "json_validate_failed")  # Groq: the model wrote a call, or JSON, that can't be read
 
 

@@ -81,7 +81,7 @@ class Run(Watched):
 
     Attributes:
         native: The core's run.
-        calls: The tool calls; there from `start` on.
+        calls: The tool calls; set by `start`.
         events: The events so far, to be taken from the left; empty unless `want_events` was called.
         following: What else takes part; its followers are set before the run starts.
         is_read: Whether a reader takes `events`.

@@ -29,7 +29,7 @@ class Tally:
 
     Attributes:
         limits: The limits.
-        parent: Of the run whose tool began this run; what is used counts there too.
+        parent: The tally of the run whose tool began this run; it counts the same use.
     """
 
     def __init__(self, limits: UsageLimits, parent: Optional[Tally]) -> None:

@@ -21,7 +21,7 @@ class Task(NamedTuple):
         message: The user's message; None answers the history.
         settings: The run's.
         output: The type of the answer; None for plain text.
-        decisions: On calls that wait in the history, by their ids.
+        decisions: The decisions on calls that wait in the history, by their ids.
         choices: The answers to score, instead of generating one.
         summarize: Writes the summaries that the core requests.
         raw: Whether the message is the whole prompt, without the chat template.

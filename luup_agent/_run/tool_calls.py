@@ -92,7 +92,7 @@ class ToolCalls:
             agent: For the `RunContext` of tools; may be None if there are no tools.
             tools: The tools that may be called, by name.
             settings: The run's.
-            decisions: On calls that wait in the history, by their ids.
+            decisions: The decisions on calls that wait in the history, by their ids.
             events: Gets an event for each call and each result; None if they are not read.
         """
         self.turns: Dict[int, Dict[str, ToolCall]] = {}

@@ -69,17 +69,16 @@ class Guard:
         """Return the host of a request, with its port.
 
         Raises:
-            RequestError: It is a name that this server does not go by.
+            RequestError: It is not a name of this server.
         """
         host = header.decode("latin-1").lower()
         found = _HOST.fullmatch(host)
         name = found.group(1) if found else None
         if name is None or not (name in self._config.hosts or _is_local_name(name) or _is_address(name)):
             problem = (
-                f"the Host header is no name or address with a port: {host[:200]!r}"
+                f"the Host header must be a name or an address with a port, not {host[:200]!r}"
                 if name is None
-                else f"this server does not go by the name {name[:200]!r}; "
-                "start it with --allow-host to accept that name"
+                else f"{name[:200]!r} is not a name of this server; start it with --allow-host to accept it"
             )
             raise RequestError(403, problem, "host_not_allowed", None, "permission_error")
         return host

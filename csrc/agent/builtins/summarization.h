@@ -30,7 +30,7 @@ class Summarization {
     void     set(const Settings & settings);
     Settings settings() const;
 
-    // A run has ended well whose conversation begins with a summary.
+    // Counts a successful run whose conversation begins with a summary.
     void on_summarized();
 
     static constexpr const char * tool_name = "summarization";

@@ -131,7 +131,7 @@ def exchange(server, *lines):
 def test_a_host_that_is_none(guarded, host):
     status, body = exchange(guarded(), f"Host: {host}")
     assert status == 403
-    assert "the Host header is no name or address" in body
+    assert "the Host header must be a name or an address" in body
 
 
 @pytest.mark.parametrize("name", ["Host", "Origin", "Authorization"])
