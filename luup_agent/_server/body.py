@@ -29,7 +29,7 @@ async def read_fields(request: Any, config: Config) -> Fields:
         raise RequestError(415, f"Content-Type must be application/json, not {kind[:100]!r}", "invalid_content_type")
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > config.max_body):
-        if "expect" not in request.headers:  # such a client sends nothing before it is told to
+        if "expect" not in request.headers:  # such a client waits before it sends the body
             await _drain(request, config.max_body)
         raise _too_long(config.max_body)
     try:

@@ -76,7 +76,7 @@ class Guard:
         name = found.group(1) if found else None
         if name is None or not (name in self._config.hosts or _is_local_name(name) or _is_address(name)):
             problem = (
-                f"the Host header is no name or address with a port: {host[:200]!r}"
+                f"the Host header must be a name or an address, got {host[:200]!r}"
                 if name is None
                 else f"this server does not go by the name {name[:200]!r}; "
                 "start it with --allow-host to accept that name"
