@@ -19,6 +19,7 @@ from luup_agent.errors import BusyError, InvalidParamError, LuupError, SessionCo
 from luup_agent.media import Content
 from luup_agent.messages import Message, ToolCall
 from luup_agent.outputs import OutputT
+from luup_agent.settings import DepsT
 
 if TYPE_CHECKING:
     from luup_agent._run.run import Run
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 UNKNOWN = Head(-1)
 
 
-class Session(Answering[Any, OutputT]):
+class Session(Answering[DepsT, OutputT]):
     """A stored conversation, with the answering methods of an `Agent`.
 
     Each run continues the conversation as the database has it, and what it adds is stored as a whole when it ends. If
@@ -53,7 +54,7 @@ class Session(Answering[Any, OutputT]):
         self,
         database: Database,
         id: str,  # noqa: A002  # its name everywhere
-        agent: Agent[Any, OutputT],
+        agent: Agent[DepsT, OutputT],
         warm: Optional[WarmStates] = None,
     ) -> None:
         """Continue a conversation with a copy of `agent`; `refresh` reads it."""
@@ -91,7 +92,7 @@ class Session(Answering[Any, OutputT]):
         return self._agent.pending
 
     @property
-    def agent(self) -> Agent[Any, OutputT]:
+    def agent(self) -> Agent[DepsT, OutputT]:
         """The session's copy of the agent, for its tools and built-in tools. Its history belongs to the session."""
         return self._agent
 
@@ -224,7 +225,7 @@ class Session(Answering[Any, OutputT]):
 class _Keeper(Follower):
     """Reads the conversation of a session before a run, and stores it after."""
 
-    def __init__(self, session: Session[Any], run: Run, decisions: Optional[Mapping[str, Any]]) -> None:
+    def __init__(self, session: Session[Any, Any], run: Run, decisions: Optional[Mapping[str, Any]]) -> None:
         self._session = session
         self._decisions = decisions
         self._is_open = False  # between `begin` and one of the ends

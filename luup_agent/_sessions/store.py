@@ -29,6 +29,7 @@ from luup_agent._sessions.warm import WarmStates
 from luup_agent.errors import InvalidParamError
 from luup_agent.messages import Message, Usage
 from luup_agent.outputs import OutputT
+from luup_agent.settings import DepsT
 
 if TYPE_CHECKING:
     from luup_agent.agent import Agent
@@ -58,7 +59,7 @@ class Sessions:
 
     # -- one conversation ----------------------------------------------------------------------------------------------
 
-    def open(self, id: str, agent: Agent[Any, OutputT]) -> Session[OutputT]:  # noqa: A002  # its name everywhere
+    def open(self, id: str, agent: Agent[DepsT, OutputT]) -> Session[DepsT, OutputT]:  # noqa: A002  # its name everywhere
         """Return a conversation, with an agent that continues it.
 
         A conversation that does not exist begins with its first run.
@@ -76,7 +77,7 @@ class Sessions:
         session.refresh()
         return session
 
-    async def open_async(self, id: str, agent: Agent[Any, OutputT]) -> Session[OutputT]:  # noqa: A002
+    async def open_async(self, id: str, agent: Agent[DepsT, OutputT]) -> Session[DepsT, OutputT]:  # noqa: A002
         """Do the same as `open`, under asyncio."""
         session = Session(self._database, check_id("id", id), agent, self._warm)
         await session.refresh_async()

@@ -127,7 +127,7 @@ def draw_peers(libraries, rows, path):
     """Draw the table of speeds: bars for each library."""
     figure, axes = new_figure(len(rows), 9, 2.4)
     for axis, (title, values) in zip(axes, rows):
-        bars = axis.barh(range(len(values)), values, color=[ACCENT, "#cfcac2", "#cfcac2"], height=0.62)
+        bars = axis.barh(range(len(values)), values, color=[ACCENT] + ["#cfcac2"] * (len(values) - 1), height=0.62)
         axis.bar_label(bars, [shown(value) for value in values], padding=4, fontsize=9)
         axis.set_yticks(range(len(values)), libraries if axis is axes[0] else [""] * len(values), fontsize=9, color=INK)
         axis.set(xlim=(0, 1.25 * max(values)))

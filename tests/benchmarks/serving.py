@@ -1,4 +1,4 @@
-"""Streaming clients of the server, against the same work in process and llama-server of the same llama.cpp.
+"""Streaming clients of the server, against the same work in process, llama-server and xllamacpp's server.
 
     python tests/benchmarks/serving.py [--clients N …] [--tokens N] [--rounds N] [--model FILE] [--json FILE]
                                        [--plots FOLDER] [--without-peer]
@@ -6,7 +6,8 @@
 Each candidate runs in a process of its own and answers the same questions behind one shared system prompt, which it has
 read once before. It answers them twice: at first, and again, when llama-server has the system prompt in each of its
 slots, one for each client. The candidates take turns. The load comes from one process with plain sockets, whose CPU
-time is given too, because it shares the machine. llama-server comes from a build with LUUP_BUILD_TOOLS=ON.
+time is given too, because it shares the machine. llama-server comes from a build with LUUP_BUILD_TOOLS=ON, and
+xllamacpp, which has llama.cpp's server in it, from an environment that is made once.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import peer_environment
 import plots
 import workloads
 from bench import find_program
@@ -60,6 +62,19 @@ from luup_agent import Model
 from luup_agent.server import serve
 with Model.from_local({model!r}, context_size={context}, max_sequences={sequences}) as model:
     serve({{"m": model}}, port={port})
+"""
+
+
+XLLAMACPP = """
+import time, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path = {model!r}
+params.hostname, params.port = "127.0.0.1", {port}
+params.n_parallel, params.n_ctx = {sequences}, {room}
+params.use_jinja = True
+params.verbosity = -1
+server = xllamacpp.Server(params)
+time.sleep(100_000)
 """
 
 
@@ -160,6 +175,14 @@ def llama_server(options):
     return OverHTTP("llama-server", [*command, "-c", str(room), "--no-webui", "--jinja"], options)
 
 
+def xllamacpp(options):
+    """xllamacpp's server, with as many slots and as much room."""
+    python = peer_environment.programs(peer_environment.environment(peer_environment.XLLAMACPP)) / "python"
+    room = max(options.clients) * (1400 + options.tokens)
+    text = XLLAMACPP.format(room=room, **settings_of(options))
+    return OverHTTP("xllamacpp", [str(python), "-c", text], options)
+
+
 def wait_for(port, process):
     deadline = time.monotonic() + 120
     while True:
@@ -220,7 +243,7 @@ def cpu_of(process):
 
 def measure(options):
     """Return tokens per second by candidate and number of clients: those at first and those again of each round."""
-    kinds = [InProcess, ours] + ([] if options.without_peer else [llama_server])
+    kinds = [InProcess, ours] + ([] if options.without_peer else [llama_server, xllamacpp])
     found = {}
     for _ in range(options.rounds):
         for kind in kinds:
@@ -248,20 +271,20 @@ def report(found):
         "\n| clients | "
         + " | ".join(names)
         + " | HTTP / in process"
-        + (" | / llama-server |" if len(names) > 2 else " |")
+        + "".join(f" | / {name}" for name in names[2:])
+        + " |"
     )
-    print("|---" * (len(names) + 2 + (len(names) > 2)) + "|")
+    print("|---" * (2 * len(names)) + "|")
     for clients in found[names[0]]:
         speeds = [statistics.median(found[name][clients]) for name in names]
         cells = [f"{speed:,.0f}" for speed in speeds] + [f"{speeds[1] / speeds[0]:.2f}"]
-        if len(names) > 2:
-            cells.append(f"{speeds[1] / speeds[2]:.1f}")
+        cells += [f"{speeds[1] / speed:.1f}" for speed in speeds[2:]]
         print(f"| {clients} | " + " | ".join(cells) + " |")
 
 
 def draw(found, folder):
     """Draw a plot in the style of the documentation's, ours first."""
-    names = [name for name in ("our server", "in process", "llama-server") if name in found]
+    names = [name for name in ("our server", "in process", "llama-server", "xllamacpp") if name in found]
     rows = [
         (plots.title_of(clients), [statistics.median(found[name][clients]) for name in names])
         for clients in found[names[0]]

@@ -5,7 +5,7 @@ import re
 BEGIN = """
 from typing import Any, Iterable, List, Literal, Mapping, Optional, Union
 from pydantic import BaseModel
-from luup_agent import Agent, AgentOptions, Model, RunContext, RunOptions, Tool, tool
+from luup_agent import Agent, AgentOptions, Model, RunContext, RunOptions, SQLiteSessions, Tool, tool
 
 class User(BaseModel):
     name: str
@@ -20,7 +20,10 @@ def any_context(ctx: RunContext, a: int) -> str: return ""
 def any_deps(ctx: RunContext[object], a: int) -> str: return ""
 def either(ctx: RunContext[Union[User, int]], a: int) -> str: return ""
 
-def use(model: Model, agent: Agent[User], plain: Agent, user: User, options: AgentOptions, run: RunOptions) -> None:
+def use(
+    model: Model, agent: Agent[User], plain: Agent, user: User, options: AgentOptions, run: RunOptions,
+    store: SQLiteSessions,
+) -> None:
 """
 
 REVEALED = {
@@ -33,6 +36,10 @@ REVEALED = {
     "Agent(model, deps=user)": "Agent[User, str]",
     "Agent(model, deps=user, output_type=Movie)": "Agent[User, Movie]",
     "Agent(model, **options)": "Agent[Any, str]",
+    "store.open('ada', agent)": "Session[User, str]",
+    "store.open('ada', agent).run('x', deps=user).output": "str",
+    "store.open('ada', agent).agent": "Agent[User, str]",
+    "store.open('ada', plain)": "Session[Any, str]",
     "agent": "Agent[User, str]",
     "agent.fork()": "Agent[User, str]",
     "plain": "Agent[Any, str]",

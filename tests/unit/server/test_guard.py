@@ -128,7 +128,7 @@ def exchange(server, *lines):
     "host",
     ["localhost:80@evil.example", "evil.example#.localhost", "evil.example/.localhost", "localhost:80:80", "\xff", "["],
 )
-def test_a_host_that_is_none(guarded, host):
+def test_an_invalid_host(guarded, host):
     status, body = exchange(guarded(), f"Host: {host}")
     assert status == 403
     assert "the Host header must be a name or an address" in body
