@@ -339,6 +339,11 @@ typedef struct luup_model_params {
      *
      * NULL = none (NULL) */
     const char * draft;
+    /* Use the heads of the model's own file that guess several tokens (multi-token prediction, MTP), where it has some
+     * and there is no `draft`. As with a draft model, the answers are the same, and they are used only while that is
+     * faster; see `mtp` in luup_model_info. They take memory: their weights, and a KV cache of their few layers (true)
+     */
+    bool use_mtp;
 } luup_model_params;
 
 /* Fills `params` with the defaults. NULL is ignored. */
@@ -380,7 +385,11 @@ typedef struct luup_model_info {
     uint64_t     weights_found; /* bytes of weights that were in `weights_cache`, and are shared by processes */
     uint64_t     weights_made; /* bytes that this load has put there */
     uint64_t     memory_projector; /* bytes of the projector: its weights, and scratch buffers for a picture */
-    uint64_t     memory_draft; /* bytes of the draft model: its weights, its KV cache and its scratch buffers */
+    uint64_t     memory_draft; /* bytes of the draft model: its weights, its KV cache and its scratch buffers; or of the
+                                * model's own heads, whose weights are among `memory_weights` */
+    /* The heads of the file that guess several tokens: "used", or why not; "" if it has none. For example "a draft
+     * model is used", or "heads of the architecture exaone-moe are not supported" */
+    const char * mtp;
 } luup_model_info;
 
 /* A snapshot of what the decoding thread does and has done. Counters start when the model is loaded, and go on when it
@@ -434,7 +443,8 @@ typedef struct luup_memory_estimate {
     int32_t  layers;
     int32_t  gpu_layers; /* layers on GPUs */
     uint64_t memory_projector; /* of `mmproj`: its weights, and scratch buffers for a picture */
-    uint64_t memory_draft; /* of `draft`: its weights, its KV cache and its scratch buffers */
+    uint64_t memory_draft; /* of `draft`: its weights, its KV cache and its scratch buffers; or of the model's own
+                            * heads, whose weights are among `memory_weights` */
 } luup_memory_estimate;
 
 /* Fills `estimate`, whose `size` field must be set, with what luup_model_load() would need with the same arguments.

@@ -57,7 +57,7 @@ class Loading:
         rope_scaling: Optional[RopeScaling] = None,
         adapters: Optional[Mapping[str, Union[str, os.PathLike[str]]]] = None,
         mmproj: Union[str, os.PathLike[str], Literal[False], None] = None,
-        draft: Union[str, os.PathLike[str], None] = None,
+        draft: Union[str, os.PathLike[str], Literal[False], None] = None,
         chat_template: Optional[str] = None,
         on_progress: Optional[Callable[[float], object]] = None,
         verbose: bool = False,
@@ -114,7 +114,9 @@ class Loading:
                 as long as loading it. None for a model that reads text alone; but a model of a hub ("hf:owner/repo")
                 brings the projector of its repository along, unless this is False.
             draft: A smaller model with the same vocabulary, which guesses the next tokens: a path, or a name as for
-                `catalog.resolve`. The answers are the same. It is used only while that is faster.
+                `catalog.resolve`. The answers are the same. It is used only while that is faster. None for the heads
+                of the model's own file that guess several tokens (MTP), if it has some (`ModelInfo.mtp`); False for
+                no such guesses.
             chat_template: A Jinja template to use instead of the model's own.
             on_progress: Called with 0.0 to 1.0 while the model loads. An exception that it raises stops the load and is
                 raised from this function.
@@ -138,8 +140,7 @@ class Loading:
         """
         if _native.encode_bool("verbose", verbose):
             _logging.log_to_stderr()
-        if draft is not None:
-            draft = _draft_file(draft)
+        draft = _draft_file(draft)
         layout = _native.Layout(
             gpu_layers,
             context_size,
@@ -318,7 +319,7 @@ class Loading:
         cache_type: CacheTypes = "f16",
         rope_scaling: Optional[RopeScaling] = None,
         mmproj: Union[str, os.PathLike[str], Literal[False], None] = None,
-        draft: Union[str, os.PathLike[str], None] = None,
+        draft: Union[str, os.PathLike[str], Literal[False], None] = None,
     ) -> MemoryEstimate:
         """Estimate the memory that a model takes, from the file's header alone: it reads no weights.
 
@@ -339,7 +340,7 @@ class Loading:
             rope_scaling: How to scale the positions.
             mmproj: The projector of a model that sees or hears. A repository on a hub has its own, unless this is
                 False.
-            draft: The draft model.
+            draft: The draft model; None for the heads of the model's own file, if it has some, False for neither.
 
         Raises:
             ModelNotFoundError: A file does not exist.
@@ -365,7 +366,7 @@ class Loading:
             cache_type,
             rope_scaling,
             mmproj,
-            None if draft is None else _draft_file(draft),
+            _draft_file(draft),
         )
         if is_model_name(path) and prefix_of(str(path)) == "hf":
             from luup_agent._hub import obtain
@@ -428,10 +429,14 @@ def _named_files(path: Any, layout: _native.Layout, mmproj: Any) -> Tuple[Any, A
     return _named_file(path, layout), mmproj
 
 
-def _draft_file(draft: Union[str, os.PathLike[str]]) -> Union[str, os.PathLike[str]]:
+def _draft_file(
+    draft: Union[str, os.PathLike[str], Literal[False], None],
+) -> Union[str, os.PathLike[str], Literal[False], None]:
     """Return the path of a draft model; that of a name which is downloaded if it is missing."""
     from luup_agent import catalog
 
+    if draft is None or draft is False:
+        return draft
     try:
         return catalog.resolve(draft)
     except InvalidParamError as error:

@@ -151,7 +151,7 @@ def answer(model: Model, request: TurnRequest) -> Turn:
         LuupError: The run failed, see `Agent.run`. A typed answer that is cut off or wrong is returned as it is.
     """
     try:
-        return _of_response(_agent(model, request).run(None))
+        return _of_response(_agent(model, _asking(request)).run(None))
     except LuupError as error:
         return _of_error(error)
 
@@ -159,7 +159,7 @@ def answer(model: Model, request: TurnRequest) -> Turn:
 async def answer_async(model: Model, request: TurnRequest) -> Turn:
     """Do the same as `answer`, under asyncio. Cancelling the task ends the computation."""
     try:
-        return _of_response(await _agent(model, request).run_async(None))
+        return _of_response(await _agent(model, _asking(request)).run_async(None))
     except LuupError as error:
         return _of_error(error)
 
@@ -245,12 +245,12 @@ def stream(model: Model, request: TurnRequest) -> TurnStream:
     Raises:
         LuupError: As `answer`; errors after the start are raised by the iteration.
     """
-    return TurnStream(_agent(model, request).stream_events(None))
+    return TurnStream(_agent(model, _asking(request)).stream_events(None))
 
 
 def stream_async(model: Model, request: TurnRequest) -> AsyncTurnStream:
     """Do the same as `stream`, under asyncio."""
-    return AsyncTurnStream(_agent(model, request).stream_events_async(None))
+    return AsyncTurnStream(_agent(model, _asking(request)).stream_events_async(None))
 
 
 def count_tokens(model: Model, request: TurnRequest) -> int:
@@ -260,8 +260,9 @@ def count_tokens(model: Model, request: TurnRequest) -> int:
         UnsupportedError: The model is remote.
         LuupError: As `answer`.
     """
+    request = _asking(request)
     *earlier, last = request.messages or [Message(role="user", content="")]
-    if last.role == "user":
+    if last.role == "user" and last.content:
         return len(_agent(model, request._replace(messages=earlier))._prompt_tokens(last.content))
     # The prompt of a history lacks the template's opening of the answer.
     question = Message(role="user", content="?")
@@ -276,9 +277,6 @@ def count_tokens(model: Model, request: TurnRequest) -> int:
 def _agent(model: Model, request: TurnRequest) -> Agent[Any, Any]:
     """Return an agent with the conversation, whose run ends with the first answer."""
     messages = list(request.messages)
-    spoken = [message for message in messages if message.role != "system"]
-    if messages and (not spoken or (spoken[-1].role == "assistant" and not spoken[-1].tool_calls)):
-        messages.append(Message(role="user", content=""))  # most chat templates answer users only
     system = messages[0].content if messages and messages[0].role == "system" else None
     options: Dict[str, Any] = {
         **request.options,
@@ -290,6 +288,14 @@ def _agent(model: Model, request: TurnRequest) -> Agent[Any, Any]:
     agent: Agent[Any, Any] = Agent(model, system, output_type=request.output, enable_builtin_tools=False, **options)
     agent.set_history(messages[1:] if system == "" else messages)
     return agent
+
+
+def _asking(request: TurnRequest) -> TurnRequest:
+    """Return a request whose conversation ends with something to answer: most chat templates answer users only."""
+    spoken = [message for message in request.messages if message.role != "system"]
+    if not request.messages or (spoken and (spoken[-1].role != "assistant" or spoken[-1].tool_calls)):
+        return request
+    return request._replace(messages=[*request.messages, Message(role="user", content="")])
 
 
 def _tool(definition: ToolDefinition) -> AnyTool:

@@ -20,7 +20,8 @@ class MemoryEstimate(Data):
         memory_context: Size of the KV cache and of recurrent states.
         memory_compute: Size of the scratch buffers.
         memory_projector: Size of the projector (`mmproj`): its weights, and its buffers for a picture; 0 without one.
-        memory_draft: Size of the draft model (`draft`): its weights, its KV cache and its buffers; 0 without one.
+        memory_draft: Size of the draft model (`draft`): its weights, its KV cache and its buffers; or of the model's
+            own heads, whose weights are among `memory_weights`; 0 without either.
         memory_host: The part of all these in the host's memory.
         memory_devices: The part of these three on GPUs.
         host_available: Memory that the host has available; 0 if unknown.
@@ -79,7 +80,8 @@ class ModelInfo(Data):
         memory_context: Size of the KV cache in bytes.
         memory_compute: Size of the scratch buffers in bytes.
         memory_projector: Size of the projector (`mmproj`) in bytes: its weights, and its buffers for a picture.
-        memory_draft: Size of the draft model (`draft`) in bytes: its weights, its KV cache and its buffers.
+        memory_draft: Size of the draft model (`draft`) in bytes: its weights, its KV cache and its buffers; or of the
+            model's own heads, whose weights are among `memory_weights`.
         context_size: Size of the context in tokens; all runs share it.
         training_context_size: Size of the context that the model was trained with, in tokens.
         vocabulary_size: Number of tokens in the vocabulary.
@@ -98,6 +100,8 @@ class ModelInfo(Data):
         rope_original_context: The size of the context before it, in tokens.
         sees: Whether it reads pictures: it has a projector for them.
         hears: Whether it reads sounds.
+        mtp: Whether the heads of the file that guess several tokens are in use: "used", or why not, such as "a draft
+            model is used"; "" if it has none.
         weights_found: Bytes of weights that were in the cache of weights; all processes that use them share the memory.
         weights_made: Bytes of weights that this load has put there; shared likewise. The other weights are in this
             process's own memory, or in the mapped model file.
@@ -137,6 +141,7 @@ class ModelInfo(Data):
     rope_original_context: int
     sees: bool = False
     hears: bool = False
+    mtp: str = ""
     weights_found: int
     weights_made: int
 
@@ -157,7 +162,7 @@ class ModelStats(Data):
         batch_tokens: Tokens computed in all steps, including prompts and drafts.
         largest_batch: Tokens of the largest step.
         prefixes_loaded: System prompts with their tools that were loaded from `prefix_cache`.
-        tokens_drafted: Draft tokens that `prompt_lookup` proposed.
+        tokens_drafted: Draft tokens that were checked: of `prompt_lookup`, a draft model or the model's own heads.
         drafts_accepted: Draft tokens that proved right.
         evictions: Parked sequences evicted from the KV cache, to RAM or for good.
         restored: Evicted sequences restored from RAM.

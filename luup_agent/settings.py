@@ -176,7 +176,7 @@ class LoadOptions(TypedDict, total=False):
     rope_scaling: Optional[RopeScaling]
     adapters: Optional[Mapping[str, Union[str, "os.PathLike[str]"]]]
     mmproj: Union[str, "os.PathLike[str]", Literal[False], None]
-    draft: Union[str, "os.PathLike[str]", None]
+    draft: Union[str, "os.PathLike[str]", Literal[False], None]
     chat_template: Optional[str]
     on_progress: Optional[Callable[[float], object]]
     verbose: bool

@@ -102,6 +102,7 @@ void luup_model_default_params(luup_model_params * params) {
         params->max_waiting   = -1;
         params->cache_ram     = int64_t(1) << 30;
         params->use_mmap      = true;
+        params->use_mtp       = true;
         params->split_mode    = LUUP_SPLIT_LAYER;
         params->rope_factor   = 1;
         params->keep_alive_ms = -1;

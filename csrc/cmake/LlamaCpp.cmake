@@ -55,7 +55,8 @@ option(LUUP_KERNELS "Our own matrix and attention kernels; OFF to measure their 
 # these instructions, because it runs before they are known to work.
 function(luup_add_kernels)
   set(folder "${LUUP_CMAKE_DIR}/../kernels")
-  set(kernels "${folder}/activations.cpp" "${folder}/attention.cpp" "${folder}/buffer_type.cpp" "${folder}/interleave.cpp" "${folder}/multiply.cpp")
+  set(kernels "${folder}/activations.cpp" "${folder}/attention.cpp" "${folder}/buffer_type.cpp" "${folder}/interleave.cpp" "${folder}/multiply.cpp"
+    "${folder}/multiply_experts.cpp")
   if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
     # gcc 12 warns of variables that its own header leaves undefined on purpose.
     set_source_files_properties(${kernels} DIRECTORY "${LUUP_LLAMA_DIR}/ggml/src"

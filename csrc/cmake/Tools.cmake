@@ -31,6 +31,8 @@ add_executable(luup-reference "${LUUP_TESTS}/programs/reference.cpp")
 target_link_libraries(luup-reference PRIVATE llama ggml)
 add_executable(luup-tensor-shapes "${LUUP_TESTS}/programs/tensor_shapes.cpp")
 target_link_libraries(luup-tensor-shapes PRIVATE llama ggml)
+add_executable(luup-perplexity "${LUUP_TESTS}/programs/perplexity.cpp")
+target_link_libraries(luup-perplexity PRIVATE llama ggml)
 
 # Tests and benchmarks of the core's classes, without the C API. The folder of a case is the room that it checks.
 file(GLOB LUUP_CASES CONFIGURE_DEPENDS "${LUUP_TESTS}/*/*.cpp")
@@ -43,7 +45,8 @@ add_executable(luup-template-cases "${LUUP_TESTS}/vocabulary.cpp" "${LUUP_TESTS}
   "${LUUP_TESTS}/chat/prompts.cpp" "${LUUP_TESTS}/chat/template_cases.cpp" "${LUUP_TESTS}/chat/thinking.cpp"
   "${LUUP_TESTS}/chat/writer.cpp")
 add_executable(luup-grammar-bench "${LUUP_TESTS}/programs/grammar_bench.cpp")
-foreach(program luup-core-cases luup-template-cases luup-grammar-bench)
+add_executable(luup-typed-bench "${LUUP_TESTS}/programs/typed_bench.cpp")
+foreach(program luup-core-cases luup-template-cases luup-grammar-bench luup-typed-bench)
   target_sources(${program} PRIVATE $<TARGET_OBJECTS:luup-core>)
   target_include_directories(${program} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}" "${LUUP_TESTS}")
   target_include_directories(${program} SYSTEM PRIVATE
@@ -79,8 +82,8 @@ if(LUUP_HAS_GLIBC AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
   set(LUUP_INJECTED luup-injected)
 endif()
 
-set(LUUP_PROGRAMS llama-bench llama-completion llama-mtmd-cli llama-server ggml-rpc-server luup-reference luup-tensor-shapes luup-core-cases luup-template-cases
-  luup-kernel-cases luup-kernel-bench luup-grammar-bench ${LUUP_STORM} ${LUUP_INJECTED})
+set(LUUP_PROGRAMS llama-bench llama-completion llama-mtmd-cli llama-server ggml-rpc-server luup-reference luup-tensor-shapes luup-perplexity luup-core-cases luup-template-cases
+  luup-kernel-cases luup-kernel-bench luup-grammar-bench luup-typed-bench ${LUUP_STORM} ${LUUP_INJECTED})
 
 # Built in the folder of the libraries that they load.
 set_target_properties(${LUUP_PROGRAMS} PROPERTIES

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "engine/completion.h"
-#include "engine/draft_model.h"
 #include "engine/drafts.h"
 #include "engine/sampler.h"
 #include "engine/sequence_pool.h"
@@ -19,8 +18,8 @@ namespace luup {
 struct Drafting {
     PromptLookup             lookup;
     DraftRecord              record;
-    DraftPolicy::Answer      of_model;  // the same of the draft model
-    bool                     guessed = false; // by the draft model
+    DraftPolicy::Answer      of_model;  // the same of guesses that take time to make
+    bool                     guessed = false; // by the draft model, or by the model's own heads
     std::vector<llama_token> tokens;  // in the batch, behind the token of row `Active::output`
 };
 
@@ -47,6 +46,7 @@ struct Active {
     struct {
         int32_t tokens = 0;
         int32_t output = -1;  // index of the row to sample from; -1 = none
+        int32_t first  = -1;  // index of the first token; -1 for a picture's vectors
     } batch;
 
     size_t pending() const { return tokens.size() - sequence->tokens.size(); }

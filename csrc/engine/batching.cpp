@@ -19,6 +19,9 @@ constexpr std::chrono::milliseconds adapters_turn(100);
 // Longer drafts are seldom right to their end.
 constexpr size_t max_draft = 8;
 
+// The model's heads are given rows until no guess of theirs paid for so many batches.
+constexpr int32_t heads_patience = 16;
+
 }  // namespace
 
 // Adds one token for each completion that decodes, then as much of the prompts as the step may take.
@@ -30,7 +33,10 @@ void Engine::fill_batch() {
     for (const Active * a : group_) {
         (a->decoding() ? decoding : prefilling)++;
     }
-    const size_t  drafted  = make_drafts(decoding, prefilling);
+    const size_t drafted = make_drafts(decoding, prefilling);
+    if (mtp_heads_) {
+        look_for_heads(prefilling > 0);
+    }
     const int32_t capacity = context_->batch_size();
     const int32_t budget =
         decoding == 0 ? capacity : std::min(capacity, static_cast<int32_t>(decoding) + prefill_chunk);
@@ -97,7 +103,7 @@ size_t Engine::make_drafts(size_t decoding, size_t prefilling) {
         draft.tokens.clear();
         draft.guessed                 = false;
         const Completion & completion = *a->completion;
-        if (prefilling > 0 || !a->decoding() || !completion.sampling.prompt_lookup || !sequences_->can_shorten()) {
+        if (prefilling > 0 || !a->decoding() || !completion.sampling.prompt_lookup || !may_guess(*a)) {
             continue;
         }
         const size_t free_rows = rows - std::min(rows, decoding + drafted);
@@ -106,37 +112,62 @@ size_t Engine::make_drafts(size_t decoding, size_t prefilling) {
         draft.tokens.resize(draft.record.worth(draft.tokens.size(), decoding - 1 + drafted, times_));
         drafted += draft.tokens.size();
     }
-    return prefilling > 0 || !draft_model_ || !sequences_->can_shorten() ? drafted : drafted + guess(decoding, drafted);
+    const bool guesses = draft_model_ || mtp_heads_;
+    return prefilling > 0 || !guesses ? drafted : drafted + guess(decoding, drafted);
 }
 
-// Has the draft model guess for those without a draft, where that pays. Returns the number of guessed tokens.
+// Whether tokens may be guessed behind the completion's next one. Not where its sequence is copied then: a recurrent
+// state would be that behind the guesses.
+bool Engine::may_guess(const Active & active) const {
+    const size_t end = active.tokens.size();
+    return sequences_->can_shorten() ||
+           (sequences_->most_refused() > 0 && active.keep != end && !active.is_marked(end));
+}
+
+// Has the draft model, or the model's own heads, guess for those without a draft, where that pays. Returns the number
+// of guessed tokens.
 size_t Engine::guess(size_t decoding, size_t drafted) {
-    const size_t rows = static_cast<size_t>(std::min(context_->max_outputs(), context_->batch_size()));
-    std::vector<DraftModel::Request> requests;
+    const size_t              rows = static_cast<size_t>(std::min(context_->max_outputs(), context_->batch_size()));
+    std::vector<DraftRequest> requests;
+    const DraftCosts          costs = draft_model_ ? draft_model_->costs(decoding) : mtp_heads_->costs(decoding);
     for (Active * a : group_) {
         Drafting & draft      = a->draft;
-        const bool reads_text = a->completion->media.empty();  // the draft model knows no pictures
-        if (!a->decoding() || !draft.tokens.empty() || !a->completion->may_draft || !reads_text) {
+        const bool reads_text = mtp_heads_ || a->completion->media.empty();  // a draft model knows no pictures
+        if (!a->decoding() || !draft.tokens.empty() || !a->completion->may_draft || !reads_text || !may_guess(*a)) {
             continue;
         }
         const auto   sequence = static_cast<size_t>(a->sequence->id);
         const size_t free     = rows - std::min(rows, decoding + drafted);
-        const size_t unread   = draft_model_->unread(sequence, a->tokens);
+        const size_t unread   = draft_model_ ? draft_model_->unread(sequence, a->tokens) : 0;
         const size_t n =
             draft_policy_.worth(draft.of_model, std::min(max_draft_tokens(*a), free), decoding - 1 + drafted, decoding,
-                                static_cast<size_t>(a->metrics.answer_tokens), unread, *draft_model_, times_);
-        if (n > 0 && draft_model_->read(sequence, a->tokens)) {
+                                static_cast<size_t>(a->metrics.answer_tokens), unread, costs, times_);
+        heads_wanted_ = heads_wanted_ || n > 0;
+        if (n > 0 &&
+            (draft_model_ ? draft_model_->read(sequence, a->tokens) : mtp_heads_->knows(sequence, a->tokens))) {
             requests.push_back({ sequence, &a->tokens, n, &draft.tokens });
             draft.of_model.begun = draft.guessed = true;
             drafted += n;
         }
     }
-    draft_model_->draft(requests);
+    if (draft_model_) {
+        draft_model_->draft(requests);
+    } else if (!requests.empty()) {
+        mtp_heads_->draft(requests);
+    }
     size_t guessed = 0;
-    for (const DraftModel::Request & request : requests) {
+    for (const DraftRequest & request : requests) {
         guessed += request.draft->size();
     }
     return guessed;
+}
+
+// Has the next decode leave rows for the model's heads, while these may pay.
+void Engine::look_for_heads(bool prefills) {
+    const bool wanted = heads_wanted_ || (prefills && draft_policy_.hopes(max_draft, mtp_heads_->costs(1), times_));
+    heads_idle_       = wanted ? 0 : heads_idle_ + 1;
+    heads_wanted_     = false;
+    mtp_heads_->look(wanted || (mtp_heads_->looks() && heads_idle_ < heads_patience));
 }
 
 // How many guessed tokens the context and max_tokens leave room for, behind the next one.
@@ -145,7 +176,7 @@ size_t Engine::max_draft_tokens(const Active & active) const {
     const int32_t counted    = active.metrics.answer_tokens - active.completion->thought_tokens;
     const size_t  answer     = max_tokens < 0 ? SIZE_MAX : static_cast<size_t>(max_tokens - counted);
     const size_t  room       = static_cast<size_t>(context_size_) - active.tokens.size();
-    return std::min({ max_draft, room, answer - std::min<size_t>(answer, 1) });
+    return std::min({ max_draft, sequences_->most_refused(), room, answer - std::min<size_t>(answer, 1) });
 }
 
 // Adds up to `n` of the completion's pending tokens.
@@ -158,6 +189,7 @@ void Engine::add_to_batch(Active & active, int32_t n) {
         const bool    last  = at + 1 == active.tokens.size();
         const int32_t row   = batch_->add(active.tokens[at], position++, active.sequence->id, last);
         active.batch.output = last ? row : -1;
+        active.batch.first  = active.batch.first < 0 ? row : active.batch.first;
         active.batch.tokens++;
     }
     if (active.batch.output >= 0) {

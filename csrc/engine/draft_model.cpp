@@ -17,15 +17,8 @@ constexpr size_t read_chunk = 128;
 // A shorter beginning is read again rather than copied from another text.
 constexpr size_t worth_copying = 16;
 
-// Weights of a new measurement in the moving averages.
+// The weight of a new measurement in the moving average.
 constexpr double reading_weight = 0.3;
-constexpr double answer_weight  = 0.5;
-
-// Before anything was measured: how much faster a prompt is read than tokens are guessed.
-constexpr double read_speedup = 8;
-
-// The expected answer must save the cost of reading this many times.
-constexpr double safety = 2;
 
 }  // namespace
 
@@ -122,10 +115,10 @@ bool DraftModel::read(size_t sequence, const std::vector<llama_token> & text) {
     return own.size() + 1 == text.size();
 }
 
-void DraftModel::draft(const std::vector<Request> & requests) {
-    std::vector<Request>     open = requests;
-    std::vector<llama_token> next;  // of each open one
-    for (const Request & request : open) {
+void DraftModel::draft(const std::vector<DraftRequest> & requests) {
+    std::vector<DraftRequest> open = requests;
+    std::vector<llama_token>  next;  // of each open one
+    for (const DraftRequest & request : open) {
         request.draft->clear();
         start(request.sequence, *request.text);
         next.push_back(request.text->back());
@@ -157,32 +150,6 @@ void DraftModel::draft(const std::vector<Request> & requests) {
         open.resize(left);
         next.resize(left);
     }
-}
-
-void DraftPolicy::end(const Answer & answer, size_t tokens) {
-    length_ += answer_weight * (static_cast<double>(tokens) - length_);
-    if (answer.begun) {
-        right_ += answer_weight * (answer.record.right() - right_);
-    }
-}
-
-size_t DraftPolicy::worth(Answer & answer, size_t limit, size_t others, size_t texts, size_t answered, size_t unread,
-                          const DraftModel & model, const DecodeTimes & times) const {
-    const double alone = times.estimate(others + 1);
-    const double each  = model.draft_seconds(texts) / static_cast<double>(texts);  // 0 before the first guess
-    if (alone <= 0 || limit == 0) {
-        return 0;
-    }
-    double       gain = 0;
-    const size_t n    = answer.record.worth(limit, others, times, each, &gain);
-    if (n == 0) {
-        return 0;
-    }
-    const double read     = model.read_seconds() > 0 ? model.read_seconds() : each > 0 ? each / read_speedup : 0;
-    const double expected = std::max(length_ - static_cast<double>(answered), static_cast<double>(answered));
-    const double cost     = static_cast<double>(unread) * (read > 0 ? read : alone / read_speedup);
-    const bool   reads    = unread > read_chunk / 16;
-    return reads && cost * safety > expected * alone * gain ? 0 : n;
 }
 
 }  // namespace luup

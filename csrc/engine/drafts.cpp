@@ -13,6 +13,7 @@ constexpr size_t ngram = 3;
 constexpr double longer_weight  = 0.2;
 constexpr double shorter_weight = 0.5;
 constexpr double right_weight   = 0.1;
+constexpr double answer_weight  = 0.5;
 
 // Each decode of fewer tokens multiplies the trust in the time of one with more by this.
 constexpr double fading = 0.999;
@@ -24,6 +25,15 @@ constexpr double forgiveness_if_made = 0.001;
 
 // The speed-up that a draft has to promise: less is lost in what the estimates leave out.
 constexpr double worthwhile = 1.05;
+
+// Before anything was measured: how much faster a prompt is read than tokens are guessed.
+constexpr double read_speedup = 8;
+
+// So few tokens are read without a thought.
+constexpr size_t worth_reading_for = 8;
+
+// The expected answer must save the cost of reading this many times.
+constexpr double safety = 2;
 
 }  // namespace
 
@@ -126,6 +136,37 @@ size_t DraftRecord::worth(size_t available, size_t others, const DecodeTimes & t
         *saved = best > 0 ? 1 - plain / pace : 0;
     }
     return best;
+}
+
+void DraftPolicy::end(const Answer & answer, size_t tokens) {
+    length_ += answer_weight * (static_cast<double>(tokens) - length_);
+    if (answer.begun) {
+        right_ += answer_weight * (answer.record.right() - right_);
+    }
+}
+
+size_t DraftPolicy::worth(Answer & answer, size_t limit, size_t others, size_t texts, size_t answered, size_t unread,
+                          const DraftCosts & costs, const DecodeTimes & times) const {
+    const double alone = times.estimate(others + 1);
+    const double each  = costs.guess / static_cast<double>(texts);  // 0 before the first guess
+    if (alone <= 0 || limit == 0) {
+        return 0;
+    }
+    double       gain = 0;
+    const size_t n    = answer.record.worth(limit, others, times, each, &gain);
+    if (n == 0) {
+        return 0;
+    }
+    const double read     = costs.read > 0 ? costs.read : each > 0 ? each / read_speedup : 0;
+    const double expected = std::max(length_ - static_cast<double>(answered), static_cast<double>(answered));
+    const double cost     = static_cast<double>(unread) * (read > 0 ? read : alone / read_speedup);
+    const bool   reads    = unread > worth_reading_for;
+    return reads && cost * safety > expected * alone * gain ? 0 : n;
+}
+
+bool DraftPolicy::hopes(size_t limit, const DraftCosts & costs, const DecodeTimes & times) const {
+    DraftRecord record(right_);
+    return times.estimate(1) <= 0 || costs.guess <= 0 || record.worth(limit, 0, times, costs.guess) > 0;
 }
 
 }  // namespace luup

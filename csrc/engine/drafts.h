@@ -66,4 +66,48 @@ class DraftRecord {
     double right_;
 };
 
+// A text that is to be continued by up to `limit` tokens.
+struct DraftRequest {
+    size_t                           sequence;
+    const std::vector<llama_token> * text;  // not empty
+    size_t                           limit;
+    std::vector<llama_token> *       draft;  // is set, to nothing if there is no guess
+};
+
+// Seconds that it takes to guess one token of each of several texts, and to read one token; 0 while unknown.
+struct DraftCosts {
+    double guess = 0;
+    double read  = 0;
+};
+
+// Decides when guesses that take time to make pay: by how often they were right, in all answers and in this one, and by
+// the times that decodes take here.
+class DraftPolicy {
+  public:
+    // The record of one answer.
+    struct Answer {
+        DraftRecord record;
+        bool        begun = false;  // its text was read once
+    };
+
+    // Begins an answer with what earlier ones have shown.
+    Answer begin() const { return { DraftRecord(right_), false }; }
+
+    // An answer of `tokens` tokens has ended.
+    void end(const Answer & answer, size_t tokens);
+
+    // Returns how many tokens it pays to guess, at most `limit`, for one of `texts` answers whose next tokens are
+    // decoded together with `others` other tokens. 0 if reading `unread` tokens before would take longer than an answer
+    // that has `answered` tokens is likely to save.
+    size_t worth(Answer & answer, size_t limit, size_t others, size_t texts, size_t answered, size_t unread,
+                 const DraftCosts & costs, const DecodeTimes & times) const;
+
+    // Whether guesses for a new answer are likely to pay, or it is unknown.
+    bool hopes(size_t limit, const DraftCosts & costs, const DecodeTimes & times) const;
+
+  private:
+    double right_  = DraftRecord::likely;  // of the answers that ended last
+    double length_ = 100;                  // the same: their tokens
+};
+
 }  // namespace luup

@@ -57,6 +57,13 @@ Engine::Engine(llama_model * model, const EngineParams & params)
     if (params.draft) {
         draft_model_ = std::make_unique<DraftModel>(params.draft, DraftModel::context_params(params.context),
                                                     params.threads, params.threads_batch);
+    } else if (params.mtp) {
+        try {
+            mtp_heads_ = std::make_unique<MtpHeads>(model, context_->get(), MtpHeads::context_params(params.context),
+                                                    params.threads, params.threads_batch);
+        } catch (const Error & error) {  // the model works without them
+            mtp_failure_ = error.what();
+        }
     }
     context_size_   = context_->size();
     max_sequences_  = context_->max_sequences();
@@ -83,6 +90,7 @@ void Engine::close() {
 
 void Engine::release_context() {
     draft_model_.reset();
+    mtp_heads_.reset();
     sequences_.reset();
     prefixes_.reset();
     media_batch_.reset();
@@ -294,7 +302,7 @@ void Engine::end(Active & active, luup_finish_reason reason, const Failure & fai
     if (!active.draft.tokens.empty()) {
         sequences_->rollback(*active.sequence);
     }
-    if (draft_model_ && active.metrics.answer_tokens > 0) {
+    if (active.metrics.answer_tokens > 0) {
         draft_policy_.end(active.draft.of_model, static_cast<size_t>(active.metrics.answer_tokens));
     }
     if (completion.key.owner != 0) {

@@ -12,6 +12,7 @@
 #include "engine/drafts.h"
 #include "engine/inbox.h"
 #include "engine/media_batch.h"
+#include "engine/mtp_heads.h"
 #include "engine/prefix_cache.h"
 #include "engine/sequence_pool.h"
 #include "engine/stored_sequence.h"
@@ -21,6 +22,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -42,6 +44,7 @@ struct EngineParams {
     std::shared_ptr<Adapters>    adapters;           // null: none
     MediaEncoder *               encoder = nullptr;  // of pictures and sound; must outlive the engine; null: none
     llama_model *                draft   = nullptr;  // guesses how answers go on; may be null; must outlive the engine
+    bool                         mtp     = false;  // the model's own heads guess; not with `draft`
 };
 
 // All public methods may be called from any thread but the engine's own.
@@ -90,7 +93,12 @@ class Engine {
 
     // Only while nothing was submitted yet.
     MemoryUse memory() const { return context_->memory(); }
-    MemoryUse draft_memory() const { return draft_model_ ? draft_model_->memory() : MemoryUse(); }
+    MemoryUse draft_memory() const {
+        return draft_model_ ? draft_model_->memory() : mtp_heads_ ? mtp_heads_->memory() : MemoryUse();
+    }
+
+    // Why the model's heads make no guesses, though they were wanted; "" if they do.
+    const std::string & mtp_failure() const { return mtp_failure_; }
 
     // Those that completions may ask for.
     Adapters & adapters() const { return *adapters_; }
@@ -139,6 +147,9 @@ class Engine {
     void   choose_group();
     size_t make_drafts(size_t decoding, size_t prefilling);
     size_t guess(size_t decoding, size_t drafted);
+    void   look_for_heads(bool prefills);
+    void   keep_rows(const Active & active, size_t begin, size_t n, int32_t row);
+    bool   may_guess(const Active & active) const;
     size_t max_draft_tokens(const Active & active) const;
     void   add_to_batch(Active & active, int32_t n);
     void   add_draft(const Active & active, llama_pos position);
@@ -153,7 +164,7 @@ class Engine {
     void step();
     void step_tokens();
     int  decode();
-    void roll_back_batch();
+    void roll_back_batch(bool failed);
     void fail_batch(int rc);
     void after_decode();
     bool sample(Active & active);
@@ -189,6 +200,10 @@ class Engine {
     std::vector<float>          row_;  // the logits as the model gave them, if a completion asks for them
     std::vector<llama_token>    ranking_;  // the same
     std::unique_ptr<DraftModel> draft_model_;  // may be null
+    std::unique_ptr<MtpHeads>   mtp_heads_;  // may be null
+    std::string                 mtp_failure_;
+    bool                        heads_wanted_ = false;  // a guess of the heads would pay
+    int32_t                     heads_idle_   = 0;  // batches since then
     DraftPolicy                 draft_policy_;
     DecodeTimes                 times_;
     ThreadCount                 few_tokens_threads_, many_tokens_threads_;  // of a batch

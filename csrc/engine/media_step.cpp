@@ -41,7 +41,7 @@ void Engine::step_media() {
         totals_.batches++;
         check_weights();
         if (rc != 0) {
-            roll_back_batch();
+            roll_back_batch(true);
             fail_batch(rc);
             return;
         }
@@ -49,7 +49,7 @@ void Engine::step_media() {
         totals_.largest_batch = std::max(totals_.largest_batch, n);
     } catch (...) {
         const Failure failure = current_failure();
-        roll_back_batch();
+        roll_back_batch(true);
         if (failure.code == LUUP_ERROR_CANCELLED) {  // drop_ended() finds out for whom
             return;
         }
@@ -94,7 +94,7 @@ int Engine::decode_media(Active & active, const MediaSpan & span, int32_t first,
     if (!media_batch_) {
         media_batch_ = std::make_unique<MediaBatch>(context_->get());
     }
-    active.batch = { n, -1 };
+    active.batch = { n, -1, -1 };
     in_batch_.push_back(&active);
     const llama_pos position = sequences_->position(active.tokens, span.begin);
     context_->set_threads(many_tokens_threads_.count());

@@ -2,7 +2,6 @@
 
 #include "grammar/constraint.h"
 #include "base/error.h"
-#include "engine/logits.h"
 
 #include <algorithm>
 #include <cmath>
@@ -14,6 +13,16 @@ namespace {
 
 // With a constraint, that many of the likeliest tokens are tried before all allowed ones are listed.
 constexpr size_t tried_first = 256;
+
+// Without top_k, that many of the likeliest tokens are sorted at first.
+constexpr size_t ranked_first = 256;
+// If a constraint refuses too many of that many, all that it allows are listed.
+constexpr size_t ranked_most = 8 * ranked_first;
+// A temperature at which logits become infinite when they are divided by it. Long before, only the likeliest counts.
+constexpr float coldest = 1e-6f;
+
+// More than the error of a sum of probabilities.
+constexpr double rounding = 1e-5;
 
 constexpr size_t most_biases = 4096;
 
@@ -126,37 +135,24 @@ llama_token Sampler::likeliest(const float * logits) const {
     return best;
 }
 
-// Sets candidates_ to the `k` likeliest tokens, the likeliest first.
-void Sampler::select(const float * logits, size_t k) {
+// Sets candidates_ to the `k` likeliest of the tokens whose logits are in `row`, the likeliest first. `tokens` has
+// their numbers unless the row is that of the whole vocabulary.
+void Sampler::rank(const float * row, size_t n, size_t k, const std::vector<llama_token> * tokens) {
     candidates_.clear();
-    if (k < static_cast<size_t>(n_vocab_)) {
-        // A heap of the k best with the worst of them on top.
-        float bar = -INFINITY;
-        for (int32_t i = 0; i < n_vocab_; i++) {
-            if (!(logits[i] > bar)) {
-                continue;
-            }
-            if (candidates_.size() == k) {
-                std::pop_heap(candidates_.begin(), candidates_.end(), more_likely);
-                candidates_.pop_back();
-            }
-            candidates_.push_back({ i, logits[i], 0 });
-            std::push_heap(candidates_.begin(), candidates_.end(), more_likely);
-            if (candidates_.size() == k) {
-                bar = candidates_.front().logit;
-            }
-        }
-    } else {
-        for (int32_t i = 0; i < n_vocab_; i++) {
-            if (logits[i] > -INFINITY) {
-                candidates_.push_back({ i, logits[i], 0 });
-            }
-        }
+    for (const RankedLogit & each : top_.find(row, static_cast<int32_t>(n), k)) {
+        candidates_.push_back({ tokens ? (*tokens)[static_cast<size_t>(each.index)] : each.index, each.logit, 0 });
     }
-    std::sort(candidates_.begin(), candidates_.end(), more_likely);
+    if (candidates_.empty() && tokens) {
+        fail(LUUP_ERROR_INFERENCE_FAILED, "no token of the vocabulary fits the grammar here");
+    }
     if (candidates_.empty() || !std::isfinite(candidates_.front().logit)) {
         fail(LUUP_ERROR_INFERENCE_FAILED, "the model returned no finite logit");
     }
+}
+
+// Sets candidates_ to the `k` likeliest tokens, the likeliest first.
+void Sampler::select(const float * logits, size_t k) {
+    rank(logits, static_cast<size_t>(n_vocab_), k, nullptr);
 }
 
 // Returns the likeliest token that the constraint allows. Mostly it is among the first few.
@@ -188,12 +184,17 @@ llama_token Sampler::best_allowed(const float * logits, const Constraint & const
 // that one is allowed.
 void Sampler::keep_allowed(const Constraint & constraint) {
     std::vector<Candidate> kept;
+    bool                   replaced = false;  // whether a token may be there twice
     for (const Candidate & c : candidates_) {
-        const llama_token token = constraint.allows(c.token) ? c.token : constraint.beginning_of(c.token);
+        const bool        allowed = constraint.allows(c.token);
+        const llama_token token   = allowed ? c.token : constraint.beginning_of(c.token);
         if (token == LLAMA_TOKEN_NULL) {
             continue;
         }
-        const auto same = std::find_if(kept.begin(), kept.end(), [&](const Candidate & k) { return k.token == token; });
+        replaced = replaced || !allowed;
+        const auto same =
+            replaced ? std::find_if(kept.begin(), kept.end(), [&](const Candidate & k) { return k.token == token; })
+                     : kept.end();
         if (same == kept.end()) {
             kept.push_back({ token, c.logit, 0 });
         } else {
@@ -205,88 +206,174 @@ void Sampler::keep_allowed(const Constraint & constraint) {
     candidates_.swap(kept);
 }
 
-// Sets candidates_ to the top_k likeliest tokens that the constraint allows, the likeliest first.
-void Sampler::select_allowed(const float * logits, const Constraint & constraint) {
-    const size_t n = static_cast<size_t>(n_vocab_);
-    const size_t k = sampling_.top_k > 0 ? std::min(static_cast<size_t>(sampling_.top_k), n) : n;
-    if (k <= tried_first / 2) {
-        select(logits, std::min(tried_first, n));
-        keep_allowed(constraint);
-    } else {
-        candidates_.clear();
+// Sets allowed_ to all tokens that the constraint allows, and row_ to their logits.
+void Sampler::list_allowed(const float * logits, const Constraint & constraint) {
+    constraint.allowed(allowed_);
+    row_.resize(allowed_.size());
+    for (size_t i = 0; i < allowed_.size(); i++) {
+        row_[i] = logits[allowed_[i]];
     }
+}
+
+// Sets candidates_ to the `k` likeliest tokens that the constraint allows, the likeliest first, if that many are among
+// the likeliest of all. Else returns false.
+bool Sampler::try_allowed(const float * logits, const Constraint & constraint, size_t k) {
+    if (k > tried_first / 2) {
+        return false;
+    }
+    select(logits, std::min(tried_first, static_cast<size_t>(n_vocab_)));
+    keep_allowed(constraint);
     if (candidates_.size() < k) {
-        constraint.allowed(allowed_);
-        candidates_.clear();
-        for (llama_token token : allowed_) {
-            if (logits[token] > -INFINITY) {
-                candidates_.push_back({ token, logits[token], 0 });
-            }
-        }
-        std::sort(candidates_.begin(), candidates_.end(), more_likely);
+        return false;
     }
-    if (candidates_.empty()) {
-        fail(LUUP_ERROR_INFERENCE_FAILED, "no token of the vocabulary fits the grammar here");
-    }
-    candidates_.resize(std::min(candidates_.size(), k));
+    candidates_.resize(k);
+    return true;
 }
 
 void Sampler::normalize() {
     const float max = candidates_.front().logit;
-    float       sum = 0;
+    double      sum = 0;  // of up to all tokens
     for (Candidate & c : candidates_) {
         c.p = std::exp(c.logit - max);
         sum += c.p;
     }
     for (Candidate & c : candidates_) {
-        c.p /= sum;
+        c.p = static_cast<float>(c.p / sum);
     }
 }
 
-llama_token Sampler::draw() {
-    double rest = random_() / 4294967296.0;
+// Returns the token at this share of the candidates' probabilities, or LLAMA_TOKEN_NULL beyond their sum.
+llama_token Sampler::draw(double share) const {
     for (const Candidate & c : candidates_) {
-        rest -= c.p;
-        if (rest < 0) {
+        share -= c.p;
+        if (share < 0) {
             return c.token;
         }
     }
-    return candidates_.back().token;
+    return LLAMA_TOKEN_NULL;
 }
 
-llama_token Sampler::sample(float * logits, const Constraint * constraint) {
-    penalize(logits);
-    if (sampling_.temperature == 0) {
-        return constraint ? best_allowed(logits, *constraint) : likeliest(logits);
-    }
-    if (constraint) {
-        select_allowed(logits, *constraint);
-    } else {
-        select(logits, sampling_.top_k > 0 ? static_cast<size_t>(std::min(sampling_.top_k, n_vocab_))
-                                           : static_cast<size_t>(n_vocab_));
-    }
-    normalize();
-    if (sampling_.top_p < 1) {
-        float  sum  = 0;
-        size_t keep = 0;
-        while (keep < candidates_.size() && (keep == 0 || sum < sampling_.top_p)) {
-            sum += candidates_[keep++].p;
-        }
-        candidates_.resize(keep);
-    }
-    if (sampling_.min_p > 0) {
-        const float bar  = candidates_.front().p * sampling_.min_p;
-        size_t      keep = 1;
-        while (keep < candidates_.size() && candidates_[keep].p >= bar) {
-            keep++;
-        }
-        candidates_.resize(keep);
-    }
+// Draws one of the candidates, those that remain by top_k, top_p and min_p.
+llama_token Sampler::draw_kept(double share) {
     for (Candidate & c : candidates_) {
         c.logit /= sampling_.temperature;
     }
     normalize();
-    return draw();
+    const llama_token token = draw(share);
+    return token != LLAMA_TOKEN_NULL ? token : candidates_.back().token;
+}
+
+// Sets the candidates' probabilities, given the logarithm of the sum that they are parts of. Returns their sum.
+double Sampler::weigh(float scale, double log_sum) {
+    double sum = 0;
+    for (Candidate & c : candidates_) {
+        c.p = static_cast<float>(std::exp(static_cast<double>(c.logit) * scale - log_sum));
+        sum += c.p;
+    }
+    return sum;
+}
+
+// Returns how many candidates remain by top_p and min_p if all tokens' probabilities add up to `total`.
+size_t Sampler::count_kept(double total) const {
+    size_t keep = candidates_.size();
+    if (sampling_.top_p < 1) {
+        double sum = 0;
+        for (keep = 0; keep < candidates_.size() && (keep == 0 || sum < sampling_.top_p * total); keep++) {
+            sum += candidates_[keep].p;
+        }
+    }
+    const float bar    = sampling_.min_p > 0 ? candidates_.front().p * sampling_.min_p : 0;
+    size_t      likely = 1;
+    while (likely < keep && candidates_[likely].p >= bar) {
+        likely++;
+    }
+    return std::min(keep, likely);
+}
+
+// Draws one of the candidates if the tokens that are not among them make no difference: the probabilities of all that
+// are possible add up to something between `least` and `most`. Else returns LLAMA_TOKEN_NULL.
+llama_token Sampler::draw_of_some(double share, double least, double most) {
+    if (candidates_.empty()) {
+        return LLAMA_TOKEN_NULL;
+    }
+    if (!truncates()) {
+        const llama_token token = draw(share * most);
+        return draw(share * least) == token ? token : LLAMA_TOKEN_NULL;
+    }
+    const size_t keep = count_kept(most);
+    if (keep == candidates_.size() || keep != count_kept(least)) {
+        return LLAMA_TOKEN_NULL;
+    }
+    candidates_.resize(keep);
+    return draw_kept(share);
+}
+
+// Draws one of all the tokens in `row`, see rank(), or of those that the constraint allows. A few of the likeliest
+// mostly decide, so the others are neither sorted nor tried: only their sum matters. Returns LLAMA_TOKEN_NULL if there
+// is a constraint, and the likeliest don't decide.
+llama_token Sampler::draw_of_all(const float * row, size_t n, double share, const std::vector<llama_token> * tokens,
+                                 const Constraint * constraint) {
+    const float  scale = truncates() ? 1 : 1 / sampling_.temperature;
+    const double sum   = log_sum_exp(row, static_cast<int32_t>(n), scale);
+    for (size_t k = ranked_first; !constraint || k <= ranked_most; k *= 8) {
+        rank(row, n, std::min(k, n), tokens);
+        const double ranked   = weigh(scale, sum);
+        const bool   complete = k >= n || candidates_.size() < k;
+        double       allowed  = ranked;
+        if (constraint) {
+            const auto refused = [&](const Candidate & c) { return !constraint->allows(c.token); };
+            candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(), refused), candidates_.end());
+            allowed = weigh(scale, sum);
+        } else if (complete) {
+            if (truncates()) {
+                candidates_.resize(count_kept(1));
+                return draw_kept(share);
+            }
+            const llama_token token = draw(share);
+            return token != LLAMA_TOKEN_NULL ? token : candidates_.back().token;
+        }
+        const double      others = complete ? 0 : std::max(1 - ranked, 0.0) + rounding;
+        const double      most   = constraint ? allowed + others : 1;
+        const llama_token token  = draw_of_some(share, constraint ? allowed : 1, most);
+        if (token != LLAMA_TOKEN_NULL) {
+            return token;
+        }
+    }
+    return LLAMA_TOKEN_NULL;
+}
+
+llama_token Sampler::sample_all(const float * logits, const Constraint * constraint) {
+    const size_t n     = static_cast<size_t>(n_vocab_);
+    const double share = random_() / 4294967296.0;
+    if (!constraint) {
+        return draw_of_all(logits, n, share, nullptr, nullptr);
+    }
+    const llama_token token = draw_of_all(logits, n, share, nullptr, constraint);
+    if (token != LLAMA_TOKEN_NULL) {
+        return token;
+    }
+    list_allowed(logits, *constraint);
+    return draw_of_all(row_.data(), row_.size(), share, &allowed_, nullptr);
+}
+
+llama_token Sampler::sample(float * logits, const Constraint * constraint) {
+    penalize(logits);
+    if (sampling_.temperature < coldest) {
+        return constraint ? best_allowed(logits, *constraint) : likeliest(logits);
+    }
+    if (sampling_.top_k <= 0 || sampling_.top_k >= n_vocab_) {
+        return sample_all(logits, constraint);
+    }
+    const size_t k = static_cast<size_t>(sampling_.top_k);
+    if (!constraint) {
+        select(logits, k);
+    } else if (!try_allowed(logits, *constraint, k)) {
+        list_allowed(logits, *constraint);
+        rank(row_.data(), row_.size(), k, &allowed_);
+    }
+    normalize();
+    candidates_.resize(count_kept(1));
+    return draw_kept(random_() / 4294967296.0);
 }
 
 }  // namespace luup

@@ -4,6 +4,7 @@
 #include "chat/reasoning.h"
 #include "engine/adapters.h"
 #include "engine/logit_bias.h"
+#include "engine/logits.h"
 #include "luup_agent.h"
 
 #include "llama.h"
@@ -77,9 +78,19 @@ class Sampler {
     llama_token best_allowed(const float * logits, const Constraint & constraint);
     void        select(const float * logits, size_t k);
     void        keep_allowed(const Constraint & constraint);
-    void        select_allowed(const float * logits, const Constraint & constraint);
+    void        list_allowed(const float * logits, const Constraint & constraint);
+    bool        try_allowed(const float * logits, const Constraint & constraint, size_t k);
+    void        rank(const float * row, size_t n, size_t k, const std::vector<llama_token> * tokens);
     void        normalize();
-    llama_token draw();
+    double      weigh(float scale, double log_sum);
+    size_t      count_kept(double total) const;
+    bool        truncates() const { return sampling_.top_p < 1 || sampling_.min_p > 0; }
+    llama_token draw(double share) const;
+    llama_token draw_kept(double share);
+    llama_token draw_of_some(double share, double least, double most);
+    llama_token draw_of_all(const float * row, size_t n, double share, const std::vector<llama_token> * tokens,
+                            const Constraint * constraint);
+    llama_token sample_all(const float * logits, const Constraint * constraint);
 
     Sampling                sampling_;
     int32_t                 n_vocab_;
@@ -89,6 +100,8 @@ class Sampler {
     std::unordered_map<llama_token, int32_t> counts_;  // of the tokens of the answer
     std::vector<Candidate>                   candidates_;  // kept between calls for its memory
     std::vector<llama_token>                 allowed_;     // the same
+    std::vector<float>                       row_;         // the logits of these
+    TopLogits                                top_;
 };
 
 }  // namespace luup

@@ -3,6 +3,7 @@
 #include "engine/token_prefix.h"
 
 #include <algorithm>
+#include <new>
 
 namespace luup {
 
@@ -30,6 +31,8 @@ SequencePool::SequencePool(llama_context * context, int32_t n_sequences, uint64_
       attends_(!llama_model_is_recurrent(llama_get_model(context))),
       whole_states_(llama_model_n_swa(llama_get_model(context)) <= 0),
       n_cells_(llama_n_ctx(context)),
+      states_(llama_n_rs_seq(context)),
+      went_back_(static_cast<size_t>(n_sequences)),
       sequences_(n_sequences),
       store_(!whole_states_ ? 0
              : partial_     ? ram
@@ -168,18 +171,39 @@ void SequencePool::keep(const Sequence & sequence) {
 }
 
 void SequencePool::append(Sequence & sequence, const llama_token * first, size_t n) {
+    went_back_[static_cast<size_t>(sequence.id)] = false;
     for (size_t i = 0; i < n; i++) {
         sequence.cells.push_back(cells_.take());
         sequence.tokens.push_back(first[i]);
     }
 }
 
-void SequencePool::rollback(Sequence & sequence) {
+void SequencePool::rollback(Sequence & sequence, bool failed) {
     const size_t length = whole_chunks(sequence.tokens, sequence.tokens.size());
     drop_cells(sequence, length);
-    if (!llama_memory_seq_rm(memory_, sequence.id, position(sequence.tokens, length), -1) && !cut(sequence, length)) {
+    // llama.cpp takes the states of a decode that failed for computed ones.
+    const bool remains = partial_ || states_ == 0 || !failed || length == 0;
+    if (remains && llama_memory_seq_rm(memory_, sequence.id, position(sequence.tokens, length), -1)) {
+        went_back_[static_cast<size_t>(sequence.id)] = states_ > 0 && length > 0;
+    } else if (!cut(sequence, length)) {
         shorten(sequence, std::max<size_t>(length, 1) - 1);
     }
+}
+
+// Makes the state that a sequence went back to its only one: llama.cpp copies the last one. False if that failed.
+bool SequencePool::settle(const Sequence & sequence) {
+    constexpr llama_state_seq_flags partial = LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY;
+    if (!went_back_[static_cast<size_t>(sequence.id)]) {
+        return true;
+    }
+    Buffer     state(llama_state_seq_get_size_ext(context_, sequence.id, partial));
+    const bool read =
+        llama_state_seq_get_data_ext(context_, state.data(), state.size(), sequence.id, partial) == state.size();
+    if (!read || llama_state_seq_set_data_ext(context_, state.data(), state.size(), sequence.id, partial) == 0) {
+        return false;
+    }
+    went_back_[static_cast<size_t>(sequence.id)] = false;
+    return true;
 }
 
 void SequencePool::shorten(Sequence & sequence, size_t length) {
@@ -209,6 +233,9 @@ bool SequencePool::cut(Sequence & sequence, size_t length) {
 }
 
 void SequencePool::copy(const Sequence & from, Sequence & to, size_t length) {
+    if (!settle(from)) {
+        throw std::bad_alloc();
+    }
     llama_memory_seq_cp(memory_, from.id, to.id, partial_ ? 0 : -1, partial_ ? position(from.tokens, length) : -1);
     const size_t copied = partial_ ? length : from.tokens.size();
     to.key.adapters     = from.key.adapters;

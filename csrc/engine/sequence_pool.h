@@ -9,6 +9,7 @@
 
 #include "llama.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -68,8 +69,13 @@ class SequencePool {
     // Returns the length of the longest checkpoint of at most `limit` tokens that `tokens` begins with; 0 if none.
     size_t last_checkpoint(const SequenceKey & key, const std::vector<llama_token> & tokens, size_t limit) const;
 
-    // Removes from the context what a failed decode left behind `sequence.tokens`.
-    void rollback(Sequence & sequence);
+    // How many tokens of the last decode rollback() can remove without computing others again: where a recurrent state
+    // goes back, those that the context keeps states for.
+    size_t most_refused() const { return partial_ ? SIZE_MAX : states_; }
+
+    // Removes from the context what a decode left behind `sequence.tokens`: at most most_refused() tokens. `failed`: it
+    // did not compute them, or not to the end.
+    void rollback(Sequence & sequence, bool failed = false);
 
     // Ends the use of an active sequence: park() keeps its state, release() empties it.
     void park(Sequence & sequence);
@@ -125,6 +131,7 @@ class SequencePool {
     bool       truncate(Sequence & sequence, size_t length);
     bool       cut(Sequence & sequence, size_t length);
     void       copy(const Sequence & from, Sequence & to, size_t length);
+    bool       settle(const Sequence & sequence);
     void       drop_cells(Sequence & sequence, size_t length);
 
     // Between the context and RAM (eviction.cpp).
@@ -146,6 +153,8 @@ class SequencePool {
     bool                  whole_states_;  // false with a sliding window
     bool                  planes_;        // M-RoPE: a picture has fewer positions than tokens
     size_t                n_cells_;
+    size_t                states_;  // of a recurrent model, before the last one of each sequence
+    std::vector<bool>     went_back_;  // by sequence: to one of these, which it has not decoded from yet
     uint64_t              clock_ = 0;
     std::vector<Sequence> sequences_;
     CellTable             cells_;

@@ -46,11 +46,11 @@ void Engine::step_tokens() {
     try {
         check_weights();
     } catch (...) {
-        roll_back_batch();
+        roll_back_batch(true);
         throw;
     }
     if (rc != 0) {
-        roll_back_batch();
+        roll_back_batch(rc != no_room);
         fail_batch(rc);
         return;
     }
@@ -89,10 +89,10 @@ int Engine::decode() {
     return rc;
 }
 
-// Removes from the context what a failed decode left there.
-void Engine::roll_back_batch() {
+// Removes from the context what a decode left there that `failed`, or found no room.
+void Engine::roll_back_batch(bool failed) {
     for (Active * a : in_batch_) {
-        sequences_->rollback(*a->sequence);
+        sequences_->rollback(*a->sequence, failed);
     }
 }
 
@@ -128,6 +128,7 @@ void Engine::after_decode() {
         const size_t at = a->sequence->tokens.size();
         const size_t n  = static_cast<size_t>(a->batch.tokens);
         sequences_->append(*a->sequence, a->tokens.data() + at, n);
+        keep_rows(*a, at, n, a->batch.first);
         if (a->metrics.answer_tokens == 0) {
             totals_.tokens_prefilled += n;
             a->completion->on_progress(static_cast<int32_t>(a->sequence->tokens.size()), a->metrics.prompt_tokens);
@@ -143,8 +144,19 @@ void Engine::after_decode() {
     for (Active * a : in_batch_) {
         ended = (a->batch.output >= 0 && !sample(*a)) || ended;
     }
+    if (mtp_heads_) {
+        mtp_heads_->read();
+    }
     if (ended) {
         erase_ended();
+    }
+}
+
+// Keeps the hidden rows of a completion's decoded tokens for the model's heads; they begin at `row` of the batch.
+void Engine::keep_rows(const Active & active, size_t begin, size_t n, int32_t row) {
+    if (mtp_heads_ && mtp_heads_->looks() && row >= 0 && n > 0) {
+        mtp_heads_->keep({ static_cast<size_t>(active.sequence->id), &active.tokens, begin, n,
+                           sequences_->position(active.tokens, begin), row });
     }
 }
 
@@ -165,6 +177,7 @@ bool Engine::sample(Active & active) {
             same++;
         }
         sequences_->append(*active.sequence, draft.data() + right, same);
+        keep_rows(active, end, same, active.batch.output + 1 + static_cast<int32_t>(right));
         totals_.drafts_accepted += same;
         right += same;
         if (same == 0 || end + same < active.tokens.size()) {

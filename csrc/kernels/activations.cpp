@@ -48,10 +48,9 @@ const float * row_of(const ggml_tensor * activations, int64_t token) {
     return reinterpret_cast<const float *>(row);
 }
 
-}  // namespace
-
-void round_activations(const ggml_tensor * activations, int64_t first, int64_t step, uint8_t * to) {
-    const int64_t blocks = activations->ne[0] / block, tokens = ggml_nrows(activations);
+template <class RowOf>
+void round_tiles(RowOf row_of, int64_t tokens, int64_t columns, int64_t first, int64_t step, uint8_t * to) {
+    const int64_t blocks = columns / block;
     const int64_t tiles = (tokens + tile - 1) / tile, chunks = (blocks + chunk - 1) / chunk;
     for (int64_t i = first; i < tiles * chunks; i += step) {
         const int64_t token = i / chunks * tile, begin = i % chunks * chunk;
@@ -59,9 +58,21 @@ void round_activations(const ggml_tensor * activations, int64_t first, int64_t s
         const int64_t count   = std::min<int64_t>(chunk, blocks - begin);
         auto * const  place   = const_cast<uint8_t *>(Rounded{ to, tokens }.at(token, begin, count));
         for (int64_t n = 0; n < of_tile; n++) {
-            round_blocks(row_of(activations, token + n) + begin * block, count, n, of_tile, place);
+            round_blocks(row_of(token + n) + begin * block, count, n, of_tile, place);
         }
     }
+}
+
+}  // namespace
+
+void round_activations(const ggml_tensor * activations, int64_t first, int64_t step, uint8_t * to) {
+    round_tiles([&](int64_t token) { return row_of(activations, token); }, ggml_nrows(activations), activations->ne[0],
+                first, step, to);
+}
+
+void round_rows(const float * const * rows, int64_t tokens, int64_t columns, int64_t first, int64_t step,
+                uint8_t * to) {
+    round_tiles([&](int64_t token) { return rows[token]; }, tokens, columns, first, step, to);
 }
 
 }  // namespace luup::kernels

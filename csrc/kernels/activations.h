@@ -48,4 +48,7 @@ struct Rounded {
 // Rounds a tensor of floats, of whose tiles' chunks this call does number `first`, `first + step`, …
 void round_activations(const ggml_tensor * activations, int64_t first, int64_t step, uint8_t * to);
 
+// Does the same for `tokens` rows of `columns` floats.
+void round_rows(const float * const * rows, int64_t tokens, int64_t columns, int64_t first, int64_t step, uint8_t * to);
+
 }  // namespace luup::kernels

@@ -21,6 +21,18 @@ class Product final : public ggml::cpu::tensor_traits {
     }
 };
 
+class ProductOfExperts final : public ggml::cpu::tensor_traits {
+    bool work_size(int threads, const ggml_tensor * product, size_t & size) override {
+        size = experts_scratch_size(threads, product);
+        return true;
+    }
+
+    bool compute_forward(ggml_compute_params * params, ggml_tensor * product) override {
+        multiply_experts(params, product);
+        return true;
+    }
+};
+
 class Attending final : public ggml::cpu::tensor_traits {
     bool work_size(int threads, const ggml_tensor * attention, size_t & size) override {
         size = attention_scratch(threads, attention);
@@ -35,11 +47,12 @@ class Attending final : public ggml::cpu::tensor_traits {
 
 class Kind final : public ggml::cpu::extra_buffer_type {
     bool supports_op(ggml_backend_dev_t, const ggml_tensor * op) override {
-        if (op->op != GGML_OP_MUL_MAT || !op->src[0]->buffer || op->src[0]->buffer->buft != interleaved_buffer_type()) {
+        if (!is_product(op)) {
             return false;
         }
         const ggml_tensor * input = op->src[1];
-        return can_interleave(op->src[0]) && input->type == GGML_TYPE_F32 && input->nb[0] == sizeof(float) &&
+        return can_interleave(op->src[0]) && (op->op == GGML_OP_MUL_MAT_ID || op->src[0]->ne[2] == 1) &&
+               input->type == GGML_TYPE_F32 && input->nb[0] == sizeof(float) &&
                (!input->buffer || ggml_backend_buft_is_host(input->buffer->buft));
     }
 
@@ -48,13 +61,21 @@ class Kind final : public ggml::cpu::extra_buffer_type {
         if (op->op == GGML_OP_FLASH_ATTN_EXT) {
             return can_attend(op) ? &attending : nullptr;
         }
-        const bool ours =
-            op->op == GGML_OP_MUL_MAT && op->src[0]->buffer && op->src[0]->buffer->buft == interleaved_buffer_type();
-        return ours ? &product : nullptr;
+        if (!is_product(op)) {
+            return nullptr;
+        }
+        return op->op == GGML_OP_MUL_MAT_ID ? static_cast<ggml::cpu::tensor_traits *>(&experts) : &product;
     }
 
-    Product   product;
-    Attending attending;
+    // Whether the weights are in a buffer of ours.
+    static bool is_product(const ggml_tensor * op) {
+        return (op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID) && op->src[0]->buffer &&
+               op->src[0]->buffer->buft == interleaved_buffer_type();
+    }
+
+    Product          product;
+    ProductOfExperts experts;
+    Attending        attending;
 };
 
 void set_tensor(ggml_backend_buffer_t, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {

@@ -225,21 +225,22 @@ bool can_interleave(const ggml_tensor * weights) {
     const bool has_layout = false LUUP_KERNEL_FORMATS(IS_ONE);
 #undef IS_ONE
     return has_layout && weights->ne[0] % ggml_blck_size(weights->type) == 0 && weights->ne[1] % lanes == 0 &&
-           weights->ne[2] == 1 && weights->ne[3] == 1;
+           weights->ne[3] == 1;
 }
 
 size_t interleaved_bytes(const ggml_tensor * weights) {
     return with_layout(weights->type, [&](auto *, auto layout) {
-        return static_cast<size_t>(weights->ne[1] / lanes) * decltype(layout)::bytes(weights->ne[0] / block);
+        return static_cast<size_t>(ggml_nrows(weights) / lanes) * decltype(layout)::bytes(weights->ne[0] / block);
     });
 }
 
 void interleave(const ggml_tensor * weights, const void * rows, void * to) {
     with_layout(weights->type, [&](auto * type, auto layout) {
         const auto * from = static_cast<decltype(type)>(rows);
-        share_out(weights->ne[1] / lanes, static_cast<int64_t>(ggml_nbytes(weights)), [=](int64_t first, int64_t last) {
-            interleave_groups<decltype(layout)>(from, weights->ne[0], first, last, static_cast<uint8_t *>(to));
-        });
+        share_out(
+            ggml_nrows(weights) / lanes, static_cast<int64_t>(ggml_nbytes(weights)), [=](int64_t first, int64_t last) {
+                interleave_groups<decltype(layout)>(from, weights->ne[0], first, last, static_cast<uint8_t *>(to));
+            });
     });
 }
 

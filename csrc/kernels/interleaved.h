@@ -23,7 +23,7 @@ struct ggml_tensor;
 
 namespace luup::kernels {
 
-// Returns whether there is a kernel for weights of this shape and type.
+// Returns whether there is a kernel for weights of this shape and type: a matrix, or one for each of several experts.
 bool can_interleave(const ggml_tensor * weights);
 
 // Returns the size of the interleaved weights: up to 3 % more than in ggml's format.
@@ -37,6 +37,10 @@ size_t scratch_size(int threads, const ggml_tensor * product);
 
 // Computes one thread's part of product = weights x activations, with weights from interleave().
 void multiply(const ggml_compute_params * params, ggml_tensor * product);
+
+// The same for the matrices of a mixture of experts, GGML_OP_MUL_MAT_ID.
+size_t experts_scratch_size(int threads, const ggml_tensor * product);
+void   multiply_experts(const ggml_compute_params * params, ggml_tensor * product);
 
 // Returns the type of the buffers that hold such weights. Never freed.
 ggml_backend_buffer_type * interleaved_buffer_type();

@@ -1,8 +1,7 @@
 #include "activations.h"
 #include "interleaved.h"
 #include "layout.h"
-#include "multiply_few.h"
-#include "multiply_many.h"
+#include "multiply_rows.h"
 
 #include "ggml-cpu-impl.h"
 
@@ -12,15 +11,6 @@
 namespace luup::kernels {
 
 namespace {
-
-// Up to this number of values every thread rounds all activations for itself, since a barrier would take longer.
-constexpr int64_t rounded_by_each = 8192;
-
-// From this number of tokens on, weights are unpacked into memory.
-constexpr int64_t many = lanes == 16 ? 33 : 17;
-
-// Tokens whose activations of one chunk stay in the second-level cache.
-constexpr int64_t tokens_at_once = 384;
 
 // Multiplies the groups of rows `first` to `last` with all tokens.
 template <class Layout>
@@ -36,14 +26,7 @@ void multiply_groups(ggml_tensor * product, const Rounded & activations, int64_t
         for (int64_t n = 0; n < tokens; n++) {
             outs[static_cast<size_t>(n)] = out + (token + n) * out_stride;
         }
-        if (tokens >= many || token > 0) {
-            multiply_many<Layout>(weights, first, last, blocks, activations, token, tokens, outs.data());
-            continue;
-        }
-        for (int64_t group = first; group < last; group++) {
-            multiply_few<Layout>(weights + group * static_cast<int64_t>(Layout::bytes(blocks)), blocks, activations,
-                                 outs.data(), group * lanes);
-        }
+        multiply_rows<Layout>(weights, blocks, activations, outs.data(), first, last, token, tokens);
     }
 }
 
@@ -89,12 +72,8 @@ void multiply(const ggml_compute_params * params, ggml_tensor * product) {
     round_activations(input, params->ith, params->nth, scratch);
     ggml_barrier(params->threadpool);
 
-    // Threads take few groups at a time, so that their weights stay in the cache for all tokens, and no thread ends
-    // much later than the others.
-    const int64_t group_bytes = static_cast<int64_t>(ggml_row_size(weights->type, weights->ne[0])) * lanes;
-    const int64_t wanted      = std::min(cached_bytes / group_bytes, groups / (int64_t(params->nth) * 4));
-    const int64_t at_once     = std::max<int64_t>(2, wanted / 2 * 2);  // multiply_many() takes two groups together
-    const int64_t parts       = (groups + at_once - 1) / at_once;
+    const int64_t at_once = groups_at_once(weights, groups, params->nth);
+    const int64_t parts   = (groups + at_once - 1) / at_once;
     for (int64_t part = params->ith; part < parts; part = ggml_threadpool_chunk_add(params->threadpool, 1)) {
         multiply_groups(product, { scratch, ggml_nrows(input) }, part * at_once,
                         std::min(groups, (part + 1) * at_once));

@@ -4,10 +4,12 @@
 #include "base/log.h"
 #include "base/memory_log.h"
 #include "engine/draft_model.h"
+#include "engine/mtp_heads.h"
 #include "media/projector_file.h"
 #include "model/draft.h"
 #include "model/gguf_file.h"
 #include "model/load_params.h"
+#include "model/mtp.h"
 #include "model/weights.h"
 #include "device/cgroup.h"
 #include "device/placement.h"
@@ -43,6 +45,7 @@ struct LaidOut {
     llama_model_ptr      model;
     llama_context_params params;
     llama_context_ptr    context;
+    llama_context_ptr    heads;  // null if they are not used
 };
 
 // `draft_of`: the context of the model whose draft model this is.
@@ -54,6 +57,8 @@ LaidOut lay_out(const std::string & path, const luup_model_params & params,
     llama_model_params p = placement.model_params();
     p.no_alloc           = true;
     p.load_mode          = LLAMA_LOAD_MODE_NONE;
+    const bool mtp       = !draft_of && params.use_mtp && !params.draft && check_mtp(path, unknown) == mtp_used;
+    p.load_mtp           = mtp;
 
     LogCapture      log;
     llama_model_ptr model(llama_model_load_from_file(path.c_str(), p));
@@ -61,13 +66,14 @@ LaidOut lay_out(const std::string & path, const luup_model_params & params,
         fail_load(path, log.text());
     }
     const llama_context_params c =
-        draft_of ? DraftModel::context_params(*draft_of) : context_params(model.get(), params);
+        draft_of ? DraftModel::context_params(*draft_of) : context_params(model.get(), params, mtp || params.draft);
     llama_context_ptr context(llama_init_from_model(model.get(), c));
     if (!context) {
         fail(tells_of_memory(log.text()) ? LUUP_ERROR_OUT_OF_MEMORY : LUUP_ERROR_MODEL_LOAD_FAILED,
              "a context of %u tokens can't be laid out for %s: %s", c.n_ctx, path.c_str(), log.text().c_str());
     }
-    return { std::move(model), c, std::move(context) };
+    llama_context_ptr heads(mtp ? llama_init_from_model(model.get(), MtpHeads::context_params(c)) : nullptr);
+    return { std::move(model), c, std::move(context), std::move(heads) };
 }
 
 }  // namespace
@@ -105,6 +111,12 @@ luup_memory_estimate estimate_memory(const std::string & path, const luup_model_
             }
         } catch (const Error & error) {
             fail(error.code(), "the draft model: %s", error.what());
+        }
+    }
+    if (laid_out.heads) {
+        for (const auto & [type, use] : llama_get_memory_breakdown(laid_out.heads.get())) {
+            result.memory_draft += use.context + use.compute;
+            (is_on_gpu(type) ? result.memory_devices : result.memory_host) += use.context + use.compute;
         }
     }
     return result;

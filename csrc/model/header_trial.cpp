@@ -100,13 +100,14 @@ void load_header(const std::string & path, std::optional<enum llama_pooling_type
 
 }  // namespace
 
-llama_model_ptr read_header(const std::string & path) {
+llama_model_ptr read_header(const std::string & path, bool mtp) {
     ggml_backend_dev_t devices[] = { nullptr };
     llama_model_params p         = llama_model_default_params();
     p.devices                    = devices;
     p.n_gpu_layers               = 0;
     p.no_alloc                   = true;
     p.load_mode                  = LLAMA_LOAD_MODE_NONE;
+    p.load_mtp                   = mtp;
     return llama_model_ptr(llama_model_load_from_file(path.c_str(), p));
 }
 

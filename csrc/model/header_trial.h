@@ -13,8 +13,8 @@ namespace luup {
 
 constexpr TrialLimits header_limits = { 60, size_t(4) << 30 };  // of the trial
 
-// Loads the header without the weights; null if it can't be loaded.
-llama_model_ptr read_header(const std::string & path);
+// Loads the header without the weights, with `mtp` that of its heads, too; null if it can't be loaded.
+llama_model_ptr read_header(const std::string & path, bool mtp = false);
 
 // The parameters of a context that takes little memory.
 llama_context_params smallest_context();

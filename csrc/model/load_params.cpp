@@ -60,10 +60,10 @@ bool takes_one_sequence(const llama_model * model) {
 
 // Returns how many sequences a model gets unless the caller chooses. Recurrent layers have a state for each of them,
 // which takes 50 MiB of a model with 4 billion parameters.
-uint32_t default_sequences(const llama_model * model) {
+uint32_t default_sequences(const llama_model * model, uint32_t states) {
     const auto &   h      = model->hparams;
     const auto     layers = static_cast<uint32_t>(llama_model_n_layer(model));
-    const uint64_t layer  = (static_cast<uint64_t>(h.n_embd_r()) + h.n_embd_s()) * sizeof(float);
+    const uint64_t layer  = (static_cast<uint64_t>(h.n_embd_r()) + h.n_embd_s()) * sizeof(float) * states;
     uint64_t       state  = llama_model_is_recurrent(model) ? layers * layer : 0;
     for (uint32_t i = 0; i < layers && llama_model_is_hybrid(model); i++) {
         state += h.is_recr(i) ? layer : 0;
@@ -72,11 +72,16 @@ uint32_t default_sequences(const llama_model * model) {
     return static_cast<uint32_t>(std::clamp<uint64_t>(room, least_sequences, most_sequences));
 }
 
-uint32_t sequences(const llama_model * model, const luup_model_params & params) {
+bool goes_back(const llama_model * model) {
+    return (llama_model_is_recurrent(model) || llama_model_is_hybrid(model)) &&
+           llm_arch_supports_rs_rollback(model->arch);
+}
+
+uint32_t sequences(const llama_model * model, const luup_model_params & params, uint32_t states) {
     if (takes_one_sequence(model)) {
         return 1;
     }
-    return params.max_sequences > 0 ? static_cast<uint32_t>(params.max_sequences) : default_sequences(model);
+    return params.max_sequences > 0 ? static_cast<uint32_t>(params.max_sequences) : default_sequences(model, states);
 }
 
 }  // namespace
@@ -91,7 +96,7 @@ void check_load(const std::string & path, const luup_model_params & params, Know
     check_context_settings(path, params);
 }
 
-llama_context_params context_params(const llama_model * model, const luup_model_params & params) {
+llama_context_params context_params(const llama_model * model, const luup_model_params & params, bool guesses) {
     const CacheTypes  types   = cache_types(params);
     const RopeScaling scaling = rope_scaling(params);
     const int32_t     trained = llama_model_n_ctx_train(model);
@@ -105,7 +110,8 @@ llama_context_params context_params(const llama_model * model, const luup_model_
     c.n_ctx = static_cast<uint32_t>(params.context_size == LUUP_CONTEXT_SIZE_DEFAULT ? automatic : params.context_size);
     c.n_batch         = static_cast<uint32_t>(params.batch_size);
     c.n_ubatch        = static_cast<uint32_t>(params.batch_size);
-    c.n_seq_max       = sequences(model, params);
+    c.n_rs_seq        = guesses && goes_back(model) ? recurrent_states : 0;
+    c.n_seq_max       = sequences(model, params, 1 + c.n_rs_seq);
     c.n_outputs_max   = c.n_seq_max + drafted_rows;
     c.n_threads       = params.threads > 0 ? params.threads : usable_threads();
     c.n_threads_batch = params.threads_batch > 0 ? params.threads_batch : c.n_threads;

@@ -5,6 +5,7 @@
 #include "model/description.h"
 #include "model/gguf_file.h"
 #include "model/load_params.h"
+#include "model/mtp.h"
 #include "model/weights.h"
 
 namespace luup {
@@ -12,6 +13,11 @@ namespace luup {
 LoadedModel::LoadedModel(const std::string & path, const luup_model_params & params) {
     KeptWeights kept(path, params);
     check_load(path, params, kept.known);
+    mtp_     = check_mtp(path, kept.known);
+    mtp_     = mtp_ != mtp_used || (params.use_mtp && !params.draft) ? mtp_
+               : params.draft                                        ? "a draft model is used"
+                                                                     : "they are switched off";
+    kept.mtp = mtp_ == mtp_used;
     Placement placement(params);
     servers_ = placement.take_servers();
     files_   = std::make_unique<MappedFiles>(params.use_mmap ? model_files(path) : std::vector<std::string>());
@@ -36,7 +42,7 @@ void LoadedModel::load_encoder(const luup_model_params & params) {
     }
     check_file(params.mmproj);
     MediaEncoderParams p;
-    p.threads = context_params(model_.get(), params).n_threads_batch;
+    p.threads = context_params(model_.get(), params, false).n_threads_batch;
     p.batch   = params.batch_size;
     p.use_gpu = description_.numbers.gpu_layers > 0;
     try_projector(params.mmproj, model_.get(), p);
@@ -47,7 +53,7 @@ void LoadedModel::load_encoder(const luup_model_params & params) {
 
 void LoadedModel::make_engine(const std::string & path, const luup_model_params & params) {
     EngineParams p;
-    p.context       = context_params(model_.get(), params);
+    p.context       = context_params(model_.get(), params, params.draft || mtp_ == mtp_used);
     p.threads       = p.context.n_threads;
     p.threads_batch = p.context.n_threads_batch;
     p.fixed_threads = params.threads > 0 || servers_ || description_.numbers.gpu_layers > 0;
@@ -58,6 +64,7 @@ void LoadedModel::make_engine(const std::string & path, const luup_model_params 
     p.adapters      = adapters_;
     p.encoder       = encoder_.get();
     p.draft         = draft_.model.get();
+    p.mtp           = mtp_ == mtp_used;
     check_context_memory(model_.get(), p.context);
     const RopeScaling scaling = luup::rope_scaling(params);
     cache_types_              = luup::cache_types(params);
@@ -78,6 +85,7 @@ void LoadedModel::make_engine(const std::string & path, const luup_model_params 
         p.prefixes = std::make_shared<PrefixCache>(params.prefix_cache, context_key_);
     }
     engine_        = std::make_unique<Engine>(model_.get(), p);
+    mtp_           = engine_->mtp_failure().empty() ? mtp_ : engine_->mtp_failure();
     threads_       = p.threads;
     threads_batch_ = p.threads_batch;
 }

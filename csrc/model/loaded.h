@@ -48,6 +48,9 @@ class LoadedModel {
     // The description that follows from the file alone, without the numbers of the context.
     const ModelInfo & description() const { return description_; }
 
+    // Whether the file's own heads guess tokens, see luup_model_info.mtp.
+    const std::string & mtp() const { return mtp_; }
+
     const CacheTypes &  cache_types() const { return cache_types_; }
     const RopeScaling & rope_scaling() const { return rope_scaling_; }
 
@@ -69,6 +72,7 @@ class LoadedModel {
     std::unique_ptr<MediaEncoder>             encoder_;
     uint64_t                                  projector_memory_ = 0;
     Draft                                     draft_;
+    std::string                               mtp_;
     std::unique_ptr<ChatTemplate>             chat_;
     mutable std::once_flag                    vocabulary_made_;
     mutable std::shared_ptr<const Vocabulary> vocabulary_;

@@ -64,6 +64,7 @@ void LocalModel::describe(const LoadedModel & loaded, const luup_model_params & 
     n.threads_batch          = loaded.threads_batch();
 
     const RopeScaling & scaling = loaded.rope_scaling();
+    info_.mtp                   = loaded.mtp();
     info_.cache_type_k          = ggml_type_name(loaded.cache_types().keys);
     info_.cache_type_v          = ggml_type_name(loaded.cache_types().values);
     info_.rope_scaling          = scaling.type_name();

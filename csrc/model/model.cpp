@@ -40,6 +40,7 @@ luup_model_info ModelInfo::view() const {
     info.cache_type_k    = cache_type_k.c_str();
     info.cache_type_v    = cache_type_v.c_str();
     info.rope_scaling    = rope_scaling.c_str();
+    info.mtp             = mtp.c_str();
     info.sees            = sees;
     info.hears           = hears;
     return info;

@@ -30,7 +30,7 @@ using Hold = std::shared_ptr<const void>;
 // A luup_model_info with the texts that it points to.
 struct ModelInfo {
     std::string     path, description, architecture, file_type, backend, device, cpu_variant, chat_template;
-    std::string     cache_type_k, cache_type_v, rope_scaling;
+    std::string     cache_type_k, cache_type_v, rope_scaling, mtp;
     bool            sees = false, hears = false;
     luup_model_info numbers = {};  // only the fields that are not texts
 

@@ -71,10 +71,11 @@ std::string content_of(const std::string & path, const luup_model_params & param
 }
 
 llama_model_ptr load_model(const std::string & path, const luup_model_params & params, Placement & placement,
-                           const MappedFiles & files, Progress & progress) {
+                           const MappedFiles & files, bool mtp, Progress & progress) {
     llama_model_params p = placement.model_params();
     p.load_mode          = params.use_mmap ? (params.use_mlock ? LLAMA_LOAD_MODE_MMAP_MLOCK : LLAMA_LOAD_MODE_MMAP)
                                            : (params.use_mlock ? LLAMA_LOAD_MODE_MLOCK : LLAMA_LOAD_MODE_NONE);
+    p.load_mtp           = mtp;
     if (progress.callback) {
         p.progress_callback_user_data = &progress;
         p.progress_callback = [](float done, void * data) { return !static_cast<Progress *>(data)->report(done); };
@@ -145,12 +146,14 @@ llama_model_ptr load_weights(const std::string & path, const luup_model_params &
                              MappedFiles & files, KeptWeights & kept) {
     Progress progress{ params.progress, params.user_data, false };
     if (!computes_on_cpu(params)) {
-        return load_model(path, params, placement, files, progress);
+        return load_model(path, params, placement, files, kept.mtp, progress);
     }
-    const auto stop = [&] { return progress.report(0); };
-    for (std::string content = content_of(path, params, kept);; content.clear()) {
+    const auto  stop    = [&] { return progress.report(0); };
+    std::string content = content_of(path, params, kept);
+    content += content.empty() || !kept.mtp ? "" : " mtp";
+    for (;; content.clear()) {
         StoredWeights   stored(kept.cache, content, params.use_mmap, files, stop);
-        llama_model_ptr model = load_model(path, params, placement, files, progress);
+        llama_model_ptr model = load_model(path, params, placement, files, kept.mtp, progress);
         if (content.empty() || kept.known.is_unchanged()) {
             stored.keep();
             if (content.empty() || stored.is_right()) {

@@ -28,7 +28,8 @@ struct KeptWeights {
 
     WeightsCache cache;
     KnownFile    known;
-    StoredSizes  sizes;  // of the weights that were loaded
+    StoredSizes  sizes;        // of the weights that were loaded
+    bool         mtp = false;  // load the model's heads, too
 };
 
 // Never null. `files` are those of the model, and get those of the cache. Throws Error, LUUP_ERROR_CANCELLED if

@@ -68,4 +68,4 @@ class Questions:
 
 def _asker(caller: Caller) -> Optional[AskUser]:
     """Return what asks the person of a call: that of its agent, or of the agent whose tool asked that one."""
-    return caller.run.agent._ask_user or caller.context.get(person.current)
+    return person.of(caller.run.agent) or caller.context.get(person.current)

@@ -62,9 +62,14 @@ def _bytes(base64: str) -> str:
     return f"{len(base64.rstrip('=')) * 3 // 4:,} bytes"
 
 
+def _wrapped(structured: Any) -> Any:
+    """Return the value of an object of one field, which servers make because a result must be an object."""
+    return next(iter(structured.values())) if isinstance(structured, dict) and len(structured) == 1 else structured
+
+
 def _says(text: str, structured: Any) -> bool:
     """Tell whether a text is the JSON of a structured result, or of the value that it wraps."""
-    value = structured["result"] if isinstance(structured, dict) and set(structured) == {"result"} else structured
+    value = _wrapped(structured)
     if isinstance(value, str) and text == value:
         return True
     try:
@@ -78,5 +83,5 @@ def _say(parts: List[str], structured: Any) -> bool:
     """Tell whether the text has a structured result already: as a whole, in a part, or as a list of an item each."""
     if any(_says(part, structured) for part in (*parts, "\n".join(parts))):
         return True
-    value = structured.get("result") if isinstance(structured, dict) and set(structured) == {"result"} else structured
+    value = _wrapped(structured)
     return isinstance(value, list) and len(value) == len(parts) and all(map(_says, parts, value))

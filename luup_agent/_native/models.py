@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Literal,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from luup_agent._luup_cffi import ffi, lib
 from luup_agent._native.diagnostics import check, drain_logs, set_log_level
@@ -68,6 +81,7 @@ def default_model_params() -> Dict[str, Any]:
         "adapters",
         "n_adapters",
         "draft",
+        "use_mtp",
     )
     values = {name: getattr(params, name) for name, _ in ffi.typeof("luup_model_params").fields if name not in skip}
     if values["context_size"] == lib.LUUP_CONTEXT_SIZE_DEFAULT:
@@ -245,6 +259,7 @@ def estimate(path: object, layout: Layout) -> Dict[str, Any]:
         for name, value in (("mmproj", layout.mmproj), ("draft", layout.draft))
     ]
     params.pointer.mmproj, params.pointer.draft = files
+    params.pointer.use_mtp = layout.draft is not False
     load_backends()
     set_log_level()
     result = new_output("luup_memory_estimate")
@@ -298,7 +313,7 @@ class NativeModel:
         use_mlock: bool,
         adapters: Optional[Mapping[str, Union[str, os.PathLike[str]]]],
         mmproj: Union[str, os.PathLike[str], None] = None,
-        draft: Union[str, os.PathLike[str], None] = None,
+        draft: Union[str, os.PathLike[str], Literal[False], None] = None,
         keep_alive: Optional[float],
         chat_template: Optional[str],
         on_progress: Optional[Callable[[float], object]],
@@ -327,8 +342,9 @@ class NativeModel:
         params.prefix_cache = folder
         params.mmproj = projector
         kept_folder = set_weights_cache(params, weights_cache, weights_cache_size)
-        c_draft = ffi.NULL if draft is None else ffi.new("char[]", encode_path("draft", draft))
+        c_draft = ffi.NULL if draft is None or draft is False else ffi.new("char[]", encode_path("draft", draft))
         params.draft = c_draft
+        params.use_mtp = draft is not False
         params.adapters, params.n_adapters, kept = _encode_adapters(adapters)
         params.chat_template = template
         params.progress = lib.luup_py_load_progress

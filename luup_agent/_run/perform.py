@@ -78,7 +78,7 @@ class Job(NamedTuple):
 
 async def call_tool(job: Job) -> Outcome:
     """Call the tool's function, with the run's tally and its person for the runs that it makes."""
-    ask = job.context.agent._ask_user
+    ask = person.of(job.context.agent)
     if job.tally is None and ask is None:
         return await _call_tool(job)
     with _held(current, job.tally), _held(person.current, ask):

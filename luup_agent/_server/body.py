@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any, Callable, TypeVar
 
 from luup_agent._server.config import Config
@@ -12,6 +13,8 @@ from luup_agent._server.fields import Fields, read_body
 T = TypeVar("T")
 
 _QUICK = 256 << 10  # bytes that are read in a moment
+_DRAIN_TIMES = 4  # as many bytes as allowed are read of a body that is too long: a client that sends reads no answer
+_DRAIN_SECONDS = 2.0
 
 
 async def read_fields(request: Any, config: Config) -> Fields:
@@ -26,6 +29,8 @@ async def read_fields(request: Any, config: Config) -> Fields:
         raise RequestError(415, f"Content-Type must be application/json, not {kind[:100]!r}", "invalid_content_type")
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > config.max_body):
+        if "expect" not in request.headers:  # such a client sends nothing before it is told to
+            await _drain(request, config.max_body)
         raise _too_long(config.max_body)
     try:
         body = await asyncio.wait_for(_read(request, config.max_body), config.body_timeout)
@@ -48,8 +53,25 @@ async def _read(request: Any, limit: int) -> bytes:
     async for chunk in request.stream():
         read += chunk
         if len(read) > limit:
+            await _drain(request, limit)
             raise _too_long(limit)
     return bytes(read)
+
+
+async def _drain(request: Any, limit: int) -> None:
+    """Read on for a while, so that the client gets the status and not a connection that is reset."""
+    left = _DRAIN_TIMES * limit
+
+    async def read() -> None:
+        nonlocal left
+        while left > 0:
+            message = await request.receive()
+            left -= len(message.get("body", b""))
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                return
+
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(read(), _DRAIN_SECONDS)
 
 
 def _too_long(limit: int) -> RequestError:

@@ -202,6 +202,13 @@ def _read_messages(fields: Fields) -> List[Message]:
             found.append(Message.from_dict(name, known))
         except InvalidParamError as error:
             raise RequestError(400, str(error), "invalid_value", name) from None
+    last = found[-1]
+    if last.role == "system" or (last.role == "assistant" and not last.tool_calls):
+        problem = (
+            f"messages must end with a message of the role user or tool, but the last one is of the role {last.role}: "
+            "this server does not continue the text of an answer"
+        )
+        raise RequestError(400, problem, "invalid_value", "messages")
     return found
 
 
@@ -246,7 +253,30 @@ def _read_tools(fields: Fields) -> Tuple[Tuple[AnyTool, ...], Optional[str]]:
                 400, f"tools[{index}] has the name of an earlier tool: {tool.name!r}", "invalid_value", "tools"
             )
         names.add(tool.name)
+    choice = fields.value("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
+        return _read_allowed(Fields(choice, "tool_choice"), tools)
     return tools, _read_choice(fields)
+
+
+def _read_allowed(choice: Fields, tools: Tuple[AnyTool, ...]) -> Tuple[Tuple[AnyTool, ...], Optional[str]]:
+    """Return those of the client's tools that this answer may use, and the choice among them."""
+    choice.text("type")
+    allowed = choice.fields("allowed_tools")
+    if allowed is None:
+        raise choice.missing("allowed_tools")
+    mode, names = allowed.text("mode"), set()
+    if mode not in ("auto", "required"):
+        raise allowed.wrong("mode", f'must be "auto" or "required", got {mode!r}', "invalid_value")
+    for each in allowed.items("tools") or []:
+        function = each.get("function") if isinstance(each, dict) else None
+        name = function.get("name") if isinstance(function, dict) else None
+        if name not in {tool.name for tool in tools}:
+            raise allowed.wrong("tools", f"must name functions of tools, got {str(each)[:100]}", "invalid_value")
+        names.add(name)
+    allowed.finish()
+    choice.finish()
+    return tuple(tool for tool in tools if tool.name in names), mode
 
 
 def _read_tool(place: str, value: object) -> AnyTool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from typing import Any, Awaitable, Callable, Dict, List, MutableMapping, Optional, Tuple
+import re
+from typing import Any, Awaitable, Callable, Dict, List, MutableMapping, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
 from luup_agent._server.config import Config
@@ -24,6 +25,8 @@ _ALLOWED_HEADERS = (
 )
 SEND = "luup.send"  # the server's own `send` in a scope: for the many messages of a stream, once it has begun
 _PORTS = {"http": 80, "https": 443}
+_ONCE = (b"host", b"origin", b"authorization", b"content-length", b"content-type")  # headers that decide
+_HOST = re.compile(r"(\[[0-9a-f:.%]+\]|[a-z0-9._-]+)(:[0-9]{0,5})?")
 
 
 class Guard:
@@ -43,10 +46,11 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = _headers(scope)
+        headers: Dict[bytes, bytes] = dict(scope["headers"])
         origin = headers.get(b"origin")
         shared: List[Tuple[bytes, bytes]] = []
         try:
+            _check_once(scope["headers"])
             host = self._check_host(headers.get(b"host", b""))
             if origin is not None:
                 shared = self._check_origin(origin, host)
@@ -68,15 +72,16 @@ class Guard:
             RequestError: It is a name that this server does not go by.
         """
         host = header.decode("latin-1").lower()
-        name = _without_port(host)
-        if name not in self._config.hosts and not _is_local_name(name) and not _is_address(name):
-            raise RequestError(
-                403,
-                f"this server does not go by the name {name[:200]!r}; start it with --allow-host to accept that name",
-                "host_not_allowed",
-                None,
-                "permission_error",
+        found = _HOST.fullmatch(host)
+        name = found.group(1) if found else None
+        if name is None or not (name in self._config.hosts or _is_local_name(name) or _is_address(name)):
+            problem = (
+                f"the Host header is no name or address with a port: {host[:200]!r}"
+                if name is None
+                else f"this server does not go by the name {name[:200]!r}; "
+                "start it with --allow-host to accept that name"
             )
+            raise RequestError(403, problem, "host_not_allowed", None, "permission_error")
         return host
 
     def _check_origin(self, header: bytes, host: str) -> List[Tuple[bytes, bytes]]:
@@ -133,14 +138,16 @@ def _is_of_host(origin: str, host: str) -> bool:
     return port is not None and parts.netloc.lower() in (host, f"{host}:{port}", host.rpartition(f":{port}")[0])
 
 
-def _headers(scope: Scope) -> Dict[bytes, bytes]:
-    return dict(scope["headers"])
+def _check_once(headers: Sequence[Tuple[bytes, bytes]]) -> None:
+    """Check that a header by which a request is judged is there once: two readers might each take another one.
 
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+    Raises:
+        RequestError: One is there several times.
+    """
+    names = [name for name, _ in headers]
+    for name in _ONCE:
+        if names.count(name) > 1:
+            raise RequestError(400, f"the request has the header {name.decode()} more than once", "repeated_header")
 
 
 def _is_local_name(name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Optional
 from luup_agent.errors import StorageError, UnsupportedError
 
 _BACKLOG = 2048
+MOST_HEAD = 64 << 10  # bytes of a request's first line and headers, as h11 has it
 
 
 def run(app: Any, host: str, port: int, shutdown_timeout: Optional[float]) -> None:
@@ -35,12 +36,46 @@ def run(app: Any, host: str, port: int, shutdown_timeout: Optional[float]) -> No
         timeout_graceful_shutdown=seconds,
         lifespan="off",
         ws="none",
+        http=protocol(),
+        h11_max_incomplete_event_size=MOST_HEAD,
     )
     shown = f"[{host}]" if ":" in host else host
     sys.stderr.write(f"luup-agent: serving at http://{shown}:{listener.getsockname()[1]}/ (Ctrl-C to stop)\n")
     sys.stderr.flush()
     with listener:
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def protocol() -> Any:
+    """Return what uvicorn takes as `http`: its protocol on httptools, which has no limit of headers, with one.
+
+    Where httptools is not installed, uvicorn uses h11, which has it.
+    """
+    try:
+        base: Any = import_module("uvicorn.protocols.http.httptools_impl").HttpToolsProtocol
+    except ImportError:
+        return "h11"
+
+    class LimitedProtocol(base):  # type: ignore[misc]
+        _head: Optional[int] = None  # bytes of a head that is not complete
+
+        def on_message_begin(self) -> None:
+            self._head = 0
+            super().on_message_begin()
+
+        def on_headers_complete(self) -> None:
+            self._head = None
+            super().on_headers_complete()
+
+        def data_received(self, data: bytes) -> None:
+            before = self._head
+            super().data_received(data)
+            if self._head is not None:
+                self._head = (before or 0) + len(data)
+                if self._head > MOST_HEAD and not self.transport.is_closing():
+                    self.send_400_response("The headers of the request are too long.")
+
+    return LimitedProtocol
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -6,6 +6,7 @@ import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Type, TypeVar, Union
 
+from luup_agent._native import encode_absolute_path
 from luup_agent._sessions import statements
 from luup_agent._sessions.database import Database
 from luup_agent._sessions.records import (
@@ -366,8 +367,7 @@ class SQLiteSessions(Sessions):
         """
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 <= timeout <= 3600:
             raise InvalidParamError(f"timeout must be 0 to 3600 seconds, got {timeout!r}")
-        if isinstance(warm_bytes, bool) or not isinstance(warm_bytes, int) or not 0 <= warm_bytes < 2**63:
-            raise InvalidParamError(f"warm_bytes must be an int from 0 to 2**63 - 1, got {warm_bytes!r}")
+        warm_bytes = _check_bytes(warm_bytes)
         database = self._database = SQLiteFile(path, float(timeout))
         if warm_bytes and not database.in_memory:
             self._warm = WarmStates(f"{database.path}-kv", warm_bytes)
@@ -387,14 +387,33 @@ class SQLSessions(Sessions):
         'Hello!'
     """
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(
+        self,
+        engine: Any,
+        *,
+        warm_folder: Union[str, os.PathLike[str], None] = None,
+        warm_bytes: int = _WARM_BYTES,
+    ) -> None:
         """Use an engine; closing it is the program's task.
 
         Args:
             engine: An `AsyncEngine`, which works in asynchronous runs, or an `Engine`, which works in both kinds.
+            warm_folder: A folder on this machine for KV states: a process that opens one of their conversations
+                prefills its new tokens alone. It is made if it is missing. None keeps none.
+            warm_bytes: How many bytes of KV states to keep, those of the conversations that were used last.
 
         Raises:
             UnsupportedError: SQLAlchemy 2 is not installed.
-            InvalidParamError: It is not an engine.
+            InvalidParamError: It is not an engine, or an argument is wrong.
         """
+        warm_bytes = _check_bytes(warm_bytes)
+        folder = None if warm_folder is None else os.fsdecode(encode_absolute_path("warm_folder", warm_folder))
         self._database = SQLEngine(engine)
+        if folder is not None and warm_bytes:
+            self._warm = WarmStates(folder, warm_bytes)
+
+
+def _check_bytes(warm_bytes: object) -> int:
+    if isinstance(warm_bytes, bool) or not isinstance(warm_bytes, int) or not 0 <= warm_bytes < 2**63:
+        raise InvalidParamError(f"warm_bytes must be an int from 0 to 2**63 - 1, got {warm_bytes!r}")
+    return warm_bytes

@@ -114,7 +114,7 @@ class WarmStates:
         """Tell whether only its owner can write to the folder: a state is trusted as a model's file is."""
         if make:
             with contextlib.suppress(FileExistsError):
-                os.mkdir(self._folder, 0o700)
+                os.makedirs(self._folder, 0o700)
         with contextlib.suppress(FileNotFoundError):
             info = os.lstat(self._folder)
             private = stat.S_ISDIR(info.st_mode)

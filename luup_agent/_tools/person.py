@@ -13,3 +13,9 @@ if TYPE_CHECKING:
     from luup_agent._mcp.questions import AskUser
 
 current: contextvars.ContextVar[Optional[AskUser]] = contextvars.ContextVar("luup_person", default=None)
+
+
+def of(agent: object) -> Optional[AskUser]:
+    """Return the function of an agent; None if it has none. Tools that are served to other programs have no agent."""
+    found: Optional[AskUser] = getattr(agent, "_ask_user", None)
+    return found

@@ -26,6 +26,7 @@ def load(name: str, options: Dict[str, Any]) -> Model:
     """Load a model by its name or path, and show the progress.
 
     A repository on a hub brings its projector along, unless `options` have an `mmproj`; "none" is for no projector.
+    Likewise "none" as `draft` is for no guesses, also of the model's own heads.
 
     Raises:
         LuupError: It can't be found or loaded.
@@ -36,6 +37,7 @@ def load(name: str, options: Dict[str, Any]) -> Model:
     else:
         path = obtain(name, catalog.resolve)
         options = {**options, "mmproj": False} if options["mmproj"] == "none" else options
+    options = {**options, "draft": False} if options.get("draft") == "none" else options
     size = os.path.getsize(path) if os.path.isfile(path) else 0
     with progress.StatusLine() as status:
         shown: Dict[str, Any] = {"on_progress": progress.LoadProgress(path.name, size, status)}

@@ -37,7 +37,11 @@ MODEL_OPTIONS: Dict[str, Option] = {
         "FILE",
         "projector of a model that reads pictures or sounds; hf:… brings its own, none is for none",
     ),
-    "draft": (str, "MODEL", "a smaller model with the same vocabulary that guesses the next tokens, for speed"),
+    "draft": (
+        str,
+        "MODEL",
+        "a smaller model with the same vocabulary that guesses the next tokens, for speed; none is for no guesses",
+    ),
     "keep_alive": (float, "SECONDS", "free the memory after so long without a message; the next one loads the model"),
 }
 SERVED_OPTIONS = {**MODEL_OPTIONS, **command.MODEL_OPTIONS}

@@ -70,8 +70,12 @@ T = TypeVar("T")
 MODELS_FILE = "luup-models.json"
 
 
-class ModelsFileError(ModelError, click.ClickException):
-    """The user's file of models can't be used; the program shows it without a traceback."""
+class LuupModelError(ModelError, click.ClickException):
+    """An error of this package, which all commands of the program show without a traceback."""
+
+
+class ModelsFileError(LuupModelError):
+    """The user's file of models can't be used."""
 
 
 class Once(Generic[T]):
@@ -380,8 +384,8 @@ def _events(piece: Piece, response: Any) -> Iterator[StreamEvent]:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Raise ``llm``'s error, which its command line shows without a traceback."""
+    """Raise an error of ``llm``."""
     try:
         yield
     except LuupError as error:
-        raise ModelError(str(error)) from error
+        raise LuupModelError(str(error)) from error

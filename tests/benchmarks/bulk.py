@@ -4,8 +4,8 @@
                                     [--peers [NAME …]] [--peer-texts N] [--peer-records N]
 
 CPU milliseconds an item of the process in which a way computes; the first way of each kind is the reference. Peers are
-llama-cpp-python, outlines on it, and xllamacpp, in environments of their own that are made once, and get the same prompts.
-They may be given fewer items (the first ones), because an item costs them the same however many there are.
+llama-cpp-python, outlines on it, and xllamacpp, in environments of their own that are made once. They get the same
+prompts, and may be given fewer items (the first ones): an item costs them the same however many there are.
 """
 
 import argparse
@@ -95,8 +95,8 @@ class Rows:
         self.found[name] = 1e3 * cpu / count
         times = self.found[name] / next(iter(self.found.values()))
         print(
-            f"{self.title:8} {name:42} {self.found[name]:8.2f} ms of CPU ({times:.1f}), {1e3 * seconds / count:.1f} ms; "
-            f"of {count} {valid} valid, {right} right",
+            f"{self.title:8} {name:42} {self.found[name]:8.2f} ms of CPU ({times:.1f}), "
+            f"{1e3 * seconds / count:.1f} ms; of {count} {valid} valid, {right} right",
             flush=True,
         )
 

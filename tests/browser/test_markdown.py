@@ -38,7 +38,7 @@ TAGS = {
     "em",
     "strong",
     "div",
-    "h3",
+    "h2",
     "h4",
 }
 TAGS |= {"blockquote", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td"}
@@ -65,10 +65,11 @@ def html_of(page, source):
     answer = page.ask(source, "echo")
     return answer.locator(".markdown").evaluate(
         """(element) => {
+            const names = ["class", "dir", "tabindex", "aria-label", "target", "rel"];
             const copy = element.cloneNode(true);
             copy.querySelectorAll("button").forEach((each) => each.remove());
             for (const each of copy.querySelectorAll("*"))
-                for (const name of ["class", "dir", "tabindex", "aria-label", "target", "rel"]) each.removeAttribute(name);
+                for (const name of names) each.removeAttribute(name);
             return copy.innerHTML;
         }"""
     )
@@ -82,7 +83,7 @@ def html_of(page, source):
         ("snake_case_name 2 * 3 * 4", "<p>snake_case_name 2 * 3 * 4</p>"),
         ("**bold *and* more**", "<p><strong>bold <em>and</em> more</strong></p>"),
         (r"\*not\* `a*b*`", "<p>*not* <code>a*b*</code></p>"),
-        ("# One\ntext", "<h3>One</h3><p>text</p>"),
+        ("# One\ntext", "<h2>One</h2><p>text</p>"),
         ("- a\n- b", "<ul><li><span>a</span></li><li><span>b</span></li></ul>"),
         ("3. a\n4. b", '<ol start="3"><li><span>a</span></li><li><span>b</span></li></ol>'),
         (
@@ -122,7 +123,8 @@ def test_markdown(page, source, html):
 
 
 def test_directions(page):
-    answer = page.ask("Left\n\nשלום `a`\n\n- אחד\n\n```\nlet a = 'שלום';\n```", "echo")
+    hebrew = "\u05e9\u05dc\u05d5\u05dd"  # it is read from right to left
+    answer = page.ask(f"Left\n\n{hebrew} `a`\n\n- {hebrew}\n\n```\nlet a = '{hebrew}';\n```", "echo")
     found = answer.locator(".markdown").evaluate(
         "(element) => [...element.children].map((each) => getComputedStyle(each).direction)"
     )

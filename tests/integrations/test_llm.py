@@ -279,10 +279,12 @@ def test_the_program_tells_of_errors_without_a_traceback(program):
     failed = program("-m", "luup/real", "Hi", "-o", "temperature", "-1")
     assert failed.returncode == 1
     assert failed.stderr.startswith("Error: temperature must be")
-    (program.folder / plugin.MODELS_FILE).write_text('{"models": {"none": "/nowhere/model.gguf"}}')
-    failed = program("-m", "luup/none", "Hi")
-    assert failed.returncode == 1
-    assert "/nowhere/model.gguf" in failed.stderr
+    missing = {"none": "/nowhere/model.gguf"}
+    (program.folder / plugin.MODELS_FILE).write_text(json.dumps({"models": missing, "embedding_models": missing}))
+    for arguments in (("-m", "luup/none", "Hi"), ("embed", "-m", "luup/none", "-c", "Hi")):
+        failed = program(*arguments)
+        assert failed.returncode == 1
+        assert failed.stderr.startswith("Error: no such file: /nowhere/model.gguf")
     for text, words in (("{", "is not valid JSON"), ('{"model": {}}', 'an object with "models"')):
         (program.folder / plugin.MODELS_FILE).write_text(text)
         failed = program("-m", "luup/none", "Hi")

@@ -253,6 +253,28 @@ _OF = {
     "t5": {"attention.relative_buckets_count": 8},
 }
 
+# Architectures whose heads for several tokens guess for their models.
+WITH_HEADS = (
+    "bailingmoe3",
+    "cohere2moe",
+    "deepseek2",
+    "deepseek32",
+    "glm-dsa",
+    "glm4moe",
+    "hy_v3",
+    "mimo2",
+    "nemotron_h_moe",
+    "qwen35",
+    "qwen35moe",
+    "step35",
+)
+
+# Those whose heads llama.cpp has a graph for, and why they don't guess.
+HEADS_NOT_USED = {
+    "deepseek4": "luup-tensor-shapes finds no tensors of its heads, so no file can be made",
+    "qwen3next": "llama.cpp keeps no states that its recurrent layers could go back to",
+}
+
 # Architectures with a state that can't be cut back, as llm_arch_is_recurrent() and llm_arch_is_hybrid() say.
 RECURRENT = {
     "mamba",
@@ -326,11 +348,12 @@ class NotMade(Exception):
     """llama.cpp refuses these fields, or ended at them."""
 
 
-def write(gguf, numpy, source, target, name, seed=1, tokens=(), **changed):
+def write(gguf, numpy, source, target, name, seed=1, tokens=(), change=None, **changed):
     """Write a model of the architecture `name` with the tokenizer of the file `source`.
 
     `tokens` are control tokens to add, `changed` has fields with other values. The model likes the ends of strings and
-    lists, as those of `random_model.write` do.
+    lists, as those of `random_model.write` do. `change` gets the name and the weights of each tensor, and returns other
+    weights.
     """
     program = builds.find_program("luup-tensor-shapes")
     header = target.with_suffix(".header")
@@ -350,15 +373,26 @@ def write(gguf, numpy, source, target, name, seed=1, tokens=(), **changed):
     _add_fields(writer, name, changed)
     random_model.add_tokenizer(writer, gguf, source, tokens)
     random = numpy.random.default_rng(seed)
+    numbers = {**fields(name), **changed}
+    trunk = numbers["block_count"] - numbers.get("nextn_predict_layers", 0)
     likes = numpy.array([1.5 if any(mark in text for mark in ('"', "]", "}")) else 0.0 for text in vocabulary])
     for line in found.stdout.splitlines():
         tensor, *sizes = line.split()
         if name == "rwkv6qwen2" and "time_mix_first" in tensor:
             continue  # with this one llama.cpp takes it for an RWKV6, and ends the process
+        block = int(tensor.split(".")[1]) if tensor.startswith("blk.") else -1
+        if block >= trunk and tensor.endswith("scale"):
+            continue  # llama.cpp refuses a file with those of heads that it does not load
         shape = [int(size) for size in reversed(sizes)]
         while len(shape) > 1 and shape[0] == 1:
             del shape[0]
-        writer.add_tensor(tensor, _weights(numpy, random, tensor, shape, likes).astype(numpy.float32))
+        if name == "mimo2" and block >= trunk and ".attn_" in tensor and tensor.endswith(("q.weight", "k.weight")):
+            continue  # the heads have one tensor for the three
+        if name == "mimo2" and block >= trunk and tensor.endswith("attn_v.weight"):
+            tensor, shape = tensor.replace("attn_v", "attn_qkv"), [3 * shape[0], *shape[1:]]
+        weights = _weights(numpy, random, tensor, shape, likes)
+        weights = weights if change is None else change(tensor, weights)
+        writer.add_tensor(tensor, weights.astype(numpy.float32))
     _close(writer)
 
 
@@ -410,3 +444,41 @@ def fields(name, experts=None):
         of.update(_EXPERTS)
     of.update(_OF.get(name, {}))
     return {key: value for key, value in of.items() if value is not None}
+
+
+def heads(name, count=1, layers=LAYERS):
+    """Return the fields with which a model of the architecture has heads for several tokens behind its layers."""
+    changed = {"block_count": layers + count, "nextn_predict_layers": count}
+    for key, value in fields(name).items():
+        if isinstance(value, list) and "sections" not in key:
+            changed[key] = (value * layers)[:layers] + [_of_head(key, value)] * count
+    return changed
+
+
+def _of_head(key, value):
+    return {"attention.head_count_kv": max(value), "feed_forward_length": 0}.get(key, value[-1])
+
+
+def knowing(numpy, trunk, doubt=0.0):
+    """Return a `change` for `write`, of a model whose head guesses right.
+
+    The head predicts from the last token alone, and so does the model, but for a part `doubt` of what its `trunk`
+    layers add: 0 makes every guess right.
+    """
+    of_model = {}
+
+    def change(tensor, weights):
+        if tensor in ("token_embd.weight", "output.weight"):
+            of_model[tensor] = weights
+        if not tensor.startswith("blk."):
+            return weights
+        _, block, kind = tensor.split(".", 2)
+        if kind.startswith(("attn_output", "ffn_down", "ssm_out")) and kind.endswith("weight"):
+            return weights * (0 if int(block) >= trunk else doubt)
+        if kind == "nextn.eh_proj.weight":
+            return numpy.eye(weights.shape[0], 2 * weights.shape[0])
+        if kind in ("nextn.embed_tokens.weight", "nextn.shared_head_head.weight"):
+            return of_model["token_embd.weight" if "embed" in kind else "output.weight"]
+        return weights
+
+    return change

@@ -1,5 +1,6 @@
 """An MCP server made with the official SDK: `make()` in this process, `python mcp_server.py stdio|http` in another."""
 
+import json
 import os
 import sys
 import time
@@ -93,6 +94,17 @@ def make():
     def summary() -> CallToolResult:
         """Returns a text and an object that it doesn't say."""
         return CallToolResult(content=[TextContent(text="Two cities.")], structured_content={"cities": 2})
+
+    @server.tool()
+    def shopping() -> CallToolResult:
+        """Returns a text, and an object of one field with the same, as the reference servers for files do."""
+        return CallToolResult(content=[TextContent(text="Buy milk.")], structured_content={"content": "Buy milk."})
+
+    @server.tool()
+    def people() -> CallToolResult:
+        """Returns a list as JSON, and an object of one field with the same."""
+        people = [{"name": "Ada"}]
+        return CallToolResult(content=[TextContent(text=json.dumps(people))], structured_content={"people": people})
 
     @server.tool()
     def picture() -> Image:

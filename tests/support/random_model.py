@@ -78,6 +78,7 @@ def write(
     heads=HEADS,
     added=None,
     idle=0,
+    experts=0,
 ):
     """Write a model of random weights with the tokenizer of the file `source` and the control tokens `names` besides.
 
@@ -89,6 +90,9 @@ def write(
 
     `added` has numbers to add to tensors by their names. A "llama" may have `idle` layers besides, which change nothing
     and take long: the answers are those of a model without them.
+
+    With `experts`, the layer of a "llama" has so many, of which each token uses two; their weights are of
+    the type Q8_0.
 
     Tags are user-defined tokens, as in the vocabularies that have them. The model says anything that it is allowed to
     say, about as likely, but likes what has one of `closing`: without that every string would go on to its bound. The
@@ -103,6 +107,8 @@ def write(
     if idle:
         numbers["block_count"] = 1 + idle
         numbers["feed_forward_length"] = _IDLE
+    if experts:
+        numbers.update({"expert_count": experts, "expert_used_count": 2})
     for name, number in numbers.items():
         writer.add_uint32(f"{kind}.{name}", number)
     if kind == "qwen2vl":
@@ -121,7 +127,12 @@ def write(
         if idle and ".ffn_" in name:
             more = [(0, _IDLE - size if size == WIDE else 0) for size in shape]
             weights = numpy.pad(weights, more)
-        writer.add_tensor(name, weights.astype(numpy.float32))
+        weights = weights.astype(numpy.float32)
+        if "_exps." in name:
+            q8_0 = gguf.GGMLQuantizationType.Q8_0
+            writer.add_tensor(name, gguf.quants.quantize(weights, q8_0), raw_dtype=q8_0)
+        else:
+            writer.add_tensor(name, weights)
 
     def add_ones(name, *shape):
         writer.add_tensor(name, numpy.ones(shape, numpy.float32))
@@ -131,7 +142,10 @@ def write(
     add("output.weight", len(tokens), WIDTH, scale=0.25, first=numpy.array(likes))
     add_ones("output_norm.weight", WIDTH)
     for layer in range(_NUMBERS[kind]["block_count"]):
-        _LAYERS[kind](f"blk.{layer}", add, add_ones)
+        if experts:
+            _experts_layer(f"blk.{layer}", add, add_ones, experts)
+        else:
+            _LAYERS[kind](f"blk.{layer}", add, add_ones)
     for layer in range(1, 1 + idle):
         for name, shape in _llama_shapes(_IDLE).items():
             fill = numpy.ones if name.endswith("norm") else numpy.zeros
@@ -200,11 +214,23 @@ def write_adapter(gguf, numpy, target, seed, alpha=8.0, rank=4, change=None):
     return added
 
 
-def _llama_layer(block, add, add_ones):
+def _attention(block, add, add_ones):
     for name in ("attn_norm", "ffn_norm"):
         add_ones(f"{block}.{name}.weight", WIDTH)
     for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
         add(f"{block}.{name}.weight", WIDTH, WIDTH, scale=0.15)
+
+
+def _experts_layer(block, add, add_ones, experts):
+    _attention(block, add, add_ones)
+    add(f"{block}.ffn_gate_inp.weight", experts, WIDTH)
+    for name in ("ffn_gate_exps", "ffn_up_exps"):
+        add(f"{block}.{name}.weight", experts, WIDE, WIDTH, scale=0.3)
+    add(f"{block}.ffn_down_exps.weight", experts, WIDTH, WIDE, scale=0.3)
+
+
+def _llama_layer(block, add, add_ones):
+    _attention(block, add, add_ones)
     for name in ("ffn_gate", "ffn_up"):
         add(f"{block}.{name}.weight", WIDE, WIDTH, scale=0.15)
     add(f"{block}.ffn_down.weight", WIDTH, WIDE, scale=0.15)

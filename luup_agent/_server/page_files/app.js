@@ -195,7 +195,8 @@ function draw() {
 }
 
 function drawTitle() {
-  $("title").textContent = conversation.title;
+  $("title").textContent = conversation.title || "New conversation";
+  $("title").classList.toggle("hidden", !conversation.title);
   document.title = conversation.title ? `${conversation.title} · luup` : "luup";
 }
 

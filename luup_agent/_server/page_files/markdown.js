@@ -111,7 +111,7 @@ export function node(block, depth = 0) {
   if (kind === "math") return math(source, depth);
   if (kind === "heading") {
     const [, marks, text] = HEADING.exec(source);
-    return fill(h(`h${Math.min(marks.length + 2, 6)}`, { dir: "auto" }), text, depth);
+    return fill(h(`h${Math.min(marks.length + 1, 6)}`, { dir: "auto" }), text, depth);
   }
   if (kind === "quote" && depth < DEPTH) {
     const inner = source.split("\n").map((line) => line.replace(QUOTE, "")).join("\n");

@@ -39,7 +39,9 @@ int main(int argc, char ** argv) {
         return 1;
     }
     std::set<std::string> seen;
-    llama_model *         model = llama_model_init_from_user(header, print_shape, &seen, llama_model_default_params());
+    llama_model_params    params = llama_model_default_params();
+    params.load_mtp              = true;
+    llama_model * model          = llama_model_init_from_user(header, print_shape, &seen, params);
     llama_model_free(model);
     gguf_free(header);
     return model ? 0 : 1;

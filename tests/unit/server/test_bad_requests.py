@@ -89,7 +89,8 @@ def test_a_body_that_is_not_an_object(echo, content):
             "tools[0].function.parameters",
         ),
         ({"tool_choice": 5}, "tool_choice"),
-        ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice"),
+        ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice.allowed_tools"),
+        ({"tool_choice": {"type": "custom", "custom": {"name": "a"}}}, "tool_choice"),
         ({"approvals": {"call_0": 5}}, "approvals"),
         ({"approvals": {"call_0": True}}, "approvals"),
         ({"modalities": ["audio"]}, "modalities"),
@@ -227,3 +228,10 @@ def test_bytes_that_are_not_http(echo):
         connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 this is TLS\r\n\r\n")
         connection.recv(1000)
     assert echo.chat("still there").status_code == 200
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "assistant"])
+def test_the_last_message_must_ask(echo, role):
+    error = error_of(echo.chat(messages=[*HI, {"role": role, "content": "Paris is"}]))
+    assert error["param"] == "messages"
+    assert "must end with a message of the role user or tool" in error["message"]

@@ -215,6 +215,26 @@ def test_the_choice_among_tools(script, choice, sent):
     assert found == sent or model.requests[0].tool_choice == sent
 
 
+def allowed(mode, *names):
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
+OTHER = {"type": "function", "function": {"name": "other"}}
+
+
+def test_some_of_the_tools_are_allowed(script):
+    server, model = script(tool_call("weather", city="Oslo"), "no")
+    for mode in ("required", "auto"):
+        assert server.chat(tools=[OTHER, WEATHER], tool_choice=allowed(mode, "weather")).status_code == 200
+        assert list(model.requests[-1].tools) == ["weather"]
+    assert [request.tool_choice for request in model.requests] == ["weather", "auto"]  # there is only one to require
+    for choice in (allowed("none", "weather"), allowed("auto", "nobody"), {"type": "allowed_tools"}):
+        response = server.chat(tools=[OTHER, WEATHER], tool_choice=choice)
+        assert response.status_code == 400
+        assert response.json()["error"]["param"].startswith("tool_choice.allowed_tools")
+
+
 def test_a_history_without_a_result_is_refused(script):
     server, model = script("never used")
     call = {"id": "call_7", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}

@@ -1,11 +1,19 @@
 """Who may use the server: host names, origins, API keys."""
 
+import contextlib
+import socket
+import time
+
 import pytest
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
-from luup_agent.testing import FunctionModel
+from support.serving import serving
+
+from luup_agent._server.listening import MOST_HEAD, protocol
+from luup_agent.server import create_app
+from luup_agent.testing import FunctionModel, ScriptedModel
 
 BODY = {"messages": [{"role": "user", "content": "Hi"}]}
 
@@ -99,3 +107,56 @@ def test_every_response_says_that_its_type_is_right(echo):
     with echo.client() as client:
         for path in ("/health", "/nothing"):
             assert client.get(path).headers["x-content-type-options"] == "nosniff"
+
+
+def exchange(server, *lines):
+    """Send a GET request of these header lines, and return the status and the body of the response."""
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        head = "\r\n".join(["GET /health HTTP/1.1", *lines, "Connection: close", "", ""])
+        connection.sendall(head.encode("latin-1"))
+        response = b""
+        while True:
+            data = connection.recv(65536)
+            if not data:
+                break
+            response += data
+    head, _, body = response.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body.decode()
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost:80@evil.example", "evil.example#.localhost", "evil.example/.localhost", "localhost:80:80", "\xff", "["],
+)
+def test_a_host_that_is_none(guarded, host):
+    status, body = exchange(guarded(), f"Host: {host}")
+    assert status == 403
+    assert "the Host header is no name or address" in body
+
+
+@pytest.mark.parametrize("name", ["Host", "Origin", "Authorization"])
+def test_a_header_that_decides_is_there_once(guarded, name):
+    values = {"Host": "localhost", "Origin": "http://localhost", "Authorization": "Bearer sk-1"}
+    server = guarded(api_key="sk-1")
+    lines = [f"{key}: {value}" for key, value in values.items()]
+    assert exchange(server, *lines)[0] == 200
+    for more in ([f"{name}: evil.example", *lines], [*lines, f"{name}: evil.example"]):
+        status, body = exchange(server, *more)
+        assert status == 400
+        assert f"the header {name.lower()} more than once" in body
+
+
+def test_long_headers_are_refused():
+    """By either protocol of uvicorn: httptools, where it is installed, has no limit of its own."""
+    app = create_app({"m": ScriptedModel([])})
+    with serving(app, http=protocol(), h11_max_incomplete_event_size=MOST_HEAD) as server:
+        assert exchange(server, "Host: localhost", "X: " + "a" * (MOST_HEAD // 2))[0] == 200
+        with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: ")
+            sent = 0
+            with contextlib.suppress(ConnectionError):
+                while sent < 100 * MOST_HEAD:
+                    sent += connection.send(b"a" * 4096)
+                    time.sleep(0.001)
+        assert sent < 100 * MOST_HEAD
+        assert exchange(server, "Host: localhost")[0] == 200

@@ -12,6 +12,7 @@ from luup_agent import (
     ApprovalRequiredError,
     InvalidParamError,
     Message,
+    Model,
     SessionConflictError,
     SessionNotFoundError,
     SQLSessions,
@@ -54,19 +55,19 @@ def url(request, tmp_path):
     return address[: -len("postgres")] + "chats"
 
 
-def run(url, work):
-    """Return the result of the coroutine `work(sessions)` with an engine of its own."""
+def run(url, work, make=SQLSessions):
+    """Return the result of the coroutine `work(make(engine))` with an engine of its own."""
 
     async def main():
         if "pysqlite" in url:
             engine = sqlalchemy.create_engine(url)
             try:
-                return await work(SQLSessions(engine))
+                return await work(make(engine))
             finally:
                 engine.dispose()
         engine = create_async_engine(url)
         try:
-            return await work(SQLSessions(engine))
+            return await work(make(engine))
         finally:
             await engine.dispose()
 
@@ -292,6 +293,39 @@ def test_threads_share_a_synchronous_engine(url):
     log = texts(sessions.messages("ada"))
     assert len(log) == 16
     assert log[::2] == log[1::2]
+    engine.dispose()
+
+
+def test_another_process_prefills_its_new_tokens_alone(url, tmp_path, tiny_path):
+    """The KV states are in a folder of this machine, whatever the database is."""
+    folder = tmp_path / "states" / "kv"
+
+    def answer(message, **options):
+        """Answer on a model that has just been loaded, and return how many tokens of the prompt were known."""
+
+        async def work(engine):
+            session = await SQLSessions(engine, **options).open_async("ada", agent)
+            return (await session.run_async(message)).usage.cached_tokens
+
+        with Model.from_local(tiny_path, threads=1) as model:
+            agent = Agent(model, "word " * 300, temperature=0, max_tokens=4)
+            return run(url, work, lambda engine: engine)
+
+    assert answer("Hello there.", warm_folder=folder) == 0
+    assert answer("Go on.", warm_folder=folder) > 250
+    assert len(list(folder.glob("*.kv"))) == 1
+    assert answer("Go on.", warm_folder=folder, warm_bytes=0) == 0
+    assert answer("Go on.") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [({"warm_folder": ""}, "warm_folder must not be empty"), ({"warm_bytes": -1}, "warm_bytes must be an int")],
+)
+def test_wrong_options(options, problem):
+    engine = sqlalchemy.create_engine("sqlite://")
+    with pytest.raises(InvalidParamError, match=problem):
+        SQLSessions(engine, **options)
     engine.dispose()
 
 

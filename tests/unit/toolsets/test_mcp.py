@@ -70,6 +70,8 @@ async def test_many_calls_at_once(stdio):
         ("weather", '"city": "Oslo"'),
         ("cities", "Paris\nRome"),
         ("summary", 'Two cities.\n{"cities": 2}'),
+        ("shopping", "Buy milk."),
+        ("people", '[{"name": "Ada"}]'),
         ("picture", "[image, image/png, 8 bytes: not shown]"),
         ("documents", "Here:\n[resource guide: https://example.org/guide, text/html]\n[resource note://1]\nBuy milk."),
     ],
@@ -80,6 +82,7 @@ def test_results(api, demo, name, text):
     assert not result.is_error
     assert result.content.count("Oslo") <= 1  # structured content is not repeated
     assert result.content.count("Paris") <= 1
+    assert result.content == text or name not in ("shopping", "people")
 
 
 def test_a_function_gets_what_is_not_text(api):
