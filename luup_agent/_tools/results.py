@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 MAX_RESULT_CHARS = 16_000
+_MAX_ITEMS = 100_000  # of an iterator, which need not end
 
 
 def to_text(value: object, limit: int = MAX_RESULT_CHARS) -> str:
@@ -19,7 +22,7 @@ def to_text(value: object, limit: int = MAX_RESULT_CHARS) -> str:
     end are kept, with a line between them that says how many characters were left out.
 
     Raises:
-        ValueError: The value contains itself, or is nested too deeply.
+        ValueError: The value contains itself, is nested too deeply, or is an iterator of more than 100,000 items.
 
     Example:
         >>> to_text({"date": datetime.date(2026, 1, 2), "ratio": float("nan")})
@@ -56,6 +59,10 @@ def _to_json(value: object) -> str:
             return value.decode("utf-8")
         except UnicodeDecodeError:
             pass  # base64, as inside a container
+    if isinstance(value, Iterator):
+        value = list(itertools.islice(value, _MAX_ITEMS + 1))
+        if len(value) > _MAX_ITEMS:
+            raise ValueError(f"the result is an iterator of more than {_MAX_ITEMS:,} items; return a list of some")
     try:
         return to_json(value, inf_nan_mode="strings", fallback=str).decode("utf-8")
     except PydanticSerializationError:

@@ -22,6 +22,12 @@ std::vector<std::string_view> split(std::string_view input, size_t count) {
     return parts;
 }
 
+#if defined(__clang__) && defined(__ELF__)
+// The initialization of `luup_mapping` (llama_patches/read_ahead.h), a constant that needs none. clang refers to
+// such a function where a variable of a thread is declared extern, and the linker refuses a program without it.
+extern "C" void _ZTH12luup_mapping() {}
+#endif
+
 namespace {
 
 // Removes the file at exit.

@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import itertools
 import json
 import uuid
 
@@ -12,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from luup_agent import Agent
 from luup_agent._tools.results import clean, shorten, to_text
+from luup_agent.testing import ScriptedModel, tool_call
 
 
 class Color(enum.Enum):
@@ -138,3 +141,23 @@ def test_any_text_is_cleaned_and_bounded(text, limit):
     clean(text).encode("utf-8")
     assert clean(clean(text)) == clean(text)
     assert len(shorten(text, limit)) <= max(limit, limit + 40)
+
+
+def test_an_iterator_is_read_as_far_as_it_may_be():
+    assert to_text(number * 2 for number in range(3)) == "[0,2,4]"
+    assert to_text({"parts": iter("ab")}) == '{"parts":["a","b"]}'
+    with pytest.raises(ValueError, match="an iterator of more than 100,000 items"):
+        to_text(iter(int, 1))
+
+
+def test_a_tool_that_returns_an_endless_iterator_has_failed():
+    agent = Agent(ScriptedModel([tool_call("count"), "done"]))
+
+    @agent.tool
+    def count():
+        """Counts."""
+        return itertools.count()
+
+    result = agent.run("Go").tool_calls[0].result
+    assert result.is_error
+    assert "ValueError" in result.content

@@ -137,7 +137,7 @@ def test_a_synchronous_call_in_the_loop_of_the_sessions_is_refused(api):
 
     with MCP(local_server(), on_sampling=sample) as mcp:
         assert call(api, mcp, "write", topic="rain").content == "It wrote: 1"
-    assert "await the asynchronous twin" in errors[0]
+    assert "await the method that ends in _async" in errors[0]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
