@@ -1,6 +1,7 @@
 // One decode of the engine, and its results: sampled tokens, drafts that were right.
 #include "engine/engine.h"
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "engine/token_probabilities.h"
 
@@ -191,6 +192,7 @@ bool Engine::sample(Active & active) {
 
 // Lets a completion choose what follows, given the batch's row `row`. False if that ended it.
 bool Engine::choose(Active & active, int32_t row) {
+    const InterruptScope scope([&] { return reason_to_end(*active.completion); });
     try {
         float * logits = llama_get_logits_ith(context_->get(), row);
         if (!logits) {

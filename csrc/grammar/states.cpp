@@ -1,6 +1,7 @@
 #include "grammar/states.h"
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "grammar/limits.h"
 
 #include <algorithm>
@@ -268,8 +269,9 @@ CharKinds GrammarStates::most_kinds(const std::vector<Thread> & threads) const {
     return most;
 }
 
-// Returns the number of the state with these threads.
+// Returns the number of the state with these threads. All work on new states comes through here.
 uint32_t GrammarStates::keep(std::vector<Thread> & threads, bool can_end) {
+    check_interruption();  // an ambiguous grammar has states of thousands of threads, and a mask needs many states
     const auto key  = [](const Thread & t) { return uint64_t(t.what) << 32 | t.stack; };
     const auto same = [&](const Thread & a, const Thread & b) { return key(a) == key(b); };
     std::sort(threads.begin(), threads.end(), [&](const Thread & a, const Thread & b) { return key(a) < key(b); });

@@ -3,6 +3,7 @@
 #include "matching.h"
 #include "vocabulary.h"
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "grammar/matcher.h"
 
 #include "llama.h"
@@ -174,4 +175,28 @@ CASE(matchers_on_many_threads_share_a_grammar) {
         thread.join();
     }
     CHECK(fitted == std::vector<int>(4, 20));
+}
+
+// Each "#" triples the threads, so that a set of tokens would take long; without an end, the limit of threads ends it.
+CASE(ambiguous_grammars_can_be_interrupted) {
+    const auto grammar = Grammar::parse("root ::= value\nvalue ::= \"#\" value?{1,}", vocab());
+    Matcher    matcher(grammar, trie());
+    CHECK(matcher.accept_text("#"));
+    std::vector<llama_token> tokens;
+    const auto               code = [&] {
+        try {
+            matcher.allowed(tokens);
+        } catch (const Error & e) {
+            return e.code();
+        }
+        return LUUP_SUCCESS;
+    };
+    {
+        int                  asked = 0;
+        const InterruptScope scope([&]() -> std::optional<Failure> {
+            return ++asked > 2 ? std::make_optional(Failure{ LUUP_ERROR_TIMED_OUT, "late" }) : std::nullopt;
+        });
+        CHECK(code() == LUUP_ERROR_TIMED_OUT);
+    }
+    CHECK(code() == LUUP_ERROR_INVALID_SCHEMA);
 }
