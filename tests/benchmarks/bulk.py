@@ -4,8 +4,8 @@
                                     [--peers [NAME …]] [--peer-texts N] [--peer-records N]
 
 CPU milliseconds an item of the process in which a way computes; the first way of each kind is the reference. Peers are
-llama-cpp-python, outlines on it, and xllamacpp, in environments of their own that are made once. They get the same
-prompts, and may be given fewer items (the first ones): an item costs them the same however many there are.
+llama-cpp-python and xllamacpp, in environments of their own that are made once. They get the same prompts, and may be
+given fewer items (the first ones): an item costs them the same however many there are.
 """
 
 import argparse
@@ -25,7 +25,6 @@ from luup_agent import Agent, Model, catalog
 HERE = Path(__file__).resolve().parent
 PEERS = {
     "llama-cpp-python": (peer_environment.LLAMA_CPP_PYTHON,),
-    "outlines": (peer_environment.LLAMA_CPP_PYTHON, peer_environment.OUTLINES),
     "xllamacpp": (peer_environment.XLLAMACPP,),
 }
 

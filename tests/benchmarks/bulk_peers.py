@@ -45,20 +45,6 @@ def llama_cpp_python(model, threads):
     return work
 
 
-def outlines(model, threads):
-    """Outlines on llama-cpp-python: one generator for all items, so that its index is made once."""
-    import outlines as library
-    from outlines.types import Choice, JsonSchema
-
-    loaded = library.from_llamacpp(load(model, threads))
-
-    def work(prompts, labels=None, schema=None):
-        generator = library.Generator(loaded, Choice(labels) if labels else JsonSchema(schema))
-        return [generator(prompt, temperature=0.0, max_tokens=MAX_TOKENS) for prompt in prompts]
-
-    return work
-
-
 def xllamacpp(model, threads):
     """llama.cpp's server in the process, several requests at once."""
     import xllamacpp as library
@@ -89,7 +75,7 @@ def xllamacpp(model, threads):
     return work
 
 
-WAYS = {"llama-cpp-python": llama_cpp_python, "outlines": outlines, "xllamacpp": xllamacpp}
+WAYS = {"llama-cpp-python": llama_cpp_python, "xllamacpp": xllamacpp}
 
 
 def main():

@@ -8,7 +8,6 @@ from luup_agent import catalog
 
 LLAMA_CPP_PYTHON = "llama-cpp-python==0.3.36"
 XLLAMACPP = "xllamacpp==2026.10.11549"
-OUTLINES = "outlines==1.3.3"
 
 
 def environment(*requirements):

@@ -69,7 +69,7 @@ XLLAMACPP = """
 import time, xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path = {model!r}
-params.hostname, params.port = "127.0.0.1", {port}
+params.hostnames, params.port = ["127.0.0.1"], {port}
 params.n_parallel, params.n_ctx = {sequences}, {room}
 params.use_jinja = True
 params.verbosity = -1

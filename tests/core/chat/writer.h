@@ -26,7 +26,13 @@ struct Listener : Answer::Listener {
 class Writer {
   public:
     Writer(std::string script, const ChatTemplate & chat)
-        : script_(std::move(script)), chat_(chat), closing_(static_cast<size_t>(llama_vocab_n_tokens(vocab))) {
+        : script_(std::move(script)),
+          lower_(script_),
+          chat_(chat),
+          closing_(static_cast<size_t>(llama_vocab_n_tokens(vocab))) {
+        for (char & c : lower_) {
+            c = 'A' <= c && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        }
         for (const char * text : { "\"", "]", "}", ">", "</", "1" }) {
             closing_[static_cast<size_t>(chat.marker_tokens(text).front())] = 20;
         }
@@ -38,8 +44,9 @@ class Writer {
         Sampler            sampler(greedy, llama_vocab_n_tokens(vocab));
         Completion::Choice choice;
         for (int i = 0; i < 2000; i++) {
-            std::vector<float> logits           = closing_;
-            logits[static_cast<size_t>(next())] = 60;
+            std::vector<float> logits                  = closing_;
+            logits[static_cast<size_t>(next(lower_))]  = 40;  // true where a template writes True
+            logits[static_cast<size_t>(next(script_))] = 60;
             choice.tokens.clear();
             choice.retracted = 0;
             answer.choose(sampler, logits.data(), choice);
@@ -94,16 +101,17 @@ class Writer {
         return at;
     }
 
-    llama_token next() {
+    // Returns the next token of `script`, which is script_ or differs from it in the case of letters.
+    llama_token next(const std::string & script) {
         const size_t at = position();
-        if (at == std::string::npos || script_.find_first_not_of(" \n", at) == std::string::npos) {
+        if (at == std::string::npos || script.find_first_not_of(" \n", at) == std::string::npos) {
             return vocabulary->ends.front();
         }
         size_t begin = at; // of the character, of which a token may have brought a part
-        while (begin > 0 && (static_cast<unsigned char>(script_[begin]) & 0xC0) == 0x80) {
+        while (begin > 0 && (static_cast<unsigned char>(script[begin]) & 0xC0) == 0x80) {
             begin--;
         }
-        for (llama_token token : chat_.marker_tokens(script_.substr(begin, 100))) {
+        for (llama_token token : chat_.marker_tokens(script.substr(begin, 100))) {
             if (begin >= at) {
                 return token;
             }
@@ -113,6 +121,7 @@ class Writer {
     }
 
     std::string          script_;
+    std::string          lower_; // the script in lower case
     const ChatTemplate & chat_;
     std::string          written_;
     std::vector<size_t>  begins_; // of its tokens
