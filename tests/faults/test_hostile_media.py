@@ -105,7 +105,7 @@ ADDRESSES = {
     "with_environment('SSL_CERT_FILE', '/nonexistent')": "HTTPError .*SSL_CERT_FILE",
     "fetched(b'302 Found\\r\\nContent-Length: 0\\r\\n\\r\\n')": "HTTPError .*HTTP 302",
     "fetched(b'304 Not Modified\\r\\n\\r\\n')": "HTTPError .*HTTP 304",
-    "fetched(b'302 Found\\r\\nLocation: http://[\\r\\nContent-Length: 0\\r\\n\\r\\n')": "HTTPError .*to an invalid address",
+    "fetched(b'302 Found\\r\\nLocation: http://[\\r\\nContent-Length: 0\\r\\n\\r\\n')": "HTTPError .*invalid address",
     "fetched(b'302 Found\\r\\nLocation: file:///etc/passwd\\r\\nContent-Length: 0\\r\\n\\r\\n')": "HTTPError",
     "fetched(b'302 Found\\r\\nLocation: /again\\r\\nContent-Length: 0\\r\\n\\r\\n')": "HTTPError .*3 redirects",
     "fetched(b'200 OK\\r\\nContent-Encoding: gzip\\r\\nContent-Length: 3\\r\\n\\r\\nabc')": "HTTPError",
