@@ -14,9 +14,9 @@ def load(path, **options):
     return Model.from_local(path, **{"threads": 1, "context_size": 2048, "max_sequences": 8, **options})
 
 
-def answers(model, **options):
+def answers(model, numbers=(0, 1), **options):
     texts = []
-    for number in range(2):
+    for number in numbers:
         agent = Agent(
             model, f"Number {number}.", **{"max_tokens": 48, "seed": number, "prompt_lookup": False, **options}
         )
