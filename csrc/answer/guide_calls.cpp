@@ -142,14 +142,16 @@ bool Guide::is_too_long(size_t proposed) const {
     return plan_.calls.max_proposed >= 0 && proposed >= static_cast<size_t>(plan_.calls.max_proposed);
 }
 
-// Decides on the call, which is complete. Returns whether it is accepted.
+// Decides on the call, which is complete. Returns whether it is accepted. A call that has to be made and can't be read
+// is: the run reports it. Retracted, it would be written again, without end.
 bool Guide::accept() {
+    const bool required = proposed_->accept_if == ProposedCall::AcceptIf::Complete;
     try {
-        return accepted_.add(parse_calls(*plan_.calls.format, text_, bound_begin_), text_, *proposed_);
+        return accepted_.add(parse_calls(*plan_.calls.format, text_, bound_begin_), text_, *proposed_) || required;
     } catch (const std::bad_alloc &) {
         throw;
     } catch (const std::exception &) {
-        return proposed_->accept_if == ProposedCall::AcceptIf::Complete;  // the run reports it
+        return required;
     }
 }
 

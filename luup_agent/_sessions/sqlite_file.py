@@ -13,7 +13,7 @@ from luup_agent._files import shorten_path
 from luup_agent._native import encode_absolute_path
 from luup_agent._sessions.database import Database
 from luup_agent._sessions.schema import SQLITE_STEPS
-from luup_agent._sessions.statements import Connection, Damaged
+from luup_agent._sessions.statements import Connection, Damaged, check_row
 from luup_agent._threads import Lock
 from luup_agent.errors import ClosedError, LuupError, StorageError
 
@@ -64,6 +64,7 @@ class SQLiteConnection(Connection):
             )
             ((done,),) = self.read("SELECT coalesce(max(number), 0) FROM luup_session_indexed", {})
             ((last,),) = self.read("SELECT coalesce(max(number), 0) FROM luup_session_messages", {})
+            check_row((done, last), int, int)
             if last > done:
                 self._connection.execute(
                     "INSERT INTO luup_session_search (rowid, text) SELECT number, text FROM luup_session_messages "

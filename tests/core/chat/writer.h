@@ -6,6 +6,8 @@
 #include "engine/sampler.h"
 
 #include <cctype>
+#include <cstring>
+#include <utility>
 
 namespace template_cases {
 
@@ -27,11 +29,13 @@ class Writer {
   public:
     Writer(std::string script, const ChatTemplate & chat)
         : script_(std::move(script)),
-          lower_(script_),
+          json_(script_),
           chat_(chat),
           closing_(static_cast<size_t>(llama_vocab_n_tokens(vocab))) {
-        for (char & c : lower_) {
-            c = 'A' <= c && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        for (const auto & [python, json] : { std::pair("True", "true"), std::pair("False", "false") }) {
+            for (size_t at = 0; (at = json_.find(python, at)) != std::string::npos; at++) {
+                json_.replace(at, std::strlen(python), json);
+            }
         }
         for (const char * text : { "\"", "]", "}", ">", "</", "1" }) {
             closing_[static_cast<size_t>(chat.marker_tokens(text).front())] = 20;
@@ -45,7 +49,7 @@ class Writer {
         Completion::Choice choice;
         for (int i = 0; i < 2000; i++) {
             std::vector<float> logits                  = closing_;
-            logits[static_cast<size_t>(next(lower_))]  = 40;  // true where a template writes True
+            logits[static_cast<size_t>(next(json_))]   = 40;
             logits[static_cast<size_t>(next(script_))] = 60;
             choice.tokens.clear();
             choice.retracted = 0;
@@ -101,7 +105,7 @@ class Writer {
         return at;
     }
 
-    // Returns the next token of `script`, which is script_ or differs from it in the case of letters.
+    // Returns the next token of `script`, which is script_ or json_.
     llama_token next(const std::string & script) {
         const size_t at = position();
         if (at == std::string::npos || script.find_first_not_of(" \n", at) == std::string::npos) {
@@ -121,7 +125,7 @@ class Writer {
     }
 
     std::string          script_;
-    std::string          lower_; // the script in lower case
+    std::string          json_; // the script with true and false as in JSON
     const ChatTemplate & chat_;
     std::string          written_;
     std::vector<size_t>  begins_; // of its tokens
