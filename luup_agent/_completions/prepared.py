@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import decimal
+import inspect
 import os
 import re
 from typing import Any, Dict, List, Mapping
@@ -20,9 +21,10 @@ from pydantic import (
     SecretStr,
     TypeAdapter,
 )
-from pydantic_core import to_json
+from pydantic_core import to_json, to_jsonable_python
 
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
+_HAS_FALLBACK = "fallback" in inspect.signature(TypeAdapter.dump_python).parameters  # since pydantic 2.11
 _CONTAINERS = (list, tuple, set, frozenset)
 _TIMES = (datetime.date, datetime.time, datetime.timedelta)
 _MARK = "\ue000luup number "  # before the digits of a decimal, which no number of Python has
@@ -47,7 +49,9 @@ def _input(value: Any) -> Any:
         return _of_model(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _of_dataclass(value)
-    return _again(value, _ANY.dump_python(value, mode="json", by_alias=True, warnings=False, fallback=_text))
+    if _HAS_FALLBACK:
+        return _again(value, _ANY.dump_python(value, mode="json", by_alias=True, warnings=False, fallback=_text))
+    return _again(value, to_jsonable_python(value, by_alias=True, fallback=_text))
 
 
 def _text(value: Any) -> str:

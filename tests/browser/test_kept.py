@@ -113,6 +113,11 @@ def test_what_the_server_did_not_keep_is_sent_again(context, keeper, expect):
     assert [m.content for m in keeper.sessions.messages(info.id)] == ["Remember me", "Remember me"]
     page.tab.reload()
     shows_the_conversation(page, expect)
+    # The reload may have lost the last confirmation: the page then looks again, after some seconds.
+    for _ in range(300):
+        if page.tab.evaluate("sessionStorage.length") == 0:
+            break
+        page.tab.wait_for_timeout(100)
     assert page.tab.evaluate("sessionStorage.length") == 0
 
 

@@ -134,6 +134,9 @@ def test_an_invalid_host(guarded, host):
     assert "the Host header must be a name or an address" in body
 
 
+_REFUSED_BY_H11 = "Invalid HTTP request received."
+
+
 @pytest.mark.parametrize("name", ["Host", "Origin", "Authorization"])
 def test_a_header_that_decides_is_there_once(guarded, name):
     values = {"Host": "localhost", "Origin": "http://localhost", "Authorization": "Bearer sk-1"}
@@ -143,7 +146,8 @@ def test_a_header_that_decides_is_there_once(guarded, name):
     for more in ([f"{name}: evil.example", *lines], [*lines, f"{name}: evil.example"]):
         status, body = exchange(server, *more)
         assert status == 400
-        assert f"the header {name.lower()} more than once" in body
+        # Newer releases of h11 refuse a second Host themselves.
+        assert f"the header {name.lower()} more than once" in body or (name, body) == ("Host", _REFUSED_BY_H11)
 
 
 def test_long_headers_are_refused():
