@@ -125,14 +125,14 @@ void Engine::disown(uint64_t owner) noexcept {
 std::optional<StoredSequence> Engine::snapshot(const SequenceKey & key, const std::vector<llama_token> & tokens) {
     return ask_thread([&] {
         auto sequence = sequences_->snapshot(key, tokens);
-        return has_whole_weights() ? std::move(sequence) : std::nullopt;
+        return lost_weights().empty() ? std::move(sequence) : std::nullopt;
     });
 }
 
 std::optional<StoredSequence> Engine::last(const SequenceKey & key, size_t least, uint64_t most) {
     return ask_thread([&] {
         auto sequence = sequences_->last(key, least, most);
-        return has_whole_weights() ? std::move(sequence) : std::nullopt;
+        return lost_weights().empty() ? std::move(sequence) : std::nullopt;
     });
 }
 
@@ -168,35 +168,36 @@ void Engine::warmup() {
     }
 }
 
-// Throws if a part of the weights is lost: the connection to a server is lost, or a mapped file became shorter (zeros
-// were read instead) or was overwritten. Call it after everything that uses the weights, and before the results are
-// used.
-void Engine::check_weights() {
-    const std::string lost = servers_ ? servers_->lost() : "";
-    if (!lost.empty()) {
-        fail(LUUP_ERROR_INFERENCE_FAILED,
-             "the connection to the RPC server %s is lost, and a part of the model with it: load the model again",
-             lost.c_str());
+// Returns the error if a part of the weights is lost: the connection to a server is lost, or a mapped file became
+// shorter (zeros were read instead) or was overwritten. "" if all are there.
+std::string Engine::lost_weights() const {
+    const std::string server = servers_ ? servers_->lost() : "";
+    if (!server.empty()) {
+        return "the connection to the RPC server " + server +
+               " is lost, and a part of the model with it: load the model again";
     }
     const std::string shortened = files_ ? files_->lost() : "";
     if (!shortened.empty()) {
-        fail(LUUP_ERROR_INFERENCE_FAILED,
-             "the model's file %s can't be read any more: it was changed while it was in use, or its disk failed; load "
-             "the model again (use_mmap=False makes it independent of the file)",
-             shortened.c_str());
+        return "the model's file " + shortened +
+               " can't be read any more: it was changed while it was in use, or its disk failed; load the model again "
+               "(use_mmap=False makes it independent of the file)";
     }
     const std::string changed = files_ ? files_->changed() : "";
     if (!changed.empty()) {
-        fail(LUUP_ERROR_INFERENCE_FAILED,
-             "the model's file %s was changed while it was in use, so answers would be wrong: load the model again "
-             "(use_mmap=False makes it independent of the file)",
-             changed.c_str());
+        return "the model's file " + changed +
+               " was changed while it was in use, so answers would be wrong: load the model again (use_mmap=False "
+               "makes it independent of the file)";
     }
+    return "";
 }
 
-bool Engine::has_whole_weights() {
-    return !(servers_ && !servers_->lost().empty()) &&
-           !(files_ && (!files_->lost().empty() || !files_->changed().empty()));
+// Throws if a part of the weights is lost. Call it after everything that uses the weights, and before the results are
+// used.
+void Engine::check_weights() const {
+    const std::string lost = lost_weights();
+    if (!lost.empty()) {
+        throw Error(LUUP_ERROR_INFERENCE_FAILED, lost);
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

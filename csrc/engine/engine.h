@@ -126,8 +126,8 @@ class Engine {
     void                       end_waiting(Waiting & waiting, const Failure & failure);
     void                       end_all(const Failure & failure);
     void                       publish_stats();
-    void                       check_weights();
-    bool                       has_whole_weights();
+    std::string                lost_weights() const;
+    void                       check_weights() const;
     void                       release_context();
 
     // The queue, and who gets a sequence (admission.cpp).

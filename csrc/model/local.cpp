@@ -119,33 +119,34 @@ void LocalModel::disown(uint64_t owner) {
     residency_->peek([owner](LoadedModel & loaded) { loaded.engine().disown(owner); });
 }
 
+// Returns `state` with what depends on the set of its adapters; `keep` returns the sequence.
+template <typename Keep> static KvState complete(KvState state, Engine & engine, uint64_t owner, Keep keep) {
+    Adapters &       known = engine.adapters();
+    const AdapterSet set   = find_adapters(known, state.adapters).value_or(0);
+    state.key += known.key(set);
+    state.sequence = keep(SequenceKey{ owner, set });
+    return state;
+}
+
 KvState LocalModel::conversation_state(uint64_t owner, const std::vector<AdapterScale> & adapters,
                                        const TokensOf & tokens) {
-    KvState state;
-    state.key               = context_key_;
-    state.adapters          = adapters;
+    KvState    state{ context_key_, adapters, {} };
     const auto conversation = ready() ? tokens(chat()) : std::vector<llama_token>();
-    if (!conversation.empty()) {
-        Adapters & known = engine().adapters();
-        const auto set   = find_adapters(known, adapters).value_or(0);
-        state.key += known.key(set);
-        state.sequence = engine().snapshot({ owner, set }, conversation);
+    if (conversation.empty()) {
+        return state;
     }
-    return state;
+    return complete(std::move(state), engine(), owner,
+                    [&](const SequenceKey & key) { return engine().snapshot(key, conversation); });
 }
 
 KvState LocalModel::last_state(uint64_t owner, const std::vector<AdapterScale> & adapters, size_t least,
                                uint64_t most) {
-    KvState state;
-    state.key      = context_key_;
-    state.adapters = adapters;
-    if (ready()) {
-        Adapters & known = engine().adapters();
-        const auto set   = find_adapters(known, adapters).value_or(0);
-        state.key += known.key(set);
-        state.sequence = engine().last({ owner, set }, least, most);
+    KvState state{ context_key_, adapters, {} };
+    if (!ready()) {
+        return state;
     }
-    return state;
+    return complete(std::move(state), engine(), owner,
+                    [&](const SequenceKey & key) { return engine().last(key, least, most); });
 }
 
 std::string LocalModel::adopt_state(uint64_t owner, KvState state) {

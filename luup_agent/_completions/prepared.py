@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import decimal
-import inspect
 import os
 import re
 from typing import Any, Dict, List, Mapping
@@ -23,8 +22,6 @@ from pydantic import (
 )
 from pydantic_core import to_json, to_jsonable_python
 
-_ANY: TypeAdapter[Any] = TypeAdapter(Any)
-_HAS_FALLBACK = "fallback" in inspect.signature(TypeAdapter.dump_python).parameters  # since pydantic 2.11
 _CONTAINERS = (list, tuple, set, frozenset)
 _TIMES = (datetime.date, datetime.time, datetime.timedelta)
 _MARK = "\ue000luup number "  # before the digits of a decimal, which no number of Python has
@@ -49,8 +46,6 @@ def _input(value: Any) -> Any:
         return _of_model(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _of_dataclass(value)
-    if _HAS_FALLBACK:
-        return _again(value, _ANY.dump_python(value, mode="json", by_alias=True, warnings=False, fallback=_text))
     return _again(value, to_jsonable_python(value, by_alias=True, fallback=_text))
 
 
@@ -71,7 +66,7 @@ def _again(value: Any, dumped: Any) -> Any:
     Times are texts, and decimals numbers with all their digits: a schema has these forms, whatever is configured.
     """
     if isinstance(value, _TIMES) and isinstance(dumped, (int, float)):
-        return _ANY.dump_python(value, mode="json")
+        return to_jsonable_python(value)
     if isinstance(value, decimal.Decimal) and isinstance(dumped, str) and value.is_finite():
         return f"{_MARK}{value:f}"
     if isinstance(value, (SecretStr, SecretBytes, Secret)):

@@ -9,7 +9,7 @@ import sys
 import threading
 
 import pytest
-from support.damage import damaged_bytes
+from support.damage import damaged_bytes, try_uses
 
 from luup_agent import Agent, DurableRuns, LuupError, SQLiteSessions, StorageError
 from luup_agent.testing import FunctionModel, ScriptedModel
@@ -60,13 +60,7 @@ def use_all(path, what):
     except LuupError:
         return
     with contextlib.suppress(LuupError), sessions:
-        for name, use in USES.items():
-            try:
-                use(sessions)
-            except LuupError:
-                pass
-            except Exception as error:
-                raise AssertionError(f"{name}, {what}") from error
+        try_uses(sessions, USES, what)
 
 
 def damaged_pages(content, count, seed=3):

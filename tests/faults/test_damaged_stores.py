@@ -9,7 +9,7 @@ import sqlite3
 import sys
 
 import pytest
-from support.damage import damaged_bytes, dumped, other_values
+from support.damage import damaged_bytes, dumped, other_values, try_uses
 
 from luup_agent import Agent, DurableRuns, HTTPError, LuupError, SQLiteSessions, StorageError
 from luup_agent._durable.journal import Journal
@@ -224,13 +224,7 @@ def test_rows_with_other_values(database, tmp_path, share):
             if rng.random() >= share or not damaged_file(path, database, table, column, value):
                 continue
             with SQLiteSessions(path) as sessions:
-                for name, use in USES.items():
-                    try:
-                        use(sessions)
-                    except LuupError:
-                        pass
-                    except Exception as error:
-                        raise AssertionError(f"{name}, {table}.{column} = {value!r:.60}") from error
+                try_uses(sessions, USES, f"{table}.{column} = {value!r:.60}")
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def test_each_architecture_answers_as_without_its_heads(write, name):
 def test_all_architectures_that_llama_cpp_has_heads_for_are_tried():
     source = builds.find_llama()
     if source is None:
-        pytest.skip("there is no build")
+        pytest.skip("the source of llama.cpp is not here: it comes with a build from source")
     names = dict(re.findall(r'\{ LLM_ARCH_(\w+),\s*"([^"(]+)"', (source / "src/llama-arch.cpp").read_text("utf-8")))
     classes = {
         found.group(1)

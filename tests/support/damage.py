@@ -4,6 +4,8 @@ import copy
 import json
 import random
 
+from luup_agent import LuupError
+
 VALUES = (
     None,
     True,
@@ -85,3 +87,14 @@ def _repeat(parent, key):
         parent[f"{key}_"] = parent[key]
     else:
         parent.append(parent[key])
+
+
+def try_uses(sessions, uses, damage):
+    """Call each of `uses`, functions by name, on damaged sessions. Every error has to be one of this package."""
+    for name, use in uses.items():
+        try:
+            use(sessions)
+        except LuupError:
+            pass
+        except Exception as error:
+            raise AssertionError(f"{name}, {damage}") from error

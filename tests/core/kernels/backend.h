@@ -1,6 +1,8 @@
 // The backend of one CPU variant, and the memory that our kernels read weights from.
 #pragma once
 
+#include "check.h"
+
 #include "ggml-alloc.h"
 #include "ggml-backend.h"
 #include "ggml.h"
@@ -43,4 +45,14 @@ inline Owned<ggml_backend> new_backend(int threads) {
     const auto          set = ggml_backend_reg_get_proc_address(module, "ggml_backend_set_n_threads");
     reinterpret_cast<ggml_backend_set_n_threads_t>(set)(backend.get(), threads);
     return backend;
+}
+
+// Registers a case of a file for each format of weights that has kernels.
+inline bool register_formats(const char * file, void (*check)(ggml_type)) {
+    for (const ggml_type type :
+         { GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K,
+           GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS, GGML_TYPE_MXFP4 }) {
+        RegisteredCase(file, ggml_type_name(type), [=] { check(type); });
+    }
+    return true;
 }

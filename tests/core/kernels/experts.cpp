@@ -112,15 +112,7 @@ void check_type(ggml_type type) {
     }
 }
 
-// A case for each format of weights.
-const bool registered = [] {
-    for (const ggml_type type :
-         { GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K,
-           GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS, GGML_TYPE_MXFP4 }) {
-        RegisteredCase(__FILE__, ggml_type_name(type), [type] { check_type(type); });
-    }
-    return true;
-}();
+const bool registered = register_formats(__FILE__, check_type);
 
 }  // namespace
 
