@@ -60,7 +60,7 @@ add_executable(luup-kernel-cases ${LUUP_KERNEL_CASES})
 target_include_directories(luup-kernel-cases PRIVATE "${LUUP_TESTS}")
 target_link_libraries(luup-kernel-cases PRIVATE ggml)
 add_executable(luup-kernel-bench "${LUUP_TESTS}/programs/kernel_bench.cpp")
-target_include_directories(luup-kernel-bench PRIVATE "${LUUP_TESTS}/..")
+target_include_directories(luup-kernel-bench PRIVATE "${LUUP_TESTS}")
 target_link_libraries(luup-kernel-bench PRIVATE ggml)
 
 # Runs with tools and typed results, through the library's C API.

@@ -5,7 +5,7 @@
 // two take turns in one thread, and its CPU time counts, so that other processes change the ratios little. Few tokens
 // are multiplied with 64 MiB of weights, so that these come from memory. With --experts, the products are those of a
 // mixture of experts, four per token. Prints "unsupported" and ends with 0 if this CPU can't run the variant.
-#include "core/kernels/backend.h"
+#include "kernels/backend.h"
 
 #include <algorithm>
 #include <cmath>
