@@ -1,4 +1,5 @@
 #include "attention.h"
+#include "cells.h"
 #include "visible_cells.h"
 
 #include <algorithm>
@@ -74,7 +75,7 @@ struct Scratch {
 };
 
 // The heads of some tokens that share keys and values.
-class Unit {
+template <class Cells> class Unit {
     struct Row {
         const float * query;
         float *       out;  // the sum of weights times values, until it is finished
@@ -207,7 +208,7 @@ class Unit {
                 for (int64_t i = 0; i < key_vectors_; i++) {
                     Floats parts[4];
                     for (int c = 0; c < 4; c++) {
-                        parts[c] = load_halves(keys[c] + i * lanes * 2);
+                        parts[c] = Cells::load(keys[c], i);
                     }
                     for (int r = 0; r < R; r++) {
                         const Floats query = load_floats(rows_[row + r].query + i * lanes);
@@ -231,10 +232,10 @@ class Unit {
     // evict cells in use. Inlined, because gcc 12 drops calls of functions that only prefetch.
     LUUP_INLINED void fetch(const Block & block, int first) const {
         for (int c = first; c < first + 4; c++) {
-            for (int64_t byte = 0; byte < key_vectors_ * lanes * 2; byte += 64) {
+            for (int64_t byte = 0; byte < Cells::bytes(key_vectors_); byte += 64) {
                 crowded_ ? prefetch_second(block.later[c] + byte) : prefetch(block.later[c] + byte);
             }
-            for (int64_t byte = 0; byte < value_vectors_ * lanes * 2; byte += 64) {
+            for (int64_t byte = 0; byte < Cells::bytes(value_vectors_); byte += 64) {
                 crowded_ ? prefetch_second(block.values[c] + byte) : prefetch(block.values[c] + byte);
             }
         }
@@ -289,7 +290,7 @@ class Unit {
         for (int c = 0; c < block.count; c++) {
             Floats parts[W];
             for (int w = 0; w < W; w++) {
-                parts[w] = load_halves(block.values[c] + (vector + w) * lanes * 2);
+                parts[w] = Cells::load(block.values[c], vector + w);
             }
             for (int r = 0; r < R; r++) {
                 const Floats weight = repeat(weights_[(row + r) * at_once + c]);
@@ -353,35 +354,21 @@ struct Cut {
 };
 
 // Attends for the heads `first` to `last` of one token.
-void attend_heads(const Attention & attention, Scratch & scratch, int64_t first, int64_t last) {
+template <class Cells> void attend_heads(const Attention & attention, Scratch & scratch, int64_t first, int64_t last) {
     const int64_t sharing = attention.heads / attention.k->ne[2];
     for (int64_t head = first; head < last;) {
         const int64_t heads = std::min({ last - head, sharing - head % sharing, int64_t(rows_max) });
-        Unit(attention, scratch, 0, 1, head, static_cast<int>(heads)).attend();
+        Unit<Cells>(attention, scratch, 0, 1, head, static_cast<int>(heads)).attend();
         head += heads;
     }
 }
 
-}  // namespace
-
-bool can_attend(const ggml_tensor * op) {
-    const ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *mask = op->src[3];
-    return q->type == GGML_TYPE_F32 && k->type == GGML_TYPE_F16 && v->type == GGML_TYPE_F16 && q->ne[3] == 1 &&
-           k->ne[3] == 1 && v->ne[3] == 1 && q->nb[0] == sizeof(float) && k->nb[0] == 2 && v->nb[0] == 2 &&
-           k->ne[0] % lanes == 0 && v->ne[0] % lanes == 0 && k->ne[2] == v->ne[2] && q->ne[2] % k->ne[2] == 0 &&
-           (!mask || (mask->type == GGML_TYPE_F16 && mask->ne[2] == 1 && mask->ne[3] == 1));
-}
-
-size_t attention_scratch(int threads, const ggml_tensor * op) {
-    return Scratch::line + Scratch::bytes(op->src[1]->ne[1]) * static_cast<size_t>(threads);
-}
-
-void attend(const ggml_compute_params * params, ggml_tensor * op) {
+template <class Cells> void attend_to(const ggml_compute_params * params, ggml_tensor * op) {
     const Attention attention(op);
     Scratch         scratch = Scratch::of_thread(attention, params);
     if (attention.tokens == 1) {
-        attend_heads(attention, scratch, attention.heads * params->ith / params->nth,
-                     attention.heads * (params->ith + 1) / params->nth);
+        attend_heads<Cells>(attention, scratch, attention.heads * params->ith / params->nth,
+                            attention.heads * (params->ith + 1) / params->nth);
         return;
     }
     const Cut     cut(attention, params->nth);
@@ -397,9 +384,32 @@ void attend(const ggml_compute_params * params, ggml_tensor * op) {
         const int64_t within  = share % cut.per_share * cut.heads;
         const int64_t heads   = std::min<int64_t>(cut.heads, sharing - within);
         const int64_t tokens  = std::min<int64_t>(cut.tokens, attention.tokens - token);
-        Unit(attention, scratch, token, static_cast<int>(tokens), share / cut.per_share * sharing + within,
-             static_cast<int>(heads))
+        Unit<Cells>(attention, scratch, token, static_cast<int>(tokens), share / cut.per_share * sharing + within,
+                    static_cast<int>(heads))
             .attend();
+    }
+}
+
+}  // namespace
+
+bool can_attend(const ggml_tensor * op) {
+    const ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *mask = op->src[3];
+    const bool         cells = k->type == HalfCells::type || k->type == ByteCells::type || k->type == NibbleCells::type;
+    return q->type == GGML_TYPE_F32 && cells && v->type == k->type && q->ne[3] == 1 && k->ne[3] == 1 && v->ne[3] == 1 &&
+           q->nb[0] == sizeof(float) && k->nb[0] == ggml_type_size(k->type) && v->nb[0] == ggml_type_size(v->type) &&
+           k->ne[0] % lanes == 0 && v->ne[0] % lanes == 0 && k->ne[2] == v->ne[2] && q->ne[2] % k->ne[2] == 0 &&
+           (!mask || (mask->type == GGML_TYPE_F16 && mask->ne[2] == 1 && mask->ne[3] == 1));
+}
+
+size_t attention_scratch(int threads, const ggml_tensor * op) {
+    return Scratch::line + Scratch::bytes(op->src[1]->ne[1]) * static_cast<size_t>(threads);
+}
+
+void attend(const ggml_compute_params * params, ggml_tensor * op) {
+    switch (op->src[1]->type) {
+        case ByteCells::type: return attend_to<ByteCells>(params, op);
+        case NibbleCells::type: return attend_to<NibbleCells>(params, op);
+        default: return attend_to<HalfCells>(params, op);
     }
 }
 

@@ -5,7 +5,7 @@
  * cells). Here the cells that a token sees are gathered once for all heads, in blocks. Cells that neighbouring tokens
  * have in common are read once for all of these tokens, and for all heads that share keys and values. Sums are in
  * single precision. The cells of other agents are not read, so the result for a token depends only on the cells that it
- * sees and their order, not on the other tokens of the batch.
+ * sees and their order, not on the other tokens of the batch. Keys and values are half floats, or both Q8_0 or Q4_0.
  */
 #pragma once
 

@@ -28,11 +28,22 @@ inline Floats load_floats(const float * from) {
 inline Floats load_halves(const void * from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i *>(from)));
 }
+inline Floats repeat_half(const void * from) {
+    uint16_t half;
+    std::memcpy(&half, from, sizeof(half));
+    return _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(half)));
+}
 inline Floats load_unsigned_bytes(const void * from) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i *>(from))));
 }
 inline Floats load_signed_bytes(const void * from) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i *>(from))));
+}
+// Returns the low or the high four bits of each byte, minus 8.
+inline Floats load_nibbles_minus_8(const void * from, bool high) {
+    const __m128i bytes   = _mm_loadu_si128(static_cast<const __m128i *>(from));
+    const __m128i nibbles = _mm_and_si128(high ? _mm_srli_epi16(bytes, 4) : bytes, _mm_set1_epi8(15));
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_cvtepu8_epi32(nibbles), _mm512_set1_epi32(8)));
 }
 // Returns 2^(byte - 128) for each lane, and 0 for the bytes 0 and 1.
 inline Floats load_powers_of_two(const void * from) {

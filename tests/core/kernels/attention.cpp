@@ -8,10 +8,11 @@
 namespace {
 
 struct Shape {
-    int64_t tokens, cells, heads, shared_heads, size;
-    float   max_bias, softcap;
-    bool    sinks;
-    bool    causal;
+    int64_t   tokens, cells, heads, shared_heads, size;
+    float     max_bias, softcap;
+    bool      sinks;
+    bool      causal;
+    ggml_type type = GGML_TYPE_F16;  // of keys and values
 };
 
 // Whether a token sees a cell: all cells up to its own if causal; else the first half, a shared prompt, and few of the
@@ -20,8 +21,17 @@ bool sees(const Shape & s, int64_t token, int64_t cell) {
     return s.causal ? cell <= s.cells - s.tokens + token : cell < s.cells / 2 || cell / 5 % 7 == token % 7;
 }
 
-float half(float x) {
-    return ggml_fp16_to_fp32(ggml_fp32_to_fp16(x));
+// Returns numbers as the cells have them.
+std::vector<char> stored(ggml_type type, const Matrix & values) {
+    std::vector<char> bytes(ggml_row_size(type, static_cast<int64_t>(values.size())));
+    ggml_quantize_chunk(type, values.data(), bytes.data(), 0, 1, static_cast<int64_t>(values.size()), nullptr);
+    return bytes;
+}
+
+Matrix rounded(ggml_type type, Matrix values) {
+    const std::vector<char> bytes = stored(type, values);
+    ggml_get_type_traits(type)->to_float(bytes.data(), values.data(), static_cast<int64_t>(values.size()));
+    return values;
 }
 
 struct Inputs {
@@ -30,17 +40,17 @@ struct Inputs {
     explicit Inputs(const Shape & s) {
         std::mt19937                    random(11);
         std::normal_distribution<float> normal;
-        const auto                      numbers = [&](int64_t n, bool halves) {
+        const auto                      numbers = [&](int64_t n) {
             Matrix result(static_cast<size_t>(n));
             for (float & x : result) {
-                x = halves ? half(normal(random)) : normal(random);
+                x = normal(random);
             }
             return result;
         };
-        q     = numbers(s.size * s.heads * s.tokens, false);
-        k     = numbers(s.size * s.shared_heads * s.cells, true);
-        v     = numbers(s.size * s.shared_heads * s.cells, true);
-        sinks = numbers(s.heads, false);
+        q     = numbers(s.size * s.heads * s.tokens);
+        k     = rounded(s.type, numbers(s.size * s.shared_heads * s.cells));
+        v     = rounded(s.type, numbers(s.size * s.shared_heads * s.cells));
+        sinks = numbers(s.heads);
         mask.resize(static_cast<size_t>(s.cells * s.tokens));
         for (int64_t token = 0; token < s.tokens; token++) {
             for (int64_t cell = 0; cell < s.cells; cell++) {
@@ -58,8 +68,8 @@ Matrix attended(const Shape & s, const Inputs & inputs, int threads) {
     const auto          context = new_context();
     // As in a KV cache: the heads of a cell, or of a token, side by side.
     ggml_tensor * of_q  = ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, s.size, s.heads, s.tokens);
-    ggml_tensor * of_k  = ggml_new_tensor_3d(context.get(), GGML_TYPE_F16, s.size, s.shared_heads, s.cells);
-    ggml_tensor * of_v  = ggml_new_tensor_3d(context.get(), GGML_TYPE_F16, s.size, s.shared_heads, s.cells);
+    ggml_tensor * of_k  = ggml_new_tensor_3d(context.get(), s.type, s.size, s.shared_heads, s.cells);
+    ggml_tensor * of_v  = ggml_new_tensor_3d(context.get(), s.type, s.size, s.shared_heads, s.cells);
     ggml_tensor * of_m  = ggml_new_tensor_2d(context.get(), GGML_TYPE_F16, s.cells, s.tokens);
     ggml_tensor * of_s  = ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, s.heads);
     const auto    turn  = [&](ggml_tensor * t) { return ggml_permute(context.get(), t, 0, 2, 1, 3); };
@@ -72,15 +82,14 @@ Matrix attended(const Shape & s, const Inputs & inputs, int threads) {
     ggml_cgraph * graph = ggml_new_graph_custom(context.get(), 16, false);
     ggml_build_forward_expand(graph, out);
     Owned<ggml_backend_buffer> buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
-    const auto                 set_halves = [](ggml_tensor * tensor, const Matrix & values) {
-        std::vector<ggml_fp16_t> halves(values.size());
-        ggml_fp32_to_fp16_row(values.data(), halves.data(), static_cast<int64_t>(values.size()));
-        ggml_backend_tensor_set(tensor, halves.data(), 0, halves.size() * 2);
+    const auto                 set = [](ggml_tensor * tensor, const Matrix & values) {
+        const std::vector<char> bytes = stored(tensor->type, values);
+        ggml_backend_tensor_set(tensor, bytes.data(), 0, bytes.size());
     };
     ggml_backend_tensor_set(of_q, inputs.q.data(), 0, inputs.q.size() * sizeof(float));
-    set_halves(of_k, inputs.k);
-    set_halves(of_v, inputs.v);
-    set_halves(of_m, inputs.mask);
+    set(of_k, inputs.k);
+    set(of_v, inputs.v);
+    set(of_m, inputs.mask);
     if (s.sinks) {
         ggml_backend_tensor_set(of_s, inputs.sinks.data(), 0, inputs.sinks.size() * sizeof(float));
     }
@@ -146,6 +155,19 @@ CASE(attention_is_that_of_plain_arithmetic) {
     check_attention({ 100, 300, 6, 2, 64, 0, 0, false, true });
     check_attention({ 4, 70, 71, 1, 64, 0, 0, false, true });
     check_attention({ 1, 70, 71, 1, 64, 0, 0, false, true });
+}
+
+CASE(attention_to_quantized_cells_is_that_of_plain_arithmetic) {
+    for (const ggml_type type : { GGML_TYPE_Q8_0, GGML_TYPE_Q4_0 }) {
+        check_attention({ 1, 33, 4, 4, 64, 0, 0, false, false, type });
+        check_attention({ 1, 1000, 9, 3, 64, 0, 0, false, false, type });
+        check_attention({ 5, 300, 8, 2, 128, 0, 0, false, false, type });
+        check_attention({ 33, 512, 9, 3, 64, 0, 0, false, false, type });
+        check_attention({ 3, 100, 8, 8, 256, 0, 30, true, false, type });
+        check_attention({ 3, 200, 8, 8, 96, 8, 0, false, false, type });
+        check_attention({ 100, 300, 6, 2, 64, 0, 0, false, true, type });
+        check_attention({ 9, 70, 4, 1, 32, 0, 0, false, true, type });
+    }
 }
 
 // Neither numbers nor NaN and infinity in other agents' cells change a bit.
