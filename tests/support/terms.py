@@ -65,7 +65,7 @@ ENVIRONMENTS: Dict[str, Dict[str, Optional[str]]] = {
     "no home": {"HOME": None},
     "unwritable home": {"HOME": "/proc/1/none", "LUUP_CACHE_DIR": None},
 }
-TEXT = "Hello\nto you\n".encode()
+TEXT = b"Hello\nto you\n"
 
 
 class Outcome(NamedTuple):
@@ -128,7 +128,7 @@ def run(
     environment: str = "plain",
     seconds: float = 120,
 ) -> Outcome:
-    """Run a command of ``luup-agent`` in a folder until its end. A terminal is hung up as soon as the child waits for input."""
+    """Run a command of ``luup-agent`` in a folder until its end; Ctrl-D is pressed in a terminal."""
     with open(os.path.join(folder, "app.py"), "w", encoding="utf-8") as app:
         app.write(APP)
     streams = [_Stream(kind, number, folder) for number, kind in enumerate((stdin, stdout, stderr))]
@@ -136,8 +136,23 @@ def run(
     closed = "".join(str(number) for number, stream in enumerate(streams) if stream.closed)
     if closed:
         command = [sys.executable, "-S", "-c", _CLOSE, closed, *command]
-    variables = {**os.environ, "TERM": "xterm-256color", "HOME": folder, "LUUP_CACHE_DIR": os.path.join(folder, "cache")}
-    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "PYTHONUNBUFFERED"):
+    variables = {
+        **os.environ,
+        "TERM": "xterm-256color",
+        "HOME": folder,
+        "LUUP_CACHE_DIR": os.path.join(folder, "cache"),
+    }
+    for name in (
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "XDG_STATE_HOME",
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "COLUMNS",
+        "LINES",
+        "PYTHONUNBUFFERED",
+    ):
         variables.pop(name, None)
     for name, value in ENVIRONMENTS[environment].items():
         if value is None:
@@ -159,7 +174,7 @@ def run(
     return Outcome(child.wait(), streams[1].text(read[1]), streams[2].text(read[2]))
 
 
-def _read(ends: List[Optional[int]], child: "subprocess.Popen[bytes]", seconds: float) -> List[bytes]:
+def _read(ends: List[Optional[int]], child: subprocess.Popen, seconds: float) -> List[bytes]:
     """Read our ends of the streams until the child has ended."""
     read = [b"" for _ in ends]
     open_ends = {end: number for number, end in enumerate(ends) if end is not None}
