@@ -20,7 +20,7 @@ from pydantic_core.core_schema import (
     TimeSchema,
 )
 
-from luup_agent._tools import patterns
+from luup_agent._tools import moments, patterns
 from luup_agent._tools.durations import durations
 
 Schema = Dict[str, Any]
@@ -41,7 +41,6 @@ _NEVER_KEYS = {
 _OFFSET = "([Zz]|[+-][0-9]{2}:?[0-9]{2})$"
 _NO_OFFSET = "^[0-9-]+([Tt _][0-9:.]+)?$"
 _BOUNDS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
-_OTHER_ZONES = datetime.timedelta(hours=15)  # how far a time in another zone may be from ours
 
 
 class ScalarSchema(GenerateJsonSchema):
@@ -106,10 +105,9 @@ class ScalarSchema(GenerateJsonSchema):
         for key in ("ge", "gt", "le", "lt"):
             bound = values.get(key)
             if bound is not None:
-                found += _moment_patterns(key, bound.replace(tzinfo=None), bound.tzinfo is not None)
+                found += moments.bounded(key, bound)
         if values.get("now_op"):
-            now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
-            found += _moment_patterns("le" if values["now_op"] == "past" else "ge", now, True)
+            found += moments.since_now(values["now_op"] == "past")
         return _with_patterns(super().datetime_schema(schema), found)
 
     def time_schema(self, schema: TimeSchema) -> Schema:
@@ -121,7 +119,7 @@ class ScalarSchema(GenerateJsonSchema):
         for key in ("ge", "gt", "le", "lt"):
             bound = values.get(key)
             if bound is not None and bound.tzinfo is None:
-                found += _between(key, bound.isoformat("seconds"))
+                found += moments.on_one_clock(key, bound.isoformat("seconds"), bound.microsecond > 0)
         return _with_patterns(super().time_schema(schema), found)
 
     def timedelta_schema(self, schema: TimedeltaSchema) -> Schema:
@@ -241,19 +239,6 @@ def _zone(constraint: Any) -> List[str]:
         return ["([Zz]|[+-]00:?00)$"]
     hours, minutes = divmod(abs(constraint) // 60, 60)
     return [rf"{'-' if constraint < 0 else r'[+]'}{hours:02}:?{minutes:02}$"]
-
-
-def _moment_patterns(key: str, bound: datetime.datetime, is_aware: bool) -> List[str]:
-    """Return the patterns of a bound. Times in other zones may look earlier or later: they are left to pydantic."""
-    if is_aware:
-        bound += -_OTHER_ZONES if key in ("ge", "gt") else _OTHER_ZONES
-    return _between(key, bound.isoformat("T", "seconds"))
-
-
-def _between(key: str, text: str) -> List[str]:
-    if key in ("ge", "gt"):
-        return patterns.moments(text, key == "gt", None, False)
-    return patterns.moments(None, False, text, key == "lt")
 
 
 def _number_keys(core: Mapping[str, Any]) -> Schema:
