@@ -11,6 +11,9 @@
 
 extern "C" int ggml_backend_score(void);
 
+// The patched ggml-cpu.c defines it and calls it for each node of a graph.
+extern "C" int (*luup_compute_together)(const ggml_compute_params *, const ggml_cgraph *, int);
+
 #if defined(__ELF__)
 // A module that was only loaded for its score is closed again. Some toolchains (zig's is one) do not run its
 // destructors then, and exit() would call functions that are no longer in memory. With others, this runs second and
@@ -33,6 +36,7 @@ const bool announced = [] {
     auto   place = std::find_if(types.begin(), types.end(),
                                 [](auto type) { return std::strcmp(ggml_backend_buft_name(type), "CPU_REPACK") == 0; });
     types.insert(place, luup::kernels::interleaved_buffer_type());
+    luup_compute_together = luup::kernels::multiply_together;
     return true;
 }();
 

@@ -3,11 +3,20 @@
 
 #include "ggml-backend-impl.h"
 #include "ggml-cpu.h"
+#include "ggml-impl.h"
 #include "traits.h"
+
+#include <array>
 
 namespace luup::kernels {
 
 namespace {
+
+// Returns whether the weights are in a buffer of ours.
+bool is_product(const ggml_tensor * op) {
+    return (op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID) && op->src[0]->buffer &&
+           op->src[0]->buffer->buft == interleaved_buffer_type();
+}
 
 class Product final : public ggml::cpu::tensor_traits {
     bool work_size(int threads, const ggml_tensor * product, size_t & size) override {
@@ -16,7 +25,7 @@ class Product final : public ggml::cpu::tensor_traits {
     }
 
     bool compute_forward(ggml_compute_params * params, ggml_tensor * product) override {
-        multiply(params, product);
+        multiply(params, &product, 1);
         return true;
     }
 };
@@ -67,12 +76,6 @@ class Kind final : public ggml::cpu::extra_buffer_type {
         return op->op == GGML_OP_MUL_MAT_ID ? static_cast<ggml::cpu::tensor_traits *>(&experts) : &product;
     }
 
-    // Whether the weights are in a buffer of ours.
-    static bool is_product(const ggml_tensor * op) {
-        return (op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID) && op->src[0]->buffer &&
-               op->src[0]->buffer->buft == interleaved_buffer_type();
-    }
-
     Product          product;
     ProductOfExperts experts;
     Attending        attending;
@@ -111,6 +114,31 @@ ggml_backend_buffer_type * interleaved_buffer_type() {
         return made;
     }();
     return &type;
+}
+
+int multiply_together(const ggml_compute_params * params, const ggml_cgraph * graph, int first) {
+    constexpr size_t                most = 4;
+    std::array<ggml_tensor *, most> products;
+    const ggml_tensor *             input = graph->nodes[first]->src[1];
+    size_t                          count = 0;
+    int                             last  = first;
+    for (int i = first; i < graph->n_nodes && count < most; i++) {
+        ggml_tensor * node = graph->nodes[i];
+        if (count > 0 && ggml_op_is_empty(node->op)) {
+            continue;  // a view, for which there is nothing to compute
+        }
+        if (node->op != GGML_OP_MUL_MAT || node->src[1] != input || !is_product(node) ||
+            (node->flags & GGML_TENSOR_FLAG_COMPUTE) == 0) {
+            break;
+        }
+        products[count++] = node;
+        last              = i;
+    }
+    if (count < 2) {
+        return 0;
+    }
+    multiply(params, products.data(), count);
+    return last - first;
 }
 
 }  // namespace luup::kernels

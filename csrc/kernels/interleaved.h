@@ -18,6 +18,7 @@
 #include <cstdint>
 
 struct ggml_backend_buffer_type;
+struct ggml_cgraph;
 struct ggml_compute_params;
 struct ggml_tensor;
 
@@ -35,12 +36,17 @@ void interleave(const ggml_tensor * weights, const void * rows, void * to);
 // Returns the bytes of scratch memory that multiply() needs.
 size_t scratch_size(int threads, const ggml_tensor * product);
 
-// Computes one thread's part of product = weights x activations, with weights from interleave().
-void multiply(const ggml_compute_params * params, ggml_tensor * product);
+// Computes one thread's part of some products = weights x activations, with weights from interleave(). All have the
+// same activations, which are rounded once, and the threads wait for each other at the end of all.
+void multiply(const ggml_compute_params * params, ggml_tensor * const * products, size_t count);
 
 // The same for the matrices of a mixture of experts, GGML_OP_MUL_MAT_ID.
 size_t experts_scratch_size(int threads, const ggml_tensor * product);
 void   multiply_experts(const ggml_compute_params * params, ggml_tensor * product);
+
+// Computes one thread's part of the node `first` of a graph and of those that come next, if all are products of such
+// weights with the same activations. Returns the number of nodes that came next, or 0 if it did nothing.
+int multiply_together(const ggml_compute_params * params, const ggml_cgraph * graph, int first);
 
 // Returns the type of the buffers that hold such weights. Never freed.
 ggml_backend_buffer_type * interleaved_buffer_type();

@@ -40,8 +40,53 @@ void multiply_groups(ggml_tensor * product, const Rounded & activations, int64_t
 #undef MULTIPLY
 }
 
+// Returns whether each thread rounds the activations for itself.
 bool is_small(const ggml_tensor * product) {
     return ggml_nelements(product->src[1]) <= rounded_by_each;
+}
+
+// Products of different weights with the same activations.
+struct Products {
+    ggml_tensor * const * first;
+    size_t                count;
+
+    ggml_tensor * const * begin() const { return first; }
+    ggml_tensor * const * end() const { return first + count; }
+};
+
+void multiply_small(const ggml_compute_params * params, Products products) {
+    const ggml_tensor * input = (*products.first)->src[1];
+    const size_t        size  = ggml_nrows(input) * activation_bytes(input->ne[0] / block);
+    auto * const        own   = static_cast<uint8_t *>(params->wdata) + params->ith * size;
+    round_activations(input, 0, 1, own);
+    for (ggml_tensor * product : products) {
+        const int64_t groups = product->src[0]->ne[1] / lanes;
+        multiply_groups(product, { own, ggml_nrows(input) }, groups * params->ith / params->nth,
+                        groups * (params->ith + 1) / params->nth);
+    }
+}
+
+void multiply(const ggml_compute_params * params, Products products) {
+    const ggml_tensor * input   = (*products.first)->src[1];
+    auto * const        rounded = static_cast<uint8_t *>(params->wdata);
+    if (params->ith == 0) {
+        ggml_threadpool_chunk_set(params->threadpool, params->nth);
+    }
+    round_activations(input, params->ith, params->nth, rounded);
+    ggml_barrier(params->threadpool);
+
+    // The parts of all products have consecutive numbers, which the threads take one after the other.
+    int64_t part = params->ith, first_part = 0;
+    for (ggml_tensor * product : products) {
+        const int64_t groups  = product->src[0]->ne[1] / lanes;
+        const int64_t at_once = groups_at_once(product->src[0], groups, params->nth);
+        const int64_t parts   = (groups + at_once - 1) / at_once;
+        for (; part < first_part + parts; part = ggml_threadpool_chunk_add(params->threadpool, 1)) {
+            const int64_t first = (part - first_part) * at_once;
+            multiply_groups(product, { rounded, ggml_nrows(input) }, first, std::min(groups, first + at_once));
+        }
+        first_part += parts;
+    }
 }
 
 }  // namespace
@@ -51,32 +96,12 @@ size_t scratch_size(int threads, const ggml_tensor * product) {
     return is_small(product) ? rounded * static_cast<size_t>(threads) : rounded;
 }
 
-void multiply(const ggml_compute_params * params, ggml_tensor * product) {
-    const ggml_tensor * weights = product->src[0];
-    const ggml_tensor * input   = product->src[1];
-    auto * const        scratch = static_cast<uint8_t *>(params->wdata);
-    const int64_t       groups  = weights->ne[1] / lanes;
-    GGML_ASSERT(params->wsize >= scratch_size(params->nth, product));
-
-    if (is_small(product)) {
-        uint8_t * const own = scratch + params->ith * (ggml_nrows(input) * activation_bytes(input->ne[0] / block));
-        round_activations(input, 0, 1, own);
-        multiply_groups(product, { own, ggml_nrows(input) }, groups * params->ith / params->nth,
-                        groups * (params->ith + 1) / params->nth);
-        return;
-    }
-
-    if (params->ith == 0) {
-        ggml_threadpool_chunk_set(params->threadpool, params->nth);
-    }
-    round_activations(input, params->ith, params->nth, scratch);
-    ggml_barrier(params->threadpool);
-
-    const int64_t at_once = groups_at_once(weights, groups, params->nth);
-    const int64_t parts   = (groups + at_once - 1) / at_once;
-    for (int64_t part = params->ith; part < parts; part = ggml_threadpool_chunk_add(params->threadpool, 1)) {
-        multiply_groups(product, { scratch, ggml_nrows(input) }, part * at_once,
-                        std::min(groups, (part + 1) * at_once));
+void multiply(const ggml_compute_params * params, ggml_tensor * const * products, size_t count) {
+    GGML_ASSERT(params->wsize >= scratch_size(params->nth, *products));
+    if (is_small(*products)) {
+        multiply_small(params, { products, count });
+    } else {
+        multiply(params, { products, count });
     }
 }
 

@@ -31,9 +31,15 @@ void multiply_rows(const uint8_t * weights, int64_t blocks, const Rounded & acti
         multiply_many<Layout>(weights, first, last, blocks, activations, token, tokens, outs);
         return;
     }
+    const auto group_bytes = static_cast<int64_t>(Layout::bytes(blocks));
+    if (tokens == 1) {  // called most often, so without the search for the size of the tile
+        for (int64_t group = first; group < last; group++) {
+            multiply_tile<Layout, 1>(weights + group * group_bytes, blocks, activations, 0, outs, group * lanes);
+        }
+        return;
+    }
     for (int64_t group = first; group < last; group++) {
-        multiply_few<Layout>(weights + group * static_cast<int64_t>(Layout::bytes(blocks)), blocks, activations, outs,
-                             group * lanes);
+        multiply_few<Layout>(weights + group * group_bytes, blocks, activations, outs, group * lanes);
     }
 }
 

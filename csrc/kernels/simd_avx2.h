@@ -142,9 +142,9 @@ inline Ints add_products(Ints sum, Ints a, const int32_t * b) {
 }
 
 inline float largest_magnitude(const float * x) {
-    const Floats sign = _mm256_set1_ps(-0.0f);
+    const auto magnitudes = [x](int i) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), _mm256_loadu_ps(x + i)); };
     return largest_lane(
-        _mm256_max_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(x)), _mm256_andnot_ps(sign, _mm256_loadu_ps(x + 8))));
+        _mm256_max_ps(_mm256_max_ps(magnitudes(0), magnitudes(8)), _mm256_max_ps(magnitudes(16), magnitudes(24))));
 }
 
 inline int32_t round_to_words(const float * x, float factor, int16_t * words) {

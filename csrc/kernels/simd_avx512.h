@@ -158,8 +158,9 @@ inline Ints add_products(Ints sum, Ints a, const int32_t * b) {
 #endif
 }
 
-inline float largest_magnitude(const float * x) {  // of 16 floats
-    return _mm512_reduce_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x)));
+inline float largest_magnitude(const float * x) {  // of 32 floats
+    return _mm512_reduce_max_ps(
+        _mm512_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x)), _mm512_abs_ps(_mm512_loadu_ps(x + 16))));
 }
 
 // Stores 16 floats times `factor`, rounded to 16 bits, with the second and the third of each four exchanged. Returns

@@ -143,3 +143,40 @@ CASE(refuses_what_it_has_no_kernel_for) {
     CHECK(!has_kernel(GGML_TYPE_Q3_K, 256, 32, GGML_TYPE_F32));
     CHECK(!has_kernel(GGML_TYPE_F16, 64, 32, GGML_TYPE_F32));
 }
+
+// Several products with the same activations are computed together, also with a view between them.
+CASE(computes_products_of_the_same_activations_together) {
+    std::mt19937                          random(11);
+    constexpr int64_t                     columns = 576;
+    std::vector<std::unique_ptr<Weights>> weights;
+    for (const auto & [type, rows] : { std::pair<ggml_type, int64_t>{ GGML_TYPE_Q4_1, 192 },
+                                       { GGML_TYPE_Q8_0, 48 },
+                                       { GGML_TYPE_Q4_1, 1536 },
+                                       { GGML_TYPE_Q5_0, 16 },
+                                       { GGML_TYPE_Q4_1, 32 } }) {
+        weights.push_back(std::make_unique<Weights>(type, columns, rows, random));
+    }
+    for (const int64_t tokens : { 1, 9, 16, 70 }) {
+        for (const int threads : { 1, 2, 3 }) {
+            const Matrix               input   = random_input(columns, tokens, random);
+            Owned<ggml_backend>        backend = new_backend(threads);
+            const auto                 context = new_context();
+            ggml_tensor *              in      = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, columns, tokens);
+            ggml_cgraph *              graph   = ggml_new_graph_custom(context.get(), 16, false);
+            std::vector<ggml_tensor *> products;
+            for (const auto & of : weights) {
+                products.push_back(ggml_mul_mat(context.get(), of->tensor, in));
+                ggml_build_forward_expand(graph, ggml_transpose(context.get(), products.back()));
+            }
+            Owned<ggml_backend_buffer> buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+            ggml_backend_tensor_set(in, input.data(), 0, input.size() * sizeof(float));
+            CHECK(ggml_backend_graph_compute(backend.get(), graph) == GGML_STATUS_SUCCESS);
+            for (size_t i = 0; i < products.size(); i++) {
+                const Matrix expected = product(*weights[i], input, 2);
+                Matrix       result(expected.size());
+                ggml_backend_tensor_get(products[i], result.data(), 0, result.size() * sizeof(float));
+                CHECK(std::memcmp(result.data(), expected.data(), result.size() * sizeof(float)) == 0);
+            }
+        }
+    }
+}
