@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import enum
 import re
@@ -9,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional, cast
 
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import SchemaError, SchemaValidator, ValidationError
 from pydantic_core.core_schema import (
     DateSchema,
     DatetimeSchema,
@@ -58,6 +60,18 @@ class ScalarSchema(GenerateJsonSchema):
         known = {str(part.get("ref")): part for part in cast(Any, schema["definitions"])}
         self._core_definitions = {**self._core_definitions, **known}
         return super().definitions_schema(schema)
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        """Return whether a value must have a field: also where the default is invalid and pydantic checks it."""
+        if super().field_is_required(field, total):
+            return True
+        inner = cast(Mapping[str, Any], field.get("schema", {}))
+        if inner.get("type") != "default" or "default" not in inner:
+            return False
+        checks = inner.get("validate_default")
+        if checks is None:
+            checks = getattr(getattr(self, "_config", None), "validate_default", False)
+        return bool(checks) and _is_invalid(inner["schema"], inner["default"])
 
     def str_schema(self, schema: StringSchema) -> Schema:
         """Return the JSON schema of a text: with the flags of its pattern, which pydantic leaves out."""
@@ -161,6 +175,21 @@ class ScalarSchema(GenerateJsonSchema):
         if kind in _NEVER_KEYS:
             raise PydanticInvalidForJsonSchema(f"a key of a JSON object is a text, which a {kind} can't be made of")
         return None
+
+
+def _is_invalid(core: Any, value: Any) -> bool:
+    """Return whether a core schema surely refuses a value; one that refers to others is not tried."""
+    try:
+        validator = SchemaValidator(core)
+    except SchemaError:
+        return False
+    try:
+        validator.validate_python(copy.deepcopy(value))
+    except ValidationError:
+        return True
+    except Exception:  # of a validator of the user's, which the model's own value meets too
+        return False
+    return False
 
 
 def has_decimals(core: Any) -> bool:
