@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import inspect
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Dict, Generic, Mapping, Optional, TypeVar, Union, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Generic,
+    Iterator,
+    Mapping,
+    Optional,
+    TypeVar,
+    Union,
+    cast,
+    overload,
+)
 
 from typing_extensions import Literal, ParamSpec
 
@@ -24,7 +38,7 @@ from luup_agent._tools.schema import (
     read_schema,
     read_signature,
 )
-from luup_agent.errors import InvalidParamError, InvalidSchemaError
+from luup_agent.errors import InvalidParamError, InvalidSchemaError, LuupError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -121,9 +135,10 @@ class Tool(Generic[P, R]):
         """
         if not callable(function):
             raise InvalidParamError(f"a tool must be callable, not {type(function).__name__}")
-        origin = _tool_in(function)
+        with _examined(function):
+            origin = _tool_in(function)
+            function = _without_tool(function) if origin is not None else function
         if origin is not None:
-            function = _without_tool(function)
             name = origin.name if name is None else name
             description = origin.description if description is None else description
             timeout = origin.timeout if timeout is None else timeout
@@ -133,9 +148,10 @@ class Tool(Generic[P, R]):
             max_result_chars = origin.max_result_chars if max_result_chars == MAX_RESULT_CHARS else max_result_chars
             parameters = origin._given if parameters is None else parameters
         self.function = function
-        self.name = _tool_name(function, name)
+        with _examined(function):
+            self.name = _tool_name(function, name)
+            text, descriptions = read_docstring(function)
         where = f"tool {self.name!r}"
-        text, descriptions = read_docstring(function)
         self.description = text if description is None else description
         _native.encode_text(f"{where}: description", self.description)
         if _native.encode_timeout(timeout) == 0:
@@ -147,17 +163,19 @@ class Tool(Generic[P, R]):
             raise InvalidParamError(f"{where}: on_error must be 'model', 'tell' or 'raise', not {on_error!r}")
         self.on_error = on_error
         self.max_result_chars = _native.encode_int("max_result_chars", max_result_chars, 1)
-        self.is_async = _is_async(where, function)
         self._given = parameters
         try:
-            signature = self._read(parameters, descriptions)
+            with _examined(function):
+                self.is_async = _is_async(where, function)
+                signature = self._read(parameters, descriptions)
         except RecursionError:
             raise InvalidSchemaError(f"{where}: its JSON schema is nested too deeply, or contains itself") from None
         self.parameters, self.takes_context, self._parse = signature
         self._check()
         self._definition = json.dumps(self.definition)
         self.__name__ = self.__qualname__ = self.name  # of a callable that has no name itself
-        functools.update_wrapper(self, function, updated=())
+        with _examined(function):
+            functools.update_wrapper(self, function, updated=())
         if self.is_async and sys.version_info >= (3, 12):
             inspect.markcoroutinefunction(self)
 
@@ -286,6 +304,21 @@ def tool(function: Optional[Callable[..., Any]] = None, **options: Any) -> Any:
 def as_tool(value: ToolLike) -> AnyTool:
     """Return `value` itself if it is a `Tool`, else a tool made of it."""
     return value if isinstance(value, Tool) else Tool(value)
+
+
+@contextlib.contextmanager
+def _examined(function: Callable[..., Any]) -> Iterator[None]:
+    """Turn what the function's own attributes raise, such as a property `__doc__`, into an error that names it."""
+    try:
+        yield
+    except (LuupError, RecursionError, Warning):  # a warning that a filter made an error
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InvalidParamError(
+            f"a {type(function).__name__} can't be a tool: one of its attributes, such as __doc__ or __signature__, "
+            f"raised {reason}; wrap it in a function"
+        ) from error
 
 
 def _tool_in(function: Callable[..., Any]) -> Optional[AnyTool]:

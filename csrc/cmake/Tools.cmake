@@ -46,7 +46,22 @@ add_executable(luup-template-cases "${LUUP_TESTS}/vocabulary.cpp" "${LUUP_TESTS}
   "${LUUP_TESTS}/chat/writer.cpp")
 add_executable(luup-grammar-bench "${LUUP_TESTS}/programs/grammar_bench.cpp")
 add_executable(luup-typed-bench "${LUUP_TESTS}/programs/typed_bench.cpp")
-foreach(program luup-core-cases luup-template-cases luup-grammar-bench luup-typed-bench)
+
+# All fuzz targets with their kept inputs, by any compiler; Fuzz.cmake makes programs that look for inputs.
+set(LUUP_FUZZ "${CMAKE_CURRENT_SOURCE_DIR}/../tests/fuzz")
+file(GLOB LUUP_FUZZ_FILES CONFIGURE_DEPENDS "${LUUP_FUZZ}/*.cpp")
+foreach(file ${LUUP_FUZZ_FILES})
+  cmake_path(GET file STEM name)
+  if(NOT name MATCHES "^(corpus|main)$")
+    set_source_files_properties("${file}" PROPERTIES COMPILE_DEFINITIONS LUUP_FUZZ_NAME="${name}")
+  endif()
+endforeach()
+if(NOT WIN32)
+  add_executable(luup-fuzz-corpus ${LUUP_FUZZ_FILES} "${LUUP_TESTS}/vocabulary.cpp")
+  target_include_directories(luup-fuzz-corpus PRIVATE "${LUUP_FUZZ}")
+  set(LUUP_FUZZ_CORPUS luup-fuzz-corpus)
+endif()
+foreach(program luup-core-cases luup-template-cases luup-grammar-bench luup-typed-bench ${LUUP_FUZZ_CORPUS})
   target_sources(${program} PRIVATE $<TARGET_OBJECTS:luup-core>)
   target_include_directories(${program} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}" "${LUUP_TESTS}")
   target_include_directories(${program} SYSTEM PRIVATE
@@ -83,7 +98,7 @@ if(LUUP_HAS_GLIBC AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
 endif()
 
 set(LUUP_PROGRAMS llama-bench llama-completion llama-mtmd-cli llama-server ggml-rpc-server luup-reference luup-tensor-shapes luup-perplexity luup-core-cases luup-template-cases
-  luup-kernel-cases luup-kernel-bench luup-grammar-bench luup-typed-bench ${LUUP_STORM} ${LUUP_INJECTED})
+  luup-kernel-cases luup-kernel-bench luup-grammar-bench luup-typed-bench ${LUUP_FUZZ_CORPUS} ${LUUP_STORM} ${LUUP_INJECTED})
 
 # Built in the folder of the libraries that they load.
 set_target_properties(${LUUP_PROGRAMS} PROPERTIES

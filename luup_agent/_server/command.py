@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -174,7 +175,8 @@ def _open_sessions(arguments: argparse.Namespace) -> Optional[SQLiteSessions]:
     try:
         return SQLiteSessions(default_sessions())
     except StorageError as error:  # such as a container without a home that can be written
-        sys.stderr.write(f"luup-agent: the page keeps its conversations in the browser: {error}\n")
+        with contextlib.suppress(OSError):  # a note that can't be written does not stop a server
+            sys.stderr.write(f"luup-agent: the page keeps its conversations in the browser: {error}\n")
         return None
 
 

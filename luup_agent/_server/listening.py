@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 from importlib import import_module
@@ -40,8 +41,9 @@ def run(app: Any, host: str, port: int, shutdown_timeout: Optional[float]) -> No
         h11_max_incomplete_event_size=MOST_HEAD,
     )
     shown = f"[{host}]" if ":" in host else host
-    sys.stderr.write(f"luup-agent: serving at http://{shown}:{listener.getsockname()[1]}/ (Ctrl-C to stop)\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # a note that can't be written does not stop a server
+        sys.stderr.write(f"luup-agent: serving at http://{shown}:{listener.getsockname()[1]}/ (Ctrl-C to stop)\n")
+        sys.stderr.flush()
     with listener:
         uvicorn.Server(config).run(sockets=[listener])
 

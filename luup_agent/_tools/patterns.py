@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 _MAX_DIGITS = 28  # more digits make no difference between places: the pattern grows with their number
 
@@ -112,18 +112,46 @@ def moments(low: Optional[str], above: bool, high: Optional[str], below: bool) -
     found: List[str] = []
     end = "([Zz+-]|$)"  # no more seconds or fractions
     if low is not None:
-        parts = _beside(low, 1)
-        if not above:
-            parts.append(low[:-3] if low.endswith(":00") else low)
-        found.append(f"^({'|'.join(parts)})")
+        found.append(f"^({'|'.join(later(low, above))})")
     if high is not None:
-        parts = _beside(high, -1)
-        if not high.endswith(":00") or not below:
-            parts.append(high[:-3] + end)
-        if not below:
-            parts.append(high + end)
-        found.append(f"^({'|'.join(parts)})")
+        parts, whole = earlier(high, below)
+        found.append(f"^({'|'.join([*parts, *(text + end for text in whole)])})")
     return found
+
+
+def later(low: str, above: bool) -> List[str]:
+    """Return the beginnings of the times from `low` on; see `moments`."""
+    parts = _beside(low, 1)
+    if not above:
+        parts.append(low[:-3] if low.endswith(":00") else low)
+    return parts
+
+
+def earlier(high: str, below: bool) -> Tuple[List[str], List[str]]:
+    """Return the beginnings of the times up to `high`, and whole times, which only an offset follows; see `moments`."""
+    whole = []
+    if not high.endswith(":00") or not below:
+        whole.append(high[:-3])
+    if not below:
+        whole.append(high)
+    return _beside(high, -1), whole
+
+
+def beside(text: str, is_later: bool) -> List[str]:
+    """Return the beginnings of the texts of the same form that are later, or earlier."""
+    return _beside(text, 1 if is_later else -1)
+
+
+def nested(text: str, is_later: bool, is_equal: bool) -> str:
+    """Return the same as one short pattern, with `text` itself if `is_equal`; "" if there is no such text."""
+    found = "" if is_equal else None
+    for char in reversed(text):
+        span = ""
+        if char.isdigit() and char != ("9" if is_later else "0"):
+            span = digit_span(int(char) + 1, 9) if is_later else digit_span(0, int(char) - 1)
+        same = None if found is None else char + found
+        found = f"({span}|{same})" if span and same is not None else span or same
+    return found or ""
 
 
 def _beside(text: str, direction: int) -> List[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import enum
 import re
@@ -9,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional, cast
 
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import SchemaError, SchemaValidator, ValidationError
 from pydantic_core.core_schema import (
     DateSchema,
     DatetimeSchema,
@@ -20,7 +22,7 @@ from pydantic_core.core_schema import (
     TimeSchema,
 )
 
-from luup_agent._tools import patterns
+from luup_agent._tools import moments, patterns
 from luup_agent._tools.durations import durations
 
 Schema = Dict[str, Any]
@@ -41,7 +43,6 @@ _NEVER_KEYS = {
 _OFFSET = "([Zz]|[+-][0-9]{2}:?[0-9]{2})$"
 _NO_OFFSET = "^[0-9-]+([Tt _][0-9:.]+)?$"
 _BOUNDS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
-_OTHER_ZONES = datetime.timedelta(hours=15)  # how far a time in another zone may be from ours
 
 
 class ScalarSchema(GenerateJsonSchema):
@@ -59,6 +60,18 @@ class ScalarSchema(GenerateJsonSchema):
         known = {str(part.get("ref")): part for part in cast(Any, schema["definitions"])}
         self._core_definitions = {**self._core_definitions, **known}
         return super().definitions_schema(schema)
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        """Return whether a value must have a field: also where the default is invalid and pydantic checks it."""
+        if super().field_is_required(field, total):
+            return True
+        inner = cast(Mapping[str, Any], field.get("schema", {}))
+        if inner.get("type") != "default" or "default" not in inner:
+            return False
+        checks = inner.get("validate_default")
+        if checks is None:
+            checks = getattr(getattr(self, "_config", None), "validate_default", False)
+        return bool(checks) and _is_invalid(inner["schema"], inner["default"])
 
     def str_schema(self, schema: StringSchema) -> Schema:
         """Return the JSON schema of a text: with the flags of its pattern, which pydantic leaves out."""
@@ -106,10 +119,9 @@ class ScalarSchema(GenerateJsonSchema):
         for key in ("ge", "gt", "le", "lt"):
             bound = values.get(key)
             if bound is not None:
-                found += _moment_patterns(key, bound.replace(tzinfo=None), bound.tzinfo is not None)
+                found += moments.bounded(key, bound)
         if values.get("now_op"):
-            now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
-            found += _moment_patterns("le" if values["now_op"] == "past" else "ge", now, True)
+            found += moments.since_now(values["now_op"] == "past")
         return _with_patterns(super().datetime_schema(schema), found)
 
     def time_schema(self, schema: TimeSchema) -> Schema:
@@ -121,7 +133,7 @@ class ScalarSchema(GenerateJsonSchema):
         for key in ("ge", "gt", "le", "lt"):
             bound = values.get(key)
             if bound is not None and bound.tzinfo is None:
-                found += _between(key, bound.isoformat("seconds"))
+                found += moments.on_one_clock(key, bound.isoformat("seconds"), bound.microsecond > 0)
         return _with_patterns(super().time_schema(schema), found)
 
     def timedelta_schema(self, schema: TimedeltaSchema) -> Schema:
@@ -163,6 +175,21 @@ class ScalarSchema(GenerateJsonSchema):
         if kind in _NEVER_KEYS:
             raise PydanticInvalidForJsonSchema(f"a key of a JSON object is a text, which a {kind} can't be made of")
         return None
+
+
+def _is_invalid(core: Any, value: Any) -> bool:
+    """Return whether a core schema surely refuses a value; one that refers to others is not tried."""
+    try:
+        validator = SchemaValidator(core)
+    except SchemaError:
+        return False
+    try:
+        validator.validate_python(copy.deepcopy(value))
+    except ValidationError:
+        return True
+    except Exception:  # of a validator of the user's, which the model's own value meets too
+        return False
+    return False
 
 
 def has_decimals(core: Any) -> bool:
@@ -241,19 +268,6 @@ def _zone(constraint: Any) -> List[str]:
         return ["([Zz]|[+-]00:?00)$"]
     hours, minutes = divmod(abs(constraint) // 60, 60)
     return [rf"{'-' if constraint < 0 else r'[+]'}{hours:02}:?{minutes:02}$"]
-
-
-def _moment_patterns(key: str, bound: datetime.datetime, is_aware: bool) -> List[str]:
-    """Return the patterns of a bound. Times in other zones may look earlier or later: they are left to pydantic."""
-    if is_aware:
-        bound += -_OTHER_ZONES if key in ("ge", "gt") else _OTHER_ZONES
-    return _between(key, bound.isoformat("T", "seconds"))
-
-
-def _between(key: str, text: str) -> List[str]:
-    if key in ("ge", "gt"):
-        return patterns.moments(text, key == "gt", None, False)
-    return patterns.moments(None, False, text, key == "lt")
 
 
 def _number_keys(core: Mapping[str, Any]) -> Schema:

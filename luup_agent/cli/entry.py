@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from typing import Optional, Sequence
 
@@ -50,6 +49,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except OSError as error:  # such as a full disk
         output.drop_output()
         reason = f"the output can't be written: {error.strerror or error}"
-        with contextlib.suppress(OSError):
-            output.note(f"luup-agent: {reason if error.filename is None else error}")  # else a tool raised it
+        output.note(f"luup-agent: {reason if error.filename is None else error}")  # else a tool raised it
         return output.EXIT_FAILED
+    finally:
+        output.flush_notes()

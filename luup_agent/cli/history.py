@@ -43,7 +43,7 @@ class History:
         for line in text.splitlines():
             with contextlib.suppress(ValueError):  # a line that was cut by a full disk
                 entry = json.loads(line)
-                if isinstance(entry, str):
+                if isinstance(entry, str) and _can_be_typed(entry):
                     self.entries.append(entry)
         if len(self.entries) > 2 * _MAX_ENTRIES:
             del self.entries[:-_MAX_ENTRIES]
@@ -52,7 +52,7 @@ class History:
 
     def add(self, message: str) -> None:
         """Append a message, unless it begins with a space or repeats the last one."""
-        if not message.strip() or message[0] == " " or self.entries[-1:] == [message]:
+        if not message.strip() or message[0] == " " or self.entries[-1:] == [message] or not _can_be_typed(message):
             return
         self.entries.append(message)
         if self.problem:
@@ -72,3 +72,8 @@ class History:
 
 def _line(message: str) -> str:
     return json.dumps(message) + "\n"
+
+
+def _can_be_typed(message: str) -> bool:
+    """Return whether line editors take a message: readline refuses zero bytes, no terminal shows surrogates."""
+    return "\0" not in message and not any(0xD800 <= ord(character) < 0xE000 for character in message)

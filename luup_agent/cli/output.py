@@ -24,8 +24,22 @@ def note(text: str, end: str = "\n") -> None:
     """Write to stderr, after flushing stdout so that the order is kept."""
     with contextlib.suppress(OSError, AttributeError):  # stdout may be closed
         sys.stdout.flush()
-    sys.stderr.write(text + end)
-    sys.stderr.flush()
+    write_note(text + end)
+
+
+def write_note(text: str) -> None:
+    """Write to stderr; if nothing can be written there, drop it: answers and exit codes do not depend on notes."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
+    flush_notes()
+
+
+def flush_notes() -> None:
+    """Write what stderr still holds, or drop it. Python would report a failure at exit, with the exit code 120."""
+    try:
+        sys.stderr.flush()
+    except OSError:  # such as a full disk, or a reader that has gone
+        _drop(sys.stderr)
 
 
 def prepare() -> None:
@@ -47,8 +61,17 @@ def prepare() -> None:
 
 def drop_output() -> None:
     """Drop the rest of stdout, or Python would report the error again when it closes stdout."""
+    _drop(sys.stdout)
+
+
+def _drop(stream: Optional[TextIO]) -> None:
+    """Let a stream write to the null device."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        null = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(null, stream.fileno())  # type: ignore[union-attr]  # None is an AttributeError
+        finally:
+            os.close(null)
 
 
 def printable(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Optional, Sequence
 
 from luup_agent import Agent, Model, __version__, llama_version
 from luup_agent._server import command
-from luup_agent.cli import actions, bench, chat, completion
+from luup_agent.cli import actions, bench, chat, completion, output
 from luup_agent.cli.options import (
     AGENT_OPTIONS,
     MODEL_OPTIONS,
@@ -24,8 +24,10 @@ from luup_agent.cli.options import (
 class _Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
         """Write a message; argparse itself hides that a help text can't be written."""
-        if message:
-            (file or sys.stderr).write(message)
+        if message and file is sys.stdout:
+            file.write(message)
+        elif message:
+            output.write_note(message)
 
 
 def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

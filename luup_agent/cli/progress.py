@@ -33,8 +33,7 @@ class StatusLine:
     def clear(self) -> None:
         """Erase the line."""
         if self._shown:
-            sys.stderr.write("\r" + " " * self._shown + "\r")
-            sys.stderr.flush()
+            output.write_note("\r" + " " * self._shown + "\r")
             self._shown, self._text = 0, ""
 
     def show(self, text: str) -> None:
@@ -44,8 +43,7 @@ class StatusLine:
             text = text[: max(columns - 2, 1)] + ("…" if output.can_encode("…") else ".")
         if self._terminal and text != self._text:
             self._text = text
-            sys.stderr.write("\r" + text.ljust(min(self._shown, columns - 1)))
-            sys.stderr.flush()
+            output.write_note("\r" + text.ljust(min(self._shown, columns - 1)))
             self._shown = min(max(self._shown, len(text)), columns - 1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import re
 import stat
 import sys
 import threading
@@ -14,6 +15,7 @@ from luup_agent.cli import output
 from luup_agent.errors import InvalidParamError, StorageError
 
 MAX_BYTES = 16 << 20  # more than the largest context holds
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")  # as the error handler "surrogateescape" writes bytes
 _WAIT_SECONDS = 5.0  # until a note says what the program waits for
 
 
@@ -69,18 +71,24 @@ def read_all() -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidParamError(
-            f"stdin is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}; convert the text first, "
-            "for example with `iconv -f LATIN1 -t UTF-8`"
-        ) from None
+        raise _not_utf8(data[error.start], f"at offset {error.start}") from None
+
+
+def _not_utf8(byte: int, place: str) -> InvalidParamError:
+    return InvalidParamError(
+        f"stdin is not UTF-8: byte 0x{byte:02x} {place}; convert the text first, for example with "
+        "`iconv -f LATIN1 -t UTF-8`"
+    )
 
 
 def lines_of(stream: TextIO) -> Iterator[str]:
     """Yield the lines of `stream` that are not blank."""
     if isinstance(stream, io.TextIOWrapper):
-        # Bytes that are not UTF-8 become lone surrogates, which the agent refuses.
+        # Bytes that are not UTF-8 become lone surrogates, whose line is refused: earlier lines are answered.
         stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+    number = 0
     while True:
+        number += 1
         try:
             line = stream.readline(MAX_BYTES + 1)
         except OSError as error:
@@ -89,5 +97,8 @@ def lines_of(stream: TextIO) -> Iterator[str]:
             return
         if len(line) > MAX_BYTES:
             raise InvalidParamError(f"a line of stdin has more than {MAX_BYTES >> 20} MiB")
+        lost = _NOT_UTF8.search(line)
+        if lost is not None:
+            raise _not_utf8(ord(lost.group()) - 0xDC00, f"in line {number}")
         if line.strip():
             yield line.strip()

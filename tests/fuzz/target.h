@@ -1,6 +1,6 @@
-// Declarations for fuzz targets. FUZZ_TARGET() { … } defines the only target of a program: it gets
-// the bytes as `input` and may throw luup::Error, which is how the core refuses input. Everything else that ends it is
-// a finding.
+// Declarations for fuzz targets. FUZZ_TARGET() { … } defines the only target of a program, or with LUUP_FUZZ_NAME one
+// of those of luup-fuzz-corpus: it gets the bytes as `input` and may throw luup::Error, which is how the core refuses
+// input. Everything else that ends it is a finding.
 #pragma once
 
 #include "base/error.h"
@@ -14,7 +14,17 @@
 
 void run_target(std::string_view input);
 
-#define FUZZ_TARGET() void run_target([[maybe_unused]] std::string_view input)
+#ifdef LUUP_FUZZ_NAME
+// Adds a target to the program that runs all of them (corpus.cpp). Returns true.
+bool add_target(const char * name, void (*target)(std::string_view));
+
+#    define FUZZ_TARGET()                                                     \
+        static void       this_target(std::string_view input);                \
+        static const bool is_added = add_target(LUUP_FUZZ_NAME, this_target); \
+        static void       this_target([[maybe_unused]] std::string_view input)
+#else
+#    define FUZZ_TARGET() void run_target([[maybe_unused]] std::string_view input)
+#endif
 
 // Ends the program, so that libFuzzer keeps the input.
 #define MUST(condition)                                                                     \

@@ -2,6 +2,7 @@
 
 import datetime
 import enum
+import json
 import re
 from decimal import Decimal
 from typing import Dict, List, Optional, Tuple, Union
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    ConfigDict,
     Field,
     FutureDate,
     FutureDatetime,
@@ -23,7 +25,7 @@ from pydantic import (
 from typing_extensions import Annotated, Literal
 
 from luup_agent import Agent, InvalidOutputError, InvalidSchemaError, Tool
-from luup_agent._run.typed_output import output_spec
+from luup_agent._run.typed_output import OutputSpec, output_spec
 from luup_agent._tools import patterns
 from luup_agent.testing import ScriptedModel, tool_call
 
@@ -204,3 +206,27 @@ def test_a_decimal_keeps_the_digits_of_a_number(digits):
 def test_any_decimal_is_read_exactly(value):
     text = format(value, "f")
     assert output_spec(List[Decimal]).validate(f'[{text}, "{text}"]') == [value, value]
+
+
+def test_a_field_whose_default_is_not_valid_is_required():
+    class Checked(BaseModel):
+        model_config = ConfigDict(validate_default=True)
+        wrong: int = "no"
+        right: int = 3
+
+    class Fields(BaseModel):
+        low: Annotated[int, Field(validate_default=True, ge=5)] = 1
+        unchecked: Annotated[int, Field(ge=5)] = 1
+        name: str = "a"
+
+    assert json.loads(OutputSpec(Checked).schema)["required"] == ["wrong"]
+    assert json.loads(OutputSpec(Fields).schema)["required"] == ["low"]
+
+
+def test_a_multiple_of_a_duration_is_asked_for_again():
+    """It has no pattern: pydantic's words go to the model."""
+    steps = Annotated[datetime.timedelta, Field(multiple_of=datetime.timedelta(minutes=5))]
+    agent = Agent(ScriptedModel(['"PT7M"', '"PT10M"']))
+    assert agent.run("How long?", output_type=steps, retries=1).output == datetime.timedelta(minutes=10)
+    with pytest.raises(InvalidOutputError, match="multiple of 5 minutes"):
+        Agent(ScriptedModel(['"PT7M"'])).run("How long?", output_type=steps, retries=0)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from luup_agent import Agent, ApprovalRequiredError, RunContext, Tool, tool
+from luup_agent import Agent, ApprovalRequiredError, InvalidParamError, RunContext, Tool, tool
 from luup_agent.testing import ScriptedModel, tool_call
 
 
@@ -172,3 +172,28 @@ def test_an_object_that_wraps_itself_is_refused():
     strange.__wrapped__ = strange
     with pytest.raises(ValueError, match="decorated"):
         Tool(strange)
+
+
+class Anything:
+    """An object that can be called."""
+
+    def __call__(self, x: int) -> str:
+        return str(x)
+
+
+def _raise(*_):
+    raise KeyError("lost")
+
+
+@pytest.mark.parametrize("name", ["__doc__", "__name__", "__signature__", "__wrapped__", "__module__", "__getattr__"])
+@pytest.mark.parametrize("given", [{}, {"name": "lookup", "description": "Look it up."}], ids=["plain", "named"])
+def test_an_attribute_that_raises_names_the_tool(name, given):
+    kind = type("Odd", (Anything,), {name: _raise if name == "__getattr__" else property(_raise)})
+    with pytest.raises(InvalidParamError, match="Odd can't be a tool.*KeyError"):
+        Tool(kind(), **given)
+
+
+def test_a_doc_that_raises_is_refused():
+    kind = type("Odd", (Anything,), {"__doc__": property(_raise), "__name__": "odd"})
+    with pytest.raises(InvalidParamError, match="Odd can't be a tool.*KeyError: 'lost'; wrap it in a function"):
+        Tool(kind())

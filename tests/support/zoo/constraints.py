@@ -48,6 +48,7 @@ from typing_extensions import Annotated
 from support.zoo.entry import refused, valid
 
 START, END = datetime.date(2024, 1, 1), datetime.date(2024, 12, 31)
+ZONE = datetime.timezone(datetime.timedelta(hours=2))
 MORNING, NIGHT = datetime.datetime(2024, 1, 1, 8), datetime.datetime(2024, 1, 2, 8)
 
 
@@ -192,6 +193,13 @@ CONSTRAINTS = [
     valid("PastDatetime", PastDatetime),
     valid("FutureDatetime", FutureDatetime),
     valid("AwareDatetime", AwareDatetime),
+    valid(
+        "AwareDatetime with ge, lt",
+        Annotated[
+            AwareDatetime, Field(ge=MORNING.replace(tzinfo=ZONE), lt=NIGHT.replace(tzinfo=datetime.timezone.utc))
+        ],
+    ),
+    valid("datetime with an aware gt", Annotated[datetime.datetime, Field(gt=MORNING.replace(tzinfo=ZONE))]),
     valid("NaiveDatetime", NaiveDatetime),
     valid("datetime with Timezone(None)", Annotated[datetime.datetime, annotated_types.Timezone(None)]),
     valid("datetime with Timezone(...)", Annotated[datetime.datetime, annotated_types.Timezone(...)]),
