@@ -117,9 +117,10 @@ int luup_agent_fork(const luup_agent * agent, luup_model * model, luup_agent ** 
     return guard([&] {
         check_pointer("agent", agent);
         check_pointer("fork", fork);
-        const auto in_use = agent->agent->model().use();
         const auto target = model ? model->model : agent->agent->shared_model();
-        const auto needed = model ? target->use() : std::shared_lock<std::shared_mutex>();
+        // One lock at a time: another thread may fork from the second model to the first, while both are to be closed.
+        agent->agent->model().use().unlock();
+        const auto in_use = target->use();
         if (model) {
             target->check(agent->agent->sampling());
         }

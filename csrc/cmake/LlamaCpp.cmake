@@ -165,4 +165,8 @@ macro(luup_add_llama)
   target_include_directories(llama-common PUBLIC "${LUUP_CMAKE_DIR}/../llama_patches")  # see template_limits.patch and grammar_names.patch
   luup_batch_llama()
   luup_batch_llama_common()
+  if(NOT WIN32)  # see ../llama_patches/README.md
+    target_compile_options(llama-common PRIVATE
+      "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include \"${LUUP_CMAKE_DIR}/../llama_patches/local_time.h\">")
+  endif()
 endmacro()

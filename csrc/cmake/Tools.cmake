@@ -78,11 +78,13 @@ add_executable(luup-kernel-bench "${LUUP_TESTS}/programs/kernel_bench.cpp")
 target_include_directories(luup-kernel-bench PRIVATE "${LUUP_TESTS}")
 target_link_libraries(luup-kernel-bench PRIVATE ggml)
 
-# Runs with tools and typed results, through the library's C API.
+# Runs with tools and typed results, and what threads may do at once, through the library's C API.
 if(NOT WIN32)
-  add_executable(luup-storm "${LUUP_TESTS}/programs/storm.c")
-  target_link_libraries(luup-storm PRIVATE luup-agent Threads::Threads)
-  set(LUUP_STORM luup-storm)
+  foreach(name storm races)
+    add_executable(luup-${name} "${LUUP_TESTS}/programs/${name}.c")
+    target_link_libraries(luup-${name} PRIVATE luup-agent Threads::Threads)
+    list(APPEND LUUP_STORM luup-${name})
+  endforeach()
 endif()
 
 # One failing call to the system at each place. It replaces functions of glibc in all libraries of its process.

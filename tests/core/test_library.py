@@ -31,6 +31,25 @@ def test_runs_with_tools_end_as_they_may_whatever_is_done_to_them(tool, tiny_pat
 
 
 @linux
+def test_the_library_calls_no_function_of_c_that_keeps_its_result_for_all_threads(package):
+    if not shutil.which("nm"):
+        pytest.skip("nm is not here")
+    command = ["nm", "-D", "--undefined-only", str(package / "libluup-agent.so")]
+    listed = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
+    called = {name.split("@")[0] for name in listed.split()}
+    assert "localtime_r" in called
+    assert not called & {"localtime", "gmtime", "asctime", "ctime", "strtok", "rand", "tmpnam"}
+
+
+@linux
+def test_what_threads_do_at_once_with_models_and_an_embedder_ends_as_it_may(tool, tiny_path, tmp_path):
+    command = [str(tool("luup-races")), str(tiny_path), str(tmp_path), "4"]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert re.fullmatch(r"[1-9]\d* runs\n", result.stdout)
+
+
+@linux
 @pytest.mark.parametrize("compiler", [["gcc", "-std=c99"], ["g++", "-x", "c++", "-std=c++20"]], ids=["c", "c++"])
 def test_header_sample_compiles_and_answers(compiler, package, model_path, tmp_path):
     if not shutil.which(compiler[0]):
