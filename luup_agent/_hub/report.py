@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from typing import List, Optional, Sequence
 
 from luup_agent._files import shorten_path
@@ -13,6 +14,7 @@ __all__ = ["format_size", "to_json", "to_text"]
 
 _TITLES = ("SIZE", "QUANT", "CONTEXT", "TOOLS", "FITS", "FROM", "MODEL")
 _RIGHT = (0, 2)  # columns of numbers
+_WIDE = 100_000  # for a file or a pipe: one line a model
 _FITS = {True: "yes", False: "no", None: "?"}
 
 
@@ -28,13 +30,16 @@ def format_size(size: float) -> str:
     return f"{size / 1e6:.0f} MB" if size >= 9_950_000 else f"{size / 1e6:.1f} MB"
 
 
-def to_text(models: Sequence[LocalModel], skipped: Sequence[Skipped], names: Sequence[str]) -> str:
+def to_text(
+    models: Sequence[LocalModel], skipped: Sequence[Skipped], names: Sequence[str], columns: int = _WIDE
+) -> str:
     """Return a table of models, the files that can't be used, and a hint.
 
     Args:
         models: The models.
         skipped: The files that can't be used.
         names: Names of the catalog that can be downloaded.
+        columns: The width of the terminal, if it is one. Facts come below the model's name where a row is wider.
     """
     lines: List[str] = []
     if models:
@@ -46,13 +51,36 @@ def to_text(models: Sequence[LocalModel], skipped: Sequence[Skipped], names: Seq
                 for column, (cell, width) in enumerate(zip(row, widths))
             ]
             lines.append("  ".join([*cells, row[-1]]).rstrip())
+        if max(map(len, lines)) > columns:
+            lines = [line for row in rows[1:] for line in _below(row, columns)]
     else:
         lines.append("There are no models on this machine yet.")
     if skipped:
         lines += ["", "Not usable:"]
         lines += [f"  {_shorten_home(each.path)} ({each.source}): {each.reason}" for each in skipped]
-    lines += ["", "To download more: luup-agent download hf:owner/repo, or one of", f"  {', '.join(names)}"]
+    lines += ["", *_wrap("To download more: luup-agent download hf:owner/repo, or one of", columns)]
+    lines += _wrap(", ".join(names), columns, "  ")
     return "\n".join(lines)
+
+
+def _below(row: Sequence[str], columns: int) -> List[str]:
+    """Return a model's name, and its facts below."""
+    size, quantization, context, tools, fits, source, name = row
+    facts = f"{size}, {quantization}, context {context}, tools: {tools}, fits: {fits}, from {source}"
+    return [name, *_wrap(facts, columns, "  ")]
+
+
+def _wrap(text: str, columns: int, indent: str = "") -> List[str]:
+    """Return lines of a text whose names stay whole: people copy them."""
+    width = max(columns, 20)
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _row(model: LocalModel) -> Sequence[str]:

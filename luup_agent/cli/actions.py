@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
 
 from luup_agent import _weights, catalog, doctor, hub
 from luup_agent._hub import report
@@ -30,7 +32,8 @@ def list_models(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(report.to_json(found.models, found.skipped))
     else:
-        print(report.to_text(found.models, found.skipped, options.known_names()))
+        room = {"columns": shutil.get_terminal_size().columns} if sys.stdout.isatty() else {}
+        print(report.to_text(found.models, found.skipped, options.known_names(), **room))
     return output.EXIT_OK
 
 

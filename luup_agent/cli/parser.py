@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from typing import Any, Optional, Sequence
+import textwrap
+from typing import Any, List, Optional, Sequence
 
 from luup_agent import Agent, Model, __version__, llama_version
 from luup_agent._server import command
@@ -21,7 +22,26 @@ from luup_agent.cli.options import (
 )
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Aligns the longest command with the others, and keeps names with hyphens whole: people copy them."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += self._indent_increment  # argparse forgets that commands are indented
+
+    def _split_lines(self, text: str, width: int) -> List[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        words = " ".join(text.split())
+        return textwrap.fill(words, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"formatter_class": _Formatter, **options})
+
     def _print_message(self, message: str, file: Any = None) -> None:
         """Write a message; argparse itself hides that a help text can't be written."""
         if message and file is sys.stdout:

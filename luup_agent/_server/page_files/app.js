@@ -502,16 +502,17 @@ function keepSettings() {
 
 const small = matchMedia("(max-width: 820px)"); // as in page.css: the list then lies over the conversation
 
-function showSide(open) {
+function showSide(wanted) {
+  const open = wanted && small.matches; // beside the conversation it is always there
   const held = $("side").contains(document.activeElement);
   $("app").classList.toggle("side-open", open);
   $("open-side").setAttribute("aria-expanded", String(open));
-  $("main").inert = open && small.matches;
+  $("main").inert = open;
   if (!small.matches) return;
   if (open) $("close-side").focus();
   else if (held) $("open-side").focus();
 }
-small.addEventListener("change", () => showSide(false));
+small.addEventListener("change", () => { if (!small.matches) showSide(false); });
 
 function fit() {
   const area = $("composer-text");

@@ -121,6 +121,36 @@ def test_the_list_of_models(home, tiny, capsys):
     assert known.startswith("  smollm2, qwen3.5-0.8b")
 
 
+def test_the_list_in_a_narrow_terminal(home, tiny, capsys, monkeypatch):
+    put(home, tiny)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    for columns in (40, 80, 120):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert cli.main(["models"]) == 0
+        listed, _, rest = capsys.readouterr().out.partition("Not usable:")
+        lines = listed.splitlines() + rest.splitlines()[2:]  # without the reason, which is a sentence
+        assert max(map(len, lines)) <= columns
+        assert ("SIZE" in listed) == (columns > 40)
+        assert "lmstudio:pub/tiny" in listed
+        assert {"ministral-3-3b,", "granite-4.1-3b"} <= set(rest.split())  # no name is broken
+
+
+def test_help_texts_keep_names_whole(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        cli.main(["completion", "--help"])
+    assert "luup-agent completion bash" in " ".join(capsys.readouterr().out.replace("\n", " ").split())
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    columns = {
+        line.index(text)
+        for line in capsys.readouterr().out.splitlines()
+        for text in ("ask a model one", "print a completion script", "check the installation")
+        if text in line
+    }
+    assert len(columns) == 1
+
+
 def test_the_list_as_json(home, tiny, capsys):
     put(home, tiny)
     assert cli.main(["models", "--json"]) == 0
