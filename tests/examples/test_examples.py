@@ -137,6 +137,7 @@ OTHERS = [
     "rag.py",
     "remote_api.py",
     "serve_agent.py",
+    "sounds.py",
     "testing_your_agent.py",
 ]  # those that need no model, or another one
 
@@ -299,6 +300,25 @@ def test_the_example_with_adapters(tmp_path, tiny_path):
     assert result.returncode == 1
     assert "none.gguf" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_example_with_a_sound(tmp_path, tiny_path):
+    gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
+    projectors.write(gguf, numpy, tmp_path / "hears.gguf", random_model.WIDTH, "ultravox", scale=4.0)
+    projectors.write(gguf, numpy, tmp_path / "sees.gguf", random_model.WIDTH)
+    (tmp_path / "tone.wav").write_bytes(pictures.wav())
+    (tmp_path / "broken.wav").write_bytes(pictures.wav()[:40])
+    for projector, sound, code, words in (
+        ("hears.gguf", "tone.wav", 0, r"Answer: .+\nLanguage: .*\nEncoded: 1, reused: [1-9]\d* tokens\n"),
+        ("sees.gguf", "tone.wav", 1, "error: .* does not read sounds\n"),
+        ("hears.gguf", "broken.wav", 1, "error: .*broken.*\n"),
+        ("hears.gguf", "none.wav", 1, "error: .*none.wav.*\n"),
+    ):
+        command = [sys.executable, "-W", "error", str(FOLDER / "sounds.py"), str(tiny_path)]
+        command += [str(tmp_path / projector), str(tmp_path / sound)]
+        result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
+        assert result.returncode == code, result.stderr
+        assert re.fullmatch(words, result.stderr if code else result.stdout), (sound, result.stdout, result.stderr)
 
 
 @pytest.mark.parametrize("how", [[], ["-m", "pytest", "-q", "-p", "no:cacheprovider"]], ids=["script", "pytest"])
