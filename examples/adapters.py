@@ -8,6 +8,7 @@ ADAPTER: two GGUF files that convert_lora_to_gguf.py of llama.cpp wrote for the 
 
 import asyncio
 import sys
+from typing import Dict
 
 from luup_agent import Agent, LuupError, Model
 
@@ -15,7 +16,7 @@ QUESTION = "Once upon a time there was a fox."
 
 
 async def main(model_path: str, draft: str, *adapters: str) -> None:
-    files = dict(zip(("first", "second"), adapters))
+    files: Dict[str, str] = dict(zip(("first", "second"), adapters))
     with Model.from_local(model_path, adapters=files, draft=False if draft == "none" else draft) as model:
         sets = {"no adapter": None, "first": "first", "second": "second", "half of both": {"first": 0.5, "second": 0.5}}
         agents = {name: Agent(model, adapter=each, temperature=0, max_tokens=32) for name, each in sets.items()}
