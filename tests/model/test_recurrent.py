@@ -191,6 +191,7 @@ def test_all_architectures_of_this_kind_are_tried():
     assert len(cases) == 2
     found = {names[name] for case in cases for name in re.findall(r"case LLM_ARCH_(\w+):", case)}
     assert found == {*architectures.RECURRENT, *architectures.RECURRENT_WRONG}
+    assert not architectures.RECURRENT & set(architectures.RECURRENT_WRONG)
 
 
 def test_large_states_leave_room_for_fewer_sequences(model_path, tmp_path, tool):

@@ -297,7 +297,6 @@ RECURRENT = {
     "qwen35moe",
     "plamo2",
     "kimi-k3",
-    "glm5-next",
     "qwen4exp",
     "minimax-01",
 }
