@@ -124,11 +124,15 @@ def test_markdown(page, source, html):
 
 def test_directions(page):
     hebrew = "\u05e9\u05dc\u05d5\u05dd"  # it is read from right to left
-    answer = page.ask(f"Left\n\n{hebrew} `a`\n\n- {hebrew}\n\n```\nlet a = '{hebrew}';\n```", "echo")
+    answer = page.ask(
+        f"Left\n\n{hebrew} `a`\n\n- {hebrew}\n\n```\nlet a = '{hebrew}';\n```\n\n"
+        f"> {hebrew}\n\n| {hebrew} | b |\n|---|---|\n| 1 | 2 |\n\n1. - {hebrew}\n\n> Left {hebrew}",
+        "echo",
+    )
     found = answer.locator(".markdown").evaluate(
         "(element) => [...element.children].map((each) => getComputedStyle(each).direction)"
     )
-    assert found == ["ltr", "rtl", "rtl", "ltr"]
+    assert found == ["ltr", "rtl", "rtl", "ltr", "rtl", "rtl", "rtl", "ltr"]
 
 
 def test_code_is_copied(page, context, expect):

@@ -1,7 +1,7 @@
 // The page: conversations on the left, messages in the middle, one answer at a time.
 
 import { answer, models, replyTo } from "./api.js";
-import { $, h, toast } from "./dom.js";
+import { $, announce, h, toast } from "./dom.js";
 import { keepPlaceSafe, keepSafe, keepSettingsSafe } from "./keeping.js";
 import { List } from "./list.js";
 import { AnswerView, textOf, userView } from "./messages.js";
@@ -185,13 +185,31 @@ function view(node) {
 
 function draw() {
   const path = conversation.path();
+  const focusAgain = keepFocus();
   $("log").replaceChildren(...path.map(view));
+  focusAgain();
   $("empty").hidden = path.length > 0;
   drawTitle();
   drawList();
   follows = true;
   if (path.length) scrollDown(true);
   else $("scroll").scrollTop = 0;
+}
+
+/** Return what gives the focus back to a control in the messages, or to its successor, once they are drawn again. */
+function keepFocus() {
+  const held = document.activeElement;
+  if (!$("log").contains(held) || !held.matches(":focus-visible")) return () => {};
+  const place = [...$("log").children].indexOf(held.closest(".message"));
+  const name = held.getAttribute("aria-label");
+  return () => {
+    if (document.activeElement === held) return;
+    if (held.isConnected) return held.focus();
+    const buttons = [...($("log").children[place]?.querySelectorAll("button:enabled") || [])];
+    const next = buttons.find((each) => name && each.getAttribute("aria-label") === name)
+      || (held.closest(".branches") && buttons.find((each) => each.closest(".branches")));
+    (next || $("composer-text")).focus();
+  };
 }
 
 function drawTitle() {
@@ -232,6 +250,7 @@ async function run(node, more) {
   running = mine;
   setBusy(true);
   draw();
+  announce(`${node.model} is answering.`);
   const answerView = new AnswerView(node, actions);
   const shown = $("log").querySelector(`[data-id="${node.id}"]`);
   shown.replaceWith(answerView.element);
@@ -268,6 +287,7 @@ async function run(node, more) {
     setBusy(false);
   }
   answerView.update();
+  if (mine.conversation === conversation) announce(answerView.spoken());
   scrollDown();
   await keeping;
   drawList();
@@ -480,10 +500,18 @@ function keepSettings() {
   if (set.key !== before.key || !known.length) loadModels();
 }
 
+const small = matchMedia("(max-width: 820px)"); // as in page.css: the list then lies over the conversation
+
 function showSide(open) {
+  const held = $("side").contains(document.activeElement);
   $("app").classList.toggle("side-open", open);
   $("open-side").setAttribute("aria-expanded", String(open));
+  $("main").inert = open && small.matches;
+  if (!small.matches) return;
+  if (open) $("close-side").focus();
+  else if (held) $("open-side").focus();
 }
+small.addEventListener("change", () => showSide(false));
 
 function fit() {
   const area = $("composer-text");

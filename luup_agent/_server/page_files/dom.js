@@ -51,6 +51,11 @@ export async function copy(text, from) {
   }, 1200);
 }
 
+/** Have a screen reader say a text, once. */
+export function announce(text) {
+  $("announcer").textContent = text;
+}
+
 /** Show a short message, with a button if there is an `action`. */
 export function toast(text, action) {
   for (const each of [...$("toasts").children]) { // the same one again takes its place

@@ -45,7 +45,11 @@ export class List {
   }
 
   show(wanted, more) {
-    const focused = document.activeElement?.closest?.(".entry")?.dataset.id;
+    const held = document.activeElement;
+    const focused = held?.closest?.(".entry")?.dataset.id;
+    const control = focused ? [...held.closest(".entry").children].indexOf(held) : 0;
+    const place = focused ? [...$("list").querySelectorAll(".entry")].indexOf(held.closest(".entry")) : -1;
+    const byKeyboard = focused && held.matches(":focus-visible");
     const groups = new Map();
     for (const each of this.found) {
       const name = dayOf(each.updated);
@@ -61,7 +65,11 @@ export class List {
         this.draw();
       } }, "Show older ones"));
     }
-    if (focused) $("list").querySelector(`[data-id="${CSS.escape(focused)}"] .open`)?.focus();
+    if (!focused) return;
+    const same = $("list").querySelector(`[data-id="${CSS.escape(focused)}"]`);
+    const entries = $("list").querySelectorAll(".entry");
+    if (same) same.children[held.matches(".renaming") ? 0 : control].focus();
+    else if (byKeyboard) (entries[Math.min(place, entries.length - 1)]?.firstChild || $("new")).focus(); // it was deleted
   }
 
   entry(each) {
@@ -69,14 +77,14 @@ export class List {
     const title = each.title || "Untitled";
     const item = h("li", { class: current ? "entry current" : "entry", "data-id": each.id });
     item.append(
-      h("button", { type: "button", class: "open", "aria-current": current ? "true" : null, title, onclick: () => this.page.open(each) }, title),
+      h("button", { type: "button", class: "open", "aria-current": current ? "true" : null, dir: "auto", title, onclick: () => this.page.open(each) }, title),
       button(`Rename “${title}”`, "edit", () => this.rename(each, item), { class: "small" }),
       button(`Delete “${title}”`, "delete", () => this.page.remove(each), { class: "small" }));
     return item;
   }
 
   rename(each, item) {
-    const field = h("input", { class: "renaming", "aria-label": "New name", maxlength: "200" });
+    const field = h("input", { class: "renaming", dir: "auto", "aria-label": "New name", maxlength: "200" });
     field.value = each.title;
     this.renaming = true;
     let ended = false;

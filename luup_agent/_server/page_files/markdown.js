@@ -12,6 +12,7 @@ const ITEM = /^( *)([-*+]|\d{1,9}[.)])(?:[ \t]+|$)(.*)$/;
 const TABLE_RULE = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 const MATH = /^ {0,3}(\$\$|\\\[)/;
 const MATH_END = { "$$": "$$", "\\[": "\\]" };
+const LONG = 24; // characters of a cell: its column is then wide enough for a few words in a line
 const DEPTH = 12; // of quotes, lists and emphasis inside each other
 
 /** Split a text into the sources of its blocks: fences, lists, tables, quotes, paragraphs. */
@@ -103,6 +104,14 @@ function endOfList(lines, at) {
   return end;
 }
 
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+/** Return the direction of a text, which its first letter tells: "auto" of HTML leaves out elements that have their own. */
+function direction(text) {
+  const [letter] = /\p{L}/u.exec(text) || [""];
+  return RIGHT_TO_LEFT.test(letter) ? "rtl" : "ltr";
+}
+
 /** Return the node of a block. */
 export function node(block, depth = 0) {
   const { kind, source } = block;
@@ -110,12 +119,12 @@ export function node(block, depth = 0) {
   if (kind === "rule") return h("hr");
   if (kind === "math") return math(source, depth);
   if (kind === "heading") {
-    const [, marks, text] = HEADING.exec(source);
-    return fill(h(`h${Math.min(marks.length + 1, 6)}`, { dir: "auto" }), text, depth);
+    const text = HEADING.exec(source)[2];
+    return fill(block.level ? h(`h${block.level}`, { dir: "auto" }) : h("p", { class: "heading", dir: "auto" }), text, depth);
   }
   if (kind === "quote" && depth < DEPTH) {
     const inner = source.split("\n").map((line) => line.replace(QUOTE, "")).join("\n");
-    return h("blockquote", { dir: "auto" }, ...blocks(inner).map((each) => node(each, depth + 1)));
+    return h("blockquote", { dir: direction(inner) }, ...blocks(inner).map((each) => node(each, depth + 1)));
   }
   if (kind === "list" && depth < DEPTH) return list(source, depth);
   if (kind === "table") return table(source, depth);
@@ -153,7 +162,7 @@ function list(source, depth) {
     else items[items.length - 1].push(line);
   }
   const start = ordered ? parseInt(mark, 10) : 1;
-  const made = h(ordered ? "ol" : "ul", { dir: "auto", start: ordered && start !== 1 ? start : null });
+  const made = h(ordered ? "ol" : "ul", { dir: direction(source), start: ordered && start !== 1 ? start : null });
   for (const [first, ...rest] of items) {
     const least = Math.min(...rest.filter((line) => line.trim()).map((line) => line.length - line.trimStart().length), 8);
     const inner = [first, ...rest.map((line) => line.slice(Math.min(least, line.length - line.trimStart().length)))].join("\n");
@@ -172,8 +181,10 @@ function list(source, depth) {
 function table(source, depth) {
   const rows = source.split("\n").map(cells);
   const aligns = rows[1].map((cell) => (/^:.*:$/.test(cell) ? "center" : /:$/.test(cell) ? "right" : null));
-  const row = (tag, values) => h("tr", {}, ...rows[0].map((_, index) => fill(h(tag, { class: aligns[index], dir: "auto" }), values[index] || "", depth)));
-  return h("div", { class: "table", dir: "auto", tabindex: "0" },
+  const long = rows[0].map((_, index) => rows.slice(2).some((values) => (values[index] || "").length > LONG));
+  const kind = (index) => [aligns[index], long[index] ? "long" : null].filter(Boolean).join(" ") || null;
+  const row = (tag, values) => h("tr", {}, ...rows[0].map((_, index) => fill(h(tag, { class: kind(index), dir: "auto" }), values[index] || "", depth)));
+  return h("div", { class: "table", dir: direction(source), tabindex: "0" },
     h("table", {}, h("thead", {}, row("th", rows[0])), h("tbody", {}, ...rows.slice(2).map((values) => row("td", values)))));
 }
 
@@ -250,6 +261,21 @@ function link(target, nodes, source) {
   return h("a", { href: url.href, target: "_blank", rel: "noopener noreferrer nofollow" }, ...nodes);
 }
 
+/**
+ * Give headings their levels, without gaps whatever the model wrote: the title of the page is the first, and a heading is
+ * one below the last one with fewer marks.
+ */
+function setLevels(found) {
+  const open = []; // the numbers of marks of the headings around
+  for (const block of found) {
+    if (block.kind !== "heading") continue;
+    const marks = HEADING.exec(block.source)[1].length;
+    while (open.length && open[open.length - 1] >= marks) open.pop();
+    open.push(marks);
+    block.level = Math.min(open.length + 1, 6);
+  }
+}
+
 /** Draw a growing text into an element: blocks that have not changed keep their nodes. */
 export class Markdown {
   constructor(element) {
@@ -259,6 +285,7 @@ export class Markdown {
 
   draw(text) {
     const found = blocks(text);
+    setLevels(found);
     let same = 0;
     while (same < found.length && same < this.sources.length && found[same].source === this.sources[same]) same += 1;
     while (this.element.childNodes.length > same) this.element.lastChild.remove();

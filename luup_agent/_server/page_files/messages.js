@@ -23,10 +23,13 @@ export function userView(node, actions) {
 }
 
 function edit(node, view, actions) {
-  const area = h("textarea", { class: "editing", "aria-label": "Edit the message", rows: String(Math.min(12, node.text.split("\n").length + 1)) });
+  const area = h("textarea", { class: "editing", dir: "auto", "aria-label": "Edit the message", rows: String(Math.min(12, node.text.split("\n").length + 1)) });
   area.value = node.text;
   const before = [...view.childNodes];
-  const cancel = () => view.replaceChildren(...before);
+  const cancel = () => {
+    view.replaceChildren(...before);
+    view.querySelector('[aria-label="Edit"]').focus();
+  };
   const save = () => {
     const text = area.value.trim();
     if (text || node.pictures) actions.edit(node, text);
@@ -83,13 +86,20 @@ export class AnswerView {
     this.element.setAttribute("aria-busy", String(live));
     this.element.classList.toggle("live", live);
     if (live && !parts.length && !this.wait) {
-      this.wait = h("div", { class: "wait", role: "status", "aria-label": "Waiting for the answer" }, h("i"), h("i"), h("i"));
+      this.wait = h("div", { class: "wait", role: "img", "aria-label": "Waiting for the answer" }, h("i"), h("i"), h("i"));
       this.body.append(this.wait);
     } else if (this.wait && (parts.length || !live)) {
       this.wait.remove();
       this.wait = null;
     }
     if (!live) this.end();
+  }
+
+  /** Return what a screen reader says once the answer has ended; an error says itself. */
+  spoken() {
+    const asks = this.node.parts.filter((part) => part.pending && part.decision === undefined && part.content === undefined);
+    const texts = [...this.body.querySelectorAll(".markdown, .typed-form, .notice:not(.error)")].map((each) => each.innerText.trim());
+    return [...texts, ...asks.map((part) => `${part.name} needs your approval.`)].filter(Boolean).join("\n");
   }
 
   end() {
@@ -118,7 +128,8 @@ function statistics(node) {
   const found = [];
   if (node.usage) {
     const cached = node.usage.prompt_tokens_details?.cached_tokens || 0;
-    found.push(`${node.usage.prompt_tokens} tokens in${cached ? ` (${cached} cached)` : ""}`, `${node.usage.completion_tokens} out`);
+    const tokens = node.usage.prompt_tokens;
+    found.push(`${tokens} ${tokens === 1 ? "token" : "tokens"} in${cached ? ` (${cached} cached)` : ""}`, `${node.usage.completion_tokens} out`);
   }
   const speed = node.timings?.decode_tokens_per_second;
   if (speed) found.push(`${speed < 10 ? speed.toFixed(1) : Math.round(speed)} tokens/s`);
@@ -164,14 +175,14 @@ function thoughtsView(part) {
 function callView(part, actions, node) {
   const state = h("span", { class: "state" });
   const result = h("pre", { class: "result", tabindex: "0" });
-  const resultBox = h("div", { class: "part" }, h("h4", {}, "Result"), result);
+  const resultBox = h("div", { class: "part" }, h("p", { class: "part-name" }, "Result"), result);
   const ask = h("div", { class: "ask" },
     h("p", {}, "The agent may do this only if you allow it."),
     h("button", { type: "button", class: "quiet", onclick: () => actions.decide(node, part, false) }, "Deny"),
     h("button", { type: "button", class: "primary", onclick: () => actions.decide(node, part, true) }, "Allow"));
   const element = h("details", { class: "call" },
     h("summary", {}, icon("tool"), h("code", {}, part.name), state, icon("right")),
-    h("div", { class: "part" }, h("h4", {}, "Arguments"), argumentsView(part.arguments)), resultBox, ask);
+    h("div", { class: "part" }, h("p", { class: "part-name" }, "Arguments"), argumentsView(part.arguments)), resultBox, ask);
   let asked = false;
   return {
     element,

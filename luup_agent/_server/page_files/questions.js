@@ -31,7 +31,7 @@ export function questionView(part, reply) {
     h("button", { type: "button", class: "quiet", onclick: () => send("decline") }, "Decline"),
     h("button", { type: "submit", class: "primary" }, part.url ? "Done" : "Send")));
   const element = h("section", { class: "question", role: "group", "aria-label": `A question of ${part.server}` },
-    h("h4", {}, `${part.server} asks`), h("p", { class: "question-text", dir: "auto" }, part.message), form, state);
+    h("p", { class: "question-from" }, `${part.server} asks`), h("p", { class: "question-text", dir: "auto" }, part.message), form, state);
   let live = true;
   const draw = () => {
     const open = live && part.reply === undefined;

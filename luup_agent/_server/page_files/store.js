@@ -126,7 +126,7 @@ export class ServerStore {
   async list(search, limit) {
     const query = new URLSearchParams({ limit: String(limit), ...(search ? { search } : {}) });
     const { data, has_more: more } = await request("GET", `v1/sessions?${query}`);
-    return { found: data.map((each) => ({ id: each.id, title: each.title || "", updated: each.updated * 1000 })), more };
+    return { found: data.map((each) => ({ id: each.id, title: each.title || each.id, updated: each.updated * 1000 })), more };
   }
 
   async load(id) {
@@ -134,7 +134,7 @@ export class ServerStore {
     const left = unsent(id).filter(({ node }) => !this.kept.has(node.id));
     if (!values && !left.length) return null;
     const nodes = (values?.entries || []).map((entry) => this.nodeOf(id, entry));
-    const title = values ? values.title || "" : left[0].title;
+    const title = values ? values.title || id : left[0].title; // a program's conversation may have its id only
     const one = new Conversation({ id, title, updated: values ? values.updated * 1000 : left[0].updated, nodes, stored: Boolean(values) });
     for (const node of left.map((each) => ended(each.node))) { // what this tab has is newer
       const at = nodes.findIndex((each) => each.id === node.id);
