@@ -117,7 +117,7 @@ def _keeps_books(request):
         return [tool_call("book", day="Friday", room={"name": "Blue", "floor": 2})]
     if len(results) == 3 and request.prompt == "slow":
         return [tool_call("wait", seconds=3600)]
-    return "The blue room is yours on **Friday**."
+    return "The blue room is booked for **Friday**."
 
 
 def servables():
