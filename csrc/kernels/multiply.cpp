@@ -40,9 +40,11 @@ void multiply_groups(ggml_tensor * product, const Rounded & activations, int64_t
 #undef MULTIPLY
 }
 
-// Returns whether each thread rounds the activations for itself.
+// Returns whether each thread rounds the activations for itself and takes the same share of the rows, since waiting
+// would take longer. With more weights, threads that get different shares of a core would end at different times.
 bool is_small(const ggml_tensor * product) {
-    return ggml_nelements(product->src[1]) <= rounded_by_each;
+    constexpr size_t shared_evenly = 4 << 20;
+    return ggml_nelements(product->src[1]) <= rounded_by_each && ggml_nbytes(product->src[0]) <= shared_evenly;
 }
 
 // Products of different weights with the same activations.

@@ -58,7 +58,10 @@ def _open(arguments: argparse.Namespace) -> Iterator[Tuple[Agent[Any, Any], Dict
         given = {name: each for name, each in (("tools", tools), ("toolsets", toolsets)) if each}
         yield agent, {**settings, **given}
         return
-    with _model(arguments) if value is None else contextlib.nullcontext(value) as model:
+    files, scales = loading.adapters_of(arguments.adapter)
+    if scales:
+        settings["adapter"] = scales
+    with _model(arguments, files) if value is None else contextlib.nullcontext(value) as model:
         yield Agent(model, system, tools=tools, toolsets=toolsets, **settings), {}
 
 
@@ -71,8 +74,10 @@ def _value_in_python(arguments: argparse.Namespace) -> Any:
     return python_values.agent_or_model(name)
 
 
-def _model(arguments: argparse.Namespace) -> Model:
+def _model(arguments: argparse.Namespace, adapters: Dict[str, str]) -> Model:
     loading_options = options.given(arguments, options.MODEL_OPTIONS)
+    if adapters:
+        loading_options["adapters"] = adapters
     if arguments.base_url is None:
         return loading.load(arguments.model, {**loading_options, "verbose": arguments.verbose > 1})
     _refuse_loading_options(arguments, "the model of --base-url is on its server")
@@ -80,5 +85,5 @@ def _model(arguments: argparse.Namespace) -> Model:
 
 
 def _refuse_loading_options(arguments: argparse.Namespace, reason: str) -> None:
-    for name in options.given(arguments, options.MODEL_OPTIONS):
+    for name in [*options.given(arguments, options.MODEL_OPTIONS), *(["adapter"] if arguments.adapter else [])]:
         raise InvalidParamError(f"--{name.replace('_', '-')} is for models that this program loads, and {reason}")

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 from urllib.parse import urlsplit
 
 from luup_agent import Model, catalog
@@ -19,6 +19,7 @@ from luup_agent.errors import InvalidParamError
 T = TypeVar("T")
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SCALED = re.compile(r"(?P<file>.+)=(?P<scale>[+-]?(?:\d+\.?\d*|\.\d+))\Z", re.ASCII | re.DOTALL)
 _FILE_PATH = re.compile(r"(?:blob|resolve|raw)/[^/]+/(?P<file>.+\.gguf)\Z")
 
 
@@ -42,6 +43,27 @@ def load(name: str, options: Dict[str, Any]) -> Model:
     with progress.StatusLine() as status:
         shown: Dict[str, Any] = {"on_progress": progress.LoadProgress(path.name, size, status)}
         return Model.from_local(path, **shown, **options)
+
+
+def adapters_of(values: Sequence[str]) -> Tuple[Dict[str, str], Dict[str, float]]:
+    """Return the files of the LoRA adapters that a command line gives, and their scales, both by their names.
+
+    A value is a file, or ``FILE=SCALE``; the file is the name, too.
+
+    Raises:
+        InvalidParamError: A file is given twice.
+    """
+    files: Dict[str, str] = {}
+    scales: Dict[str, float] = {}
+    for value in values:
+        file, scale = value, 1.0
+        found = _SCALED.match(value)
+        if found is not None and not os.path.exists(value):
+            file, scale = found["file"], float(found["scale"])
+        if file in files:
+            raise InvalidParamError(f"--adapter {file!r} is given twice; give each file once, with its scale")
+        files[file], scales[file] = file, scale
+    return files, scales
 
 
 def _with_projector(name: str, on_progress: catalog.OnProgress) -> Tuple[Path, Optional[Path]]:

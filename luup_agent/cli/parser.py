@@ -187,7 +187,15 @@ def _add_chat(commands: Any, known: str) -> None:
         "the environment, OPENAI_API_KEY for OpenAI itself",
     )
     add_options(parser.add_argument_group("sampling"), AGENT_OPTIONS, Agent.__init__)
-    add_options(parser.add_argument_group("loading"), MODEL_OPTIONS, Model.from_local)
+    files = parser.add_argument_group("loading")
+    add_options(files, MODEL_OPTIONS, Model.from_local)
+    files.add_argument(
+        "--adapter",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="LoRA adapter of the model, a GGUF file; FILE=0.5 for half of its strength; repeatable",
+    )
 
 
 def _add_models(commands: Any, known: str) -> None:

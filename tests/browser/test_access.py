@@ -79,7 +79,7 @@ def approval(page, expect):
 def calls_done(page, expect):
     approval(page, expect)
     page.tab.get_by_role("button", name="Allow").click()
-    expect(page.answer()).to_contain_text("is booked for")
+    expect(page.answer()).to_contain_text("is booked")
     for number in range(2):
         page.tab.locator(".call summary").nth(number).click()
 
@@ -251,7 +251,7 @@ def test_the_focus_after_a_decision(page, expect):
     page.tab.keyboard.press("Shift+Tab")
     page.tab.get_by_role("button", name="Allow").focus()
     page.tab.keyboard.press("Enter")
-    expect(page.answer()).to_contain_text("is booked for")
+    expect(page.answer()).to_contain_text("is booked")
     expect(page.tab.locator("#composer-text")).to_be_focused()
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support import pictures, projectors
+from support import pictures, projectors, random_model
 from support.http_server import Server, replying
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
@@ -59,6 +60,7 @@ EXPECTED = {
         "found in bob: What is the capital of Japan?",
     ],
     "structured_output.py": ["{'title': ", " is a ", "confidence in the genre: ", " colors: ", "happy: ", "sad: "],
+    "thoughts.py": ["False: 0 tokens of thoughts, ", "by the template: 0\n", "answer: ", "Paris"],
     "tool_calling.py": [
         "weather is called with {'city': ",
         "weather returned: It is sunny in ",
@@ -129,11 +131,13 @@ def run(example, model):
 
 
 OTHERS = [
+    "adapters.py",
     "mcp_tools.py",
     "pictures.py",
     "rag.py",
     "remote_api.py",
     "serve_agent.py",
+    "sounds.py",
     "testing_your_agent.py",
 ]  # those that need no model, or another one
 
@@ -250,6 +254,71 @@ def test_the_example_with_a_picture(tmp_path, model_path):
     assert result.returncode == 1
     assert "none.png" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_example_with_thoughts_of_a_model_that_thinks(tmp_path, model_path, templates):
+    gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
+    source = next(path for path in templates if path.stem == "Qwen3.5-4B").read_text(encoding="utf-8")
+    names = random_model.markers([source])
+    random_model.write(gguf, numpy, model_path, tmp_path / "thinker.gguf", names, template=source)
+    result = run("thoughts.py", tmp_path / "thinker.gguf")
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    pattern = r"(?:40|low): (\d+) tokens of thoughts, \d+ of the answer$"
+    bounded = [int(re.match(pattern, line)[1]) for line in lines[1:3]]
+    assert lines[0].startswith("False: 0 tokens of thoughts, ")
+    assert lines[3] == "by the template: 0"
+    ended = int(re.match(r"ended after (\d+) tokens of thoughts$", lines[4])[1])
+    assert 0 < bounded[0] <= 40 + 24  # the marks
+    assert 0 < bounded[1] <= 512 + 24
+    assert 0 < ended < 1000
+    assert re.match(r"answer: \S", lines[5])
+
+
+def test_the_example_with_adapters(tmp_path, tiny_path):
+    gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
+    files = [tmp_path / "red.gguf", tmp_path / "blue.gguf"]
+    for seed, path in enumerate(files):
+        random_model.write_adapter(gguf, numpy, path, seed)
+    command = [sys.executable, "-W", "error", str(FOLDER / "adapters.py"), str(tiny_path)]
+    for draft, guessed in ((str(tiny_path), True), ("none", False)):
+        result = subprocess.run(
+            [*command, draft, *map(str, files)], capture_output=True, encoding="utf-8", timeout=120, check=False
+        )
+        assert (result.returncode, result.stderr) == (0, "")
+        lines = dict(line.split(": ", 1) for line in result.stdout.splitlines()[:5])
+        assert list(lines) == ["no adapter", "first", "second", "half of both", "first, then second"]
+        assert len(set(lines.values())) == 5
+        assert bool(re.search(r"the draft model takes [\d.]+ MB; it guessed \d+ tokens", result.stdout)) is guessed
+    result = subprocess.run(
+        [*command, "none", str(files[0]), str(tmp_path / "none.gguf")],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "none.gguf" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_example_with_a_sound(tmp_path, tiny_path):
+    gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
+    projectors.write(gguf, numpy, tmp_path / "hears.gguf", random_model.WIDTH, "ultravox", scale=4.0)
+    projectors.write(gguf, numpy, tmp_path / "sees.gguf", random_model.WIDTH)
+    (tmp_path / "tone.wav").write_bytes(pictures.wav())
+    (tmp_path / "broken.wav").write_bytes(pictures.wav()[:40])
+    for projector, sound, code, words in (
+        ("hears.gguf", "tone.wav", 0, r"Answer: .+\nLanguage: .*\nEncoded: 1, reused: [1-9]\d* tokens\n"),
+        ("sees.gguf", "tone.wav", 1, "error: .* does not read sounds\n"),
+        ("hears.gguf", "broken.wav", 1, "error: .*broken.*\n"),
+        ("hears.gguf", "none.wav", 1, "error: .*none.wav.*\n"),
+    ):
+        command = [sys.executable, "-W", "error", str(FOLDER / "sounds.py"), str(tiny_path)]
+        command += [str(tmp_path / projector), str(tmp_path / sound)]
+        result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
+        assert result.returncode == code, result.stderr
+        assert re.fullmatch(words, result.stderr if code else result.stdout), (sound, result.stdout, result.stderr)
 
 
 @pytest.mark.parametrize("how", [[], ["-m", "pytest", "-q", "-p", "no:cacheprovider"]], ids=["script", "pytest"])

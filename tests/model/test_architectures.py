@@ -1,5 +1,7 @@
 """Each architecture of llama.cpp that generates text: a random model chats, calls a tool, gives an object."""
 
+from pathlib import Path
+
 import pytest
 from support import architectures
 
@@ -110,6 +112,20 @@ def test_caches_that_the_indexer_can_not_rotate_are_refused(write, child, sizes)
     path = write("dots3note", **{f"attention.{name}": size for name, size in sizes.items()})
     done = child(REFUSED, path, timeout=120)
     assert done.stdout.startswith("ModelLoadError"), (done.returncode, done.stdout, done.stderr[-2000:])
+
+
+@pytest.mark.parametrize("name", sorted(architectures.NOT_MADE))
+def test_those_that_can_not_work_are_refused(name, write, child):
+    done = child(REFUSED, write(name), timeout=120)
+    assert done.returncode == 0, (name, done.returncode, done.stderr[-3000:])
+    assert done.stdout.split()[0] == "ModelLoadError", done.stdout
+
+
+def test_the_page_on_models_names_those_that_do_not_work():
+    text = (Path(__file__).parents[2] / "docs" / "MODELS.md").read_text(encoding="utf-8")
+    section = text.split("## Which architectures")[1].split("\n## ")[0]
+    for name in (*architectures.NOT_MADE, *architectures.NOT_FOR_TEXT, *architectures.RECURRENT_WRONG):
+        assert f"`{name}`" in section, name
 
 
 @pytest.mark.parametrize("name", marked(sorted(architectures.NOT_FOR_TEXT)))

@@ -191,7 +191,7 @@ def test_no_line_no_answer(model_path):
 def test_a_line_that_is_no_text_is_refused(model_path):
     result = subprocess.run(command(model_path, *GREEDY), input=b"caf\xe9\n", capture_output=True)
     assert result.returncode == 1
-    assert result.stderr.startswith(b"luup-agent: message has a lone surrogate")
+    assert result.stderr.startswith(b"luup-agent: stdin is not UTF-8"), result.stderr
 
 
 # A conversation

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from support import random_model
 from support.http_server import Server, replying
 
 from luup_agent import Agent, Model, cli
@@ -270,3 +271,52 @@ def test_bench_as_json(tiny_path, capsys):
 def test_bench_without_room(tiny_path, capsys):
     assert cli.main(["bench", str(tiny_path), "--context-size", "256", "--threads", "1"]) == 1
     assert "lower --agents, --tokens or --prompt" in capsys.readouterr().err
+
+
+@pytest.fixture
+def adapters(tmp_path):
+    """The files of two LoRA adapters of random weights."""
+    gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
+    paths = [tmp_path / "red.gguf", tmp_path / "a=2.gguf"]
+    for seed, path in enumerate(paths):
+        random_model.write_adapter(gguf, numpy, path, seed)
+    return paths
+
+
+def test_adapters_and_their_strengths(tiny_path, adapters):
+    red, blue = adapters
+    files = {"red": red, "blue": blue}
+    options = {"temperature": 0, "max_tokens": 24, "enable_history": False}
+    answers = set()
+    with Model.from_local(tiny_path, adapters=files, threads=1) as model:
+        agent = Agent(model, cli.SYSTEM_PROMPT, **options)
+        for given, adapter in [
+            ([], None),
+            (["--adapter", red], "red"),
+            (["--adapter", f"{red}=0.5", "--adapter", f"{blue}=-.25"], {"red": 0.5, "blue": -0.25}),
+            (["--adapter", blue], "blue"),
+        ]:
+            code, text, notes = chat(tiny_path, "Hello", *GREEDY, *given)
+            assert code == 0, notes
+            assert text == agent.generate("Hello", adapter=adapter) + "\n"
+            answers.add(text)
+    assert len(answers) == 4
+
+
+def test_wrong_adapters_are_named(tiny_path, adapters, tmp_path):
+    red = adapters[0]
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF")
+    for given, words in [
+        (["--adapter", "none.gguf"], "none.gguf"),
+        (["--adapter", "broken.gguf"], "broken.gguf"),
+        (["--adapter", tiny_path], str(tiny_path)),
+        (["--adapter", red, "--adapter", f"{red}=0.5"], "is given twice"),
+        (["--adapter", f"{red}=1000"], "1000"),
+    ]:
+        code, text, notes = chat(tiny_path, "Hello", *GREEDY, *given)
+        assert (code, text) == (1, "")
+        assert words in notes
+        assert "Traceback" not in notes
+    code, text, notes = chat("app.py:model", "Hello", "--adapter", red)
+    assert (code, text) == (1, "")
+    assert "--adapter is for models that this program loads, and app.py:model is in Python" in notes

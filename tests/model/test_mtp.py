@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 import urllib.request
 
 import pytest
@@ -138,6 +139,27 @@ def test_cancelled_preempted_unloaded(write, name, idle):
         assert (stats.runs_active, stats.sequences_active) == (0, 0)
         model.unload()
         assert agent.run("Hello").finish_reason in ("stop", "length")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["glm4moe", pytest.param("qwen35", marks=pytest.mark.gate)])
+def test_a_model_that_was_idle_comes_back_with_its_heads(write, name):
+    path = write(name, 0.0, LAYERS, **SLOW)
+    with load(path, draft=False) as alone, load(path, keep_alive=0.05) as guessed:
+        info = guessed.get_info()
+        assert info.mtp == "used"
+        agents = [Agent(each, "You are careful.", temperature=0, max_tokens=40) for each in (alone, guessed)]
+        for number in range(3):
+            drafted = guessed.stats().tokens_drafted
+            texts = [each.generate(f"Story {number}.") for each in agents]
+            assert texts[0] == texts[1]
+            assert guessed.stats().tokens_drafted > drafted  # they guess after each load
+            end = time.monotonic() + 60
+            while guessed.loaded:
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            assert guessed.get_info() == info
+        assert guessed.stats().drafts_accepted > 0
 
 
 @pytest.mark.slow

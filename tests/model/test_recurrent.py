@@ -1,11 +1,12 @@
 """Recurrent and hybrid models go back to checkpoints: a turn costs its new tokens, with the same answers as without."""
 
 import asyncio
+import re
 from typing import Literal
 
 import pytest
 from pydantic import BaseModel
-from support import architectures, random_model
+from support import architectures, builds, random_model
 
 from luup_agent import Agent, Model
 
@@ -142,13 +143,15 @@ def test_a_stop_text_and_a_cancelled_answer_leave_a_way_back(load):
     stopped = agent_of(model, max_tokens=24, top_logprobs=2)
     stopped.run("Tell me a story of a fox.", stop=text[2:6] or None)
     end = length(stopped)
-    events = stopped.stream_events("Go on with that story.")
+    events = stopped.stream_events("Go on with that story.", max_tokens=900)  # it does not end before it is cancelled
     next(events)
     events.close()
+    history = stopped.get_history()
+    assert len(history) == 3
     answer = stopped.run("Go on with that story, please.")
     assert answer.usage.cached_tokens >= end - NEAR - 24
     alone = agent_of(load(cache_ram=0), max_tokens=24, top_logprobs=2)
-    alone.set_history(stopped.get_history()[:3])
+    alone.set_history(history)
     assert_alike(answer, alone.run("Go on with that story, please."))
 
 
@@ -176,6 +179,19 @@ def test_the_memory_is_bounded(load):
     assert small.stats().checkpoints >= 1
     small.unload()
     assert (small.stats().checkpoints, small.stats().checkpoint_bytes) == (0, 0)
+
+
+def test_all_architectures_of_this_kind_are_tried():
+    source = builds.find_llama()
+    if source is None:
+        pytest.skip("the source of llama.cpp is not here: it comes with a build from source")
+    text = (source / "src" / "llama-arch.cpp").read_text("utf-8")
+    names = dict(re.findall(r'\{ LLM_ARCH_(\w+),\s*"([^"(]+)"', text))
+    cases = re.findall(r"bool llm_arch_is_(?:recurrent|hybrid)\(.*?default:", text, re.DOTALL)
+    assert len(cases) == 2
+    found = {names[name] for case in cases for name in re.findall(r"case LLM_ARCH_(\w+):", case)}
+    assert found == {*architectures.RECURRENT, *architectures.RECURRENT_WRONG}
+    assert not architectures.RECURRENT & set(architectures.RECURRENT_WRONG)
 
 
 def test_large_states_leave_room_for_fewer_sequences(model_path, tmp_path, tool):

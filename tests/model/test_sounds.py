@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from support import pictures, projectors, random_model
 
-from luup_agent import Agent, Audio, Image, InvalidParamError, Model, UnsupportedError
+from luup_agent import Agent, Audio, Choice, Image, InvalidParamError, Model, UnsupportedError
 
 gguf = pytest.importorskip("gguf")
 numpy = pytest.importorskip("numpy")
@@ -58,6 +58,28 @@ def test_sounds_differ_and_stay_in_the_history(hearing, paths):
     assert agent.get_history()[0]["content"][1]["input_audio"]["format"] == "wav"
     assert hearing.get_info().hears
     assert not hearing.get_info().sees
+
+
+def test_sync_async_streams_forks_and_saved_agents_agree(api, hearing, paths, tmp_path):
+    question = ["What is it?", Audio(paths[2])]
+    expected = greedy(hearing).generate(question)
+    assert api.text(greedy(hearing), question) == expected
+    assert "".join(api.pieces(greedy(hearing), question)) == expected
+    assert api.response(greedy(hearing), question).text == expected
+
+    agent = greedy(hearing)
+    agent.generate(question)
+    agent.save(tmp_path / "agent")
+    fork, loaded = agent.fork(), Agent.load(tmp_path / "agent", hearing, temperature=0, max_tokens=24)
+    assert loaded.get_history() == agent.get_history()
+    encoded = hearing.stats().media_encoded
+    assert api.text(fork, "And now?") == api.text(loaded, "And now?") == agent.generate("And now?")
+    assert hearing.stats().media_encoded == encoded
+
+
+def test_a_typed_result_about_a_sound(api, hearing, paths):
+    answer = api.text(greedy(hearing), ["High or low?", Audio(paths[2])], output_type=Choice(["high", "low"]))
+    assert answer in ("high", "low")
 
 
 def test_a_long_sound_is_cut_into_parts(hearing):

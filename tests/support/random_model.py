@@ -79,6 +79,7 @@ def write(
     added=None,
     idle=0,
     experts=0,
+    template=None,
 ):
     """Write a model of random weights with the tokenizer of the file `source` and the control tokens `names` besides.
 
@@ -92,7 +93,7 @@ def write(
     and take long: the answers are those of a model without them.
 
     With `experts`, the layer of a "llama" has so many, of which each token uses two; their weights are of
-    the type Q8_0.
+    the type Q8_0. `template` is another chat template than the source's.
 
     Tags are user-defined tokens, as in the vocabularies that have them. The model says anything that it is allowed to
     say, about as likely, but likes what has one of `closing`: without that every string would go on to its bound. The
@@ -114,7 +115,7 @@ def write(
     if kind == "qwen2vl":
         writer.add_array("qwen2vl.rope.dimension_sections", [2, 1, 1, 0])
     writer.add_float32(f"{kind}.attention.layer_norm_rms_epsilon", 1e-5)
-    tokens = add_tokenizer(writer, gguf, source, names, pre)
+    tokens = add_tokenizer(writer, gguf, source, names, pre, template)
 
     random = numpy.random.default_rng(1)
 
@@ -156,7 +157,7 @@ def write(
     writer.close()
 
 
-def add_tokenizer(writer, gguf, source, names=(), pre=None):
+def add_tokenizer(writer, gguf, source, names=(), pre=None, template=None):
     """Add the tokenizer of the file `source` and the control tokens `names` to a file. Return the tokens."""
     vocabulary = _vocabulary(gguf, source)
 
@@ -177,7 +178,7 @@ def add_tokenizer(writer, gguf, source, names=(), pre=None):
         writer.add_uint32(f"tokenizer.ggml.{name}", int.from_bytes(values(f"ggml.{name}")[0], "little"))
     writer.add_bool("tokenizer.ggml.add_bos_token", False)
     writer.add_bool("tokenizer.ggml.add_space_prefix", False)
-    writer.add_string("tokenizer.chat_template", values("chat_template")[0].decode("utf-8"))
+    writer.add_string("tokenizer.chat_template", template or values("chat_template")[0].decode("utf-8"))
     return tokens
 
 
