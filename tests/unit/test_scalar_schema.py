@@ -20,8 +20,10 @@ from pydantic import (
     NaiveDatetime,
     PastDate,
     PastDatetime,
+    TypeAdapter,
     ValidationError,
 )
+from pydantic_core import SchemaError
 from typing_extensions import Annotated, Literal
 
 from luup_agent import Agent, InvalidOutputError, InvalidSchemaError, Tool
@@ -226,6 +228,10 @@ def test_a_field_whose_default_is_not_valid_is_required():
 def test_a_multiple_of_a_duration_is_asked_for_again():
     """It has no pattern: pydantic's words go to the model."""
     steps = Annotated[datetime.timedelta, Field(multiple_of=datetime.timedelta(minutes=5))]
+    try:
+        TypeAdapter(steps)
+    except SchemaError:
+        pytest.skip("this pydantic has no multiples of durations")
     agent = Agent(ScriptedModel(['"PT7M"', '"PT10M"']))
     assert agent.run("How long?", output_type=steps, retries=1).output == datetime.timedelta(minutes=10)
     with pytest.raises(InvalidOutputError, match="multiple of 5 minutes"):
