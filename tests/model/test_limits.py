@@ -151,7 +151,7 @@ def test_the_counts_between_turns_are_exact(drive, greedy):
         assert [call.result is None for call in error.tool_calls] == [True]
     most = first.total_tokens + turns[1].usage.prompt_tokens + 3
     error = limited(drive, agent, "What is 5 + 3?", usage_limits=UsageLimits(total_tokens_limit=most))
-    assert most <= error.used == error.usage.total_tokens  # the driver reads the text as it comes
+    assert most <= error.used <= error.usage.total_tokens  # the engine may write a token until the run ends
     assert error.tool_calls[0].result.content == "8"
 
 
