@@ -1,6 +1,6 @@
 """Regular expressions of the dates with times on one side of a bound, where each text may name an offset from UTC.
 
-A text is compared as pydantic does: by its moment if it and the bound name an offset, else by what the clock shows.
+A text is compared as pydantic does: by its moment if it and the bound name an offset, else by its local time.
 Near the bound a text may name the bound's own offset or one of a few others; any other must be right in every zone.
 """
 
@@ -67,7 +67,7 @@ def _with_offsets(
 
     Args:
         key: "ge", "gt", "le" or "lt".
-        clock: What the clock of the bound shows.
+        clock: The date and the time of the bound in its own zone.
         offset: The offset of the bound.
         without: The bound of texts that name no offset.
     """
